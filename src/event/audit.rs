@@ -1,0 +1,117 @@
+//! The Kubernetes audit event under its own names (k8s.io/apiserver pkg/apis/audit/v1 `Event`), every field optional:
+//! what a sender leaves out is empty.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::Body;
+use crate::api::rule::{AuditLevel, Stage};
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditEvent {
+    #[serde(default = "metadata")]
+    pub level: AuditLevel,
+    /// Chosen by the client when it sends an `Audit-ID` header: neither unique nor bounded in length by the API server.
+    #[serde(rename = "auditID", default)]
+    pub audit_id: String,
+    pub stage: Stage,
+    #[serde(rename = "requestURI", default)]
+    pub request_uri: String,
+    #[serde(default)]
+    pub verb: String,
+    /// The authenticated user, before impersonation. Empty after a failed authentication.
+    #[serde(default)]
+    pub user: UserInfo,
+    #[serde(default)]
+    pub impersonated_user: Option<UserInfo>,
+    #[serde(rename = "sourceIPs", default)]
+    pub source_ips: Vec<String>,
+    #[serde(default)]
+    pub user_agent: String,
+    #[serde(default)]
+    pub object_ref: Option<ObjectRef>,
+    #[serde(default)]
+    pub response_status: Option<ResponseStatus>,
+    #[serde(default)]
+    pub request_object: Option<Body>,
+    #[serde(default)]
+    pub response_object: Option<Body>,
+    #[serde(default)]
+    pub request_received_timestamp: Option<Timestamp>,
+    #[serde(default)]
+    pub stage_timestamp: Option<Timestamp>,
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+}
+
+fn metadata() -> AuditLevel {
+    AuditLevel::Metadata
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct UserInfo {
+    pub username: String,
+    pub uid: String,
+    pub groups: Vec<String>,
+    pub extra: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ObjectRef {
+    pub resource: String,
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    pub api_group: String,
+    pub api_version: String,
+    pub resource_version: String,
+    pub subresource: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ResponseStatus {
+    pub code: i64,
+    pub status: String,
+    pub message: String,
+    pub reason: String,
+}
+
+impl AuditEvent {
+    /// HTTP status of the answer; 0 when there was none yet.
+    pub fn code(&self) -> i64 {
+        self.response_status.as_ref().map_or(0, |s| s.code)
+    }
+
+    fn sub(&self) -> (&str, &str) {
+        self.object_ref.as_ref().map_or(("", ""), |o| (o.resource.as_str(), o.subresource.as_str()))
+    }
+
+    /// Requests for which the API server reports `ResponseStarted` and that may stay open for hours: watch, exec, attach,
+    /// port-forward, proxy and followed logs (kube-apiserver `BasicLongRunningRequestCheck`; a log request counts only
+    /// with `follow`, since else it ends at once).
+    pub fn is_long_running(&self) -> bool {
+        let (_, sub) = self.sub();
+        self.verb == "watch"
+            || self.verb == "proxy"
+            || matches!(sub, "exec" | "attach" | "portforward" | "proxy")
+            || (sub == "log" && self.request_uri.contains("follow=true"))
+    }
+
+    /// True for the one stage by which a request is known to rules, so that it counts once however many stages are sent:
+    /// `ResponseStarted` for a long-running request that succeeds and for a 401, else `ResponseComplete` or `Panic`.
+    pub fn is_defining_stage(&self) -> bool {
+        let by_start = self.code() == 401 || (self.is_long_running() && self.code() < 400);
+        match self.stage {
+            Stage::RequestReceived => false,
+            Stage::ResponseStarted => by_start,
+            Stage::ResponseComplete => !by_start,
+            Stage::Panic => true,
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Rules as they evaluate: compiled once, immutable, shared. In: `api::RuleSpec`. Out: `Ruleset`. One function
+//! (`compile`) makes a compiled rule; the controller, `kubewitness test` and `replay` all call it, so they can't disagree.
+
+pub mod expr;
+pub mod template;
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use crate::{
+    api::rule::{Requirements, RuleMode, Severity, Source, Stage},
+    record::RuleId,
+};
+use expr::Program;
+use template::Template;
+
+/// A rule that was accepted: everything in it is checked.
+#[derive(Debug)]
+pub struct CompiledRule {
+    pub id: RuleId,
+    pub generation: i64,
+    pub title: String,
+    pub severity: Severity,
+    pub attack: Vec<String>,
+    pub mode: RuleMode,
+    pub suspended: bool,
+    pub selectors: Vec<CompiledSelector>,
+    /// Names of the `groupBy` keys, in order.
+    pub key_names: Vec<Arc<str>>,
+    pub detection: CompiledDetection,
+    pub summary: Template,
+    /// Quiet time after which an episode ends.
+    pub resolve_after: SignedDuration,
+    pub requires: Requirements,
+}
+
+/// One selector with everything that is computed from an event that it selects.
+#[derive(Debug)]
+pub struct CompiledSelector {
+    pub name: Arc<str>,
+    pub source: Source,
+    /// Empty: the one defining stage of each request.
+    pub stages: Vec<Stage>,
+    pub condition: Program,
+    /// One per `key_names`; each yields a string.
+    pub keys: Vec<Program>,
+    /// Yields the value whose distinct ones a Threshold counts.
+    pub distinct: Option<Program>,
+    /// What the summary shows of this selector's events, in the template's slot order.
+    pub captures: Vec<Capture>,
+}
+
+/// A field of the summary that is read from this selector's events.
+#[derive(Debug)]
+pub struct Capture {
+    /// Index into `Template` slots.
+    pub slot: usize,
+    pub program: Program,
+}
+
+/// How matches become findings. Selector indices point into `CompiledRule::selectors`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CompiledDetection {
+    /// Any selector's match is a finding.
+    Match,
+    /// `count` matches (or distinct values) of one key within `within`.
+    Threshold { selector: usize, count: u32, distinct: bool, within: SignedDuration },
+    /// All steps within `within`.
+    Sequence { steps: Vec<CompiledStep>, ordered: bool, within: SignedDuration },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompiledStep {
+    pub selector: usize,
+    pub count: u32,
+}
+
+/// All rules that evaluate, immutable. Swapped as a whole.
+#[derive(Debug, Default)]
+pub struct Ruleset {
+    rules: Vec<Arc<CompiledRule>>,
+}
+
+impl Ruleset {
+    /// Rules in the order of their ids, so that evaluation order never depends on arrival.
+    pub fn new(mut rules: Vec<Arc<CompiledRule>>) -> Ruleset {
+        rules.sort_by(|a, b| a.id.cmp(&b.id));
+        Ruleset { rules }
+    }
+
+    pub fn rules(&self) -> &[Arc<CompiledRule>] {
+        &self.rules
+    }
+}
