@@ -15,3 +15,4 @@ pub mod ruleset;
 // Stages
 pub mod correlate;
 pub mod detect;
+pub mod redact;
