@@ -1,0 +1,62 @@
+# Verbs of the repository. `make` alone prints them; .ci/run runs `verify` and `test`, and nothing else.
+# CARGO_TARGET_DIR is respected. LOCKED= lets cargo rewrite Cargo.lock after an edit of Cargo.toml.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CARGO ?= cargo
+GO ?= go
+LOCKED ?= --locked
+TESTBED := tests/testbed
+
+# need TOOL REMEDY: one clear line when a tool is missing.
+need = command -v $(1) >/dev/null || { echo "make: $(1) is needed and is not on PATH: $(2)" >&2; exit 1; }
+
+.PHONY: help build fmt lint test verify generate demo bench clean rust go prerequisites testbed
+
+help: ## Print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+build: rust ## Build the debug binary
+	$(CARGO) build $(LOCKED)
+
+fmt: rust ## Format the Rust code
+	$(CARGO) fmt
+
+lint: rust ## Clippy on every target, warnings are errors; cargo-deny when it is installed
+	$(CARGO) clippy $(LOCKED) --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check; \
+	else echo "lint: cargo-deny is not installed, so licences and advisories of dependencies were not checked (deny.toml)"; fi
+
+test: testbed ## All tests, on a real kube-apiserver; the first run builds it (5-15 minutes)
+	$(CARGO) test $(LOCKED)
+
+verify: rust prerequisites ## Format, lints, architecture, and that generated files are up to date
+	$(CARGO) fmt --check
+	$(MAKE) lint
+	$(CARGO) test $(LOCKED) --test it -- architecture:: generated::
+
+generate: rust ## Rewrite crds/, manifests/rbac/ and docs/reference/ from the code
+	$(CARGO) run $(LOCKED) --quiet -- generate
+
+demo: testbed ## Attack a real control plane and look at the alerts; KEEP=1 leaves it running
+	KEEP=$(KEEP) tests/demo.sh
+
+bench: rust ## Run the benchmarks
+	$(CARGO) bench $(LOCKED) --bench '*'
+
+clean: rust ## Remove what cargo built (the test bed's cache outside the tree stays)
+	$(CARGO) clean
+
+rust:
+	@$(call need,$(CARGO),install Rust 1.95 or newer from https://rustup.rs)
+
+go:
+	@$(call need,$(GO),install Go 1.26 or newer from https://go.dev/doc/install)
+
+prerequisites:
+	@$(TESTBED)/prerequisites.sh
+
+testbed: rust go prerequisites
+	@$(TESTBED)/build.sh >/dev/null
