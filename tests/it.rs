@@ -1,1 +1,5 @@
+//! The integration tests, in one binary: one link, one fixture.
+#![cfg(test)]
 
+mod cluster;
+mod support;
