@@ -1,4 +1,8 @@
-//! The one integration-test binary.
+//! The integration tests, in one binary: one link, one fixture.
+#![cfg(test)]
 #![allow(clippy::unwrap_used)] // all of it is tests; clippy.toml's exception sees only #[test] functions
 
 mod architecture;
+mod cluster;
+mod scenarios;
+mod support;
