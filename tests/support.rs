@@ -22,6 +22,7 @@ mod processes;
 mod waiting;
 
 pub use cluster::{ClusterOptions, TestCluster};
+pub use commands::prometheus_binaries;
 pub use kubeconfig::AuditWebhook;
 pub use kubectl::{Kubectl, Output};
 pub use pki::{Authority, Identity};

@@ -3,17 +3,12 @@
 use crate::support::{AuditWebhook, ClusterOptions, Process, TestCluster, is_running, wait_until};
 use serde_json::Value;
 use std::io::Read;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(20);
-
-/// The events of the audit log so far; a line that is still being written is left out.
-fn audit_events(cluster: &TestCluster) -> Vec<Value> {
-    let log = std::fs::read_to_string(cluster.audit_log()).unwrap();
-    log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-}
 
 fn text<'a>(event: &'a Value, pointer: &str) -> &'a str {
     event.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
@@ -30,7 +25,9 @@ fn pids(cluster: &TestCluster) -> Vec<u32> {
 
 #[test]
 fn cluster_authenticates_users_and_runs_controllers() {
+    let begun = Instant::now();
     let cluster = TestCluster::start(ClusterOptions { controller_manager: true, ..Default::default() }).unwrap();
+    let took = begun.elapsed();
     let admin = cluster.kubectl();
     let version = admin.run(&["version", "-o", "json"]).success().unwrap();
     let version: Value = serde_json::from_str(&version).unwrap();
@@ -56,68 +53,10 @@ fn cluster_authenticates_users_and_runs_controllers() {
     let account = admin.with_kubeconfig(&cluster.service_account_kubeconfig("shop", "default").unwrap());
     let who = account.run(&["auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"]).success().unwrap();
     assert_eq!(who, "system:serviceaccount:shop:default");
-    for Process { name, .. } in cluster.processes() {
-        assert!(["etcd", "kube-apiserver", "kube-controller-manager"].contains(name));
-    }
-    eprintln!("resident MiB: {:?}", cluster.processes().iter().map(|p| (p.name, p.resident_mib())).collect::<Vec<_>>());
-}
-
-#[test]
-fn shipped_audit_policy_keeps_stages_and_bodies_but_no_credentials() {
-    let cluster = TestCluster::start(ClusterOptions::default()).unwrap();
-    let admin = cluster.kubectl();
-    for arguments in [
-        &["create", "namespace", "shop"][..],
-        &["-n", "shop", "create", "serviceaccount", "app"],
-        &["-n", "shop", "create", "secret", "generic", "db", "--from-literal=password=planted-in-a-secret"],
-        &["-n", "shop", "create", "configmap", "settings", "--from-literal=password=planted-in-a-configmap"],
-        &["create", "clusterrolebinding", "own", "--clusterrole=cluster-admin", "--serviceaccount=shop:app"],
-        &[
-            "-n",
-            "shop",
-            "run",
-            "web",
-            "--image=web",
-            "--privileged",
-            "--overrides={\"spec\":{\"serviceAccountName\":\"app\"}}",
-        ],
-    ] {
-        admin.run(arguments).success().unwrap();
-    }
-    let kubeconfig = cluster.service_account_kubeconfig("shop", "app").unwrap();
-    let file = std::fs::read_to_string(&kubeconfig).unwrap();
-    let token = text(&serde_json::from_str(&file).unwrap(), "/users/0/user/token").to_owned();
-    std::fs::write(&kubeconfig, file.replace(&token, "no-token-of-ours")).unwrap();
-    assert!(!admin.with_kubeconfig(&kubeconfig).run(&["get", "secrets"]).ok);
-    assert!(!admin.run(&["-n", "shop", "exec", "web", "--", "true"]).ok, "no node runs the pod");
-    assert!(admin.run(&["get", "--raw", "/healthz"]).ok);
-
-    let events = wait_until("the last event", SOON, || {
-        let events = audit_events(&cluster);
-        events.iter().any(|event| text(event, "/requestURI") == "/healthz").then_some(events)
-    })
-    .unwrap();
-    let find = |what: &str, wanted: &dyn Fn(&Value) -> bool| {
-        events.iter().find(|event| wanted(event)).unwrap_or_else(|| panic!("no event: {what}"))
-    };
-    assert!(events.iter().all(|event| text(event, "/stage") != "RequestReceived"));
-    let refused = find("401", &|event| event.pointer("/responseStatus/code") == Some(&401.into()));
-    assert_eq!(text(refused, "/stage"), "ResponseStarted");
-    find("exec", &|event| text(event, "/objectRef/subresource") == "exec");
-    find("lease", &|event| text(event, "/objectRef/resource") == "leases");
-    let made =
-        |event: &Value, resource| text(event, "/objectRef/resource") == resource && text(event, "/verb") == "create";
-    let binding =
-        find("binding", &|event| made(event, "clusterrolebindings") && text(event, "/objectRef/name") == "own");
-    assert_eq!(text(binding, "/responseObject/subjects/0/name"), "app");
-    assert_eq!(binding.pointer("/responseObject/metadata/managedFields"), None);
-    let pod = find("pod", &|event| made(event, "pods") && text(event, "/objectRef/subresource").is_empty());
-    assert_eq!(pod.pointer("/requestObject/spec/containers/0/securityContext/privileged"), Some(&true.into()));
-
-    let log = std::fs::read_to_string(cluster.audit_log()).unwrap();
-    for planted in ["planted-in-a-secret", "planted-in-a-configmap", &token] {
-        assert!(!log.contains(planted), "the audit log holds {planted}");
-    }
+    let resident = |process: &Process| (process.name, process.resident_mib().unwrap());
+    let resident: Vec<_> = cluster.processes().iter().map(resident).collect();
+    eprintln!("started in {took:.1?}; resident MiB: {resident:?}");
+    assert_eq!(resident.len(), 3);
 }
 
 #[test]
@@ -175,10 +114,16 @@ fn cluster_ends_with_a_killed_holder() {
 }
 
 #[test]
-fn cluster_that_cannot_start_says_why_and_leaves_nothing() {
+fn cluster_that_cannot_start_says_why() {
     let options = ClusterOptions { api_server_args: vec!["--no-such-flag".into()], ..Default::default() };
     let error = TestCluster::start(options).err().expect("a wrong flag ends kube-apiserver");
     assert!(format!("{error:#}").contains("unknown flag: --no-such-flag"), "{error:#}");
+
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!("--secure-port={}", held.local_addr().unwrap().port());
+    let options = ClusterOptions { api_server_args: vec![port], ..Default::default() };
+    let error = TestCluster::start(options).err().expect("the port is taken in every try");
+    assert!(format!("{error:#}").contains("kube-apiserver: another process has taken its port"), "{error:#}");
 
     let webhook =
         AuditWebhook { url: "http://127.0.0.1/elsewhere".into(), ca_pem: String::new(), token: String::new() };

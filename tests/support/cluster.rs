@@ -40,7 +40,7 @@ pub struct TestCluster {
 }
 
 impl TestCluster {
-    /// Generous, since a start takes 3 s on an idle machine and ten times that beside builds.
+    /// Generous: a start takes about 4 s, beside builds several times that.
     const START: Duration = Duration::from_secs(120);
     const TRIES: u32 = 3;
 

@@ -35,20 +35,30 @@ impl Ports {
 /// The directory of the built binaries. The first call of a machine builds them, which takes minutes and says so.
 pub fn binaries() -> Result<&'static Path> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    match BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}"))) {
+    directory(&BUILT, "build.sh")
+}
+
+/// The directory of Debian's prometheus and promtool. The first call of a machine downloads them.
+pub fn prometheus_binaries() -> Result<&'static Path> {
+    static FETCHED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    directory(&FETCHED, "prometheus.sh")
+}
+
+/// What a script of `tests/testbed` prints, asked once.
+fn directory(cell: &'static OnceLock<Result<PathBuf, String>>, script: &str) -> Result<&'static Path> {
+    let run = || -> Result<PathBuf> {
+        let script = format!("{}/tests/testbed/{script}", env!("CARGO_MANIFEST_DIR"));
+        // Standard error is inherited, past the test harness's capture: a long build shows how far it is.
+        let output = Command::new("bash").arg(&script).stderr(Stdio::inherit()).output().context("cannot run bash")?;
+        if !output.status.success() {
+            bail!("{script} failed: the lines above say why");
+        }
+        Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
+    };
+    match cell.get_or_init(|| run().map_err(|error| format!("{error:#}"))) {
         Ok(dir) => Ok(dir),
         Err(message) => Err(anyhow!("{message}")),
     }
-}
-
-fn build() -> Result<PathBuf> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testbed/build.sh");
-    // Standard error is inherited, past the test harness's capture: a long build shows how far it is.
-    let output = Command::new("bash").arg(script).stderr(Stdio::inherit()).output().context("cannot run bash")?;
-    if !output.status.success() {
-        bail!("{script} failed: the lines above say why");
-    }
-    Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
 }
 
 /// etcd without fsync: its files end with the cluster.
@@ -121,6 +131,9 @@ pub fn kube_controller_manager(dir: &Path, ports: &Ports) -> Vec<String> {
         format!("--root-ca-file={}", pki("ca.crt")),
         format!("--cluster-signing-cert-file={}", pki("ca.crt")),
         format!("--cluster-signing-key-file={}", pki("ca.key")),
+        // The default of 20 a second makes its own start take 5 s: each controller asks for its account and token.
+        "--kube-api-qps=500".into(),
+        "--kube-api-burst=1000".into(),
         // Its default is a directory of the host, which it would make.
         format!("--flex-volume-plugin-dir={}", dir.join("flex").display()),
     ]
