@@ -6,14 +6,13 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 CARGO ?= cargo
-GO ?= go
 LOCKED ?= --locked
 TESTBED := tests/testbed
 
 # need TOOL REMEDY: one clear line when a tool is missing.
 need = command -v $(1) >/dev/null || { echo "make: $(1) is needed and is not on PATH: $(2)" >&2; exit 1; }
 
-.PHONY: help build fmt lint test verify generate demo bench clean rust go prerequisites testbed
+.PHONY: help build fmt lint test verify generate demo bench clean rust prerequisites testbed
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,9 +29,10 @@ lint: rust ## Clippy on every target, warnings are errors; cargo-deny when it is
 	else echo "lint: cargo-deny is not installed, so licences and advisories of dependencies were not checked (deny.toml)"; fi
 
 test: testbed ## All tests, on a real kube-apiserver; the first run builds it (5-15 minutes)
+	@$(TESTBED)/prerequisites.sh test
 	$(CARGO) test $(LOCKED)
 
-verify: rust prerequisites ## Format, lints, architecture, and that generated files are up to date
+verify: prerequisites ## Format, lints, architecture, and that generated files are up to date
 	$(CARGO) fmt --check
 	$(MAKE) lint
 	$(CARGO) test $(LOCKED) --test it -- architecture:: generated::
@@ -41,7 +41,8 @@ generate: rust ## Rewrite crds/, manifests/rbac/ and docs/reference/ from the co
 	$(CARGO) run $(LOCKED) --quiet -- generate
 
 demo: testbed ## Attack a real control plane and look at the alerts; KEEP=1 leaves it running
-	KEEP=$(KEEP) tests/demo.sh
+	$(CARGO) build $(LOCKED)
+	KEEP=$(KEEP) $(CARGO) run $(LOCKED) --quiet --example demo
 
 bench: rust ## Run the benchmarks
 	$(CARGO) bench $(LOCKED) --bench '*'
@@ -52,11 +53,9 @@ clean: rust ## Remove what cargo built (the test bed's cache outside the tree st
 rust:
 	@$(call need,$(CARGO),install Rust 1.95 or newer from https://rustup.rs)
 
-go:
-	@$(call need,$(GO),install Go 1.26 or newer from https://go.dev/doc/install)
-
-prerequisites:
+# A C compiler and the like; installed where Debian packages can be, else named in one line.
+prerequisites: rust
 	@$(TESTBED)/prerequisites.sh
 
-testbed: rust go prerequisites
+testbed: prerequisites
 	@$(TESTBED)/build.sh >/dev/null

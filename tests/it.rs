@@ -4,5 +4,6 @@
 
 mod architecture;
 mod cluster;
+mod generated;
 mod scenarios;
 mod support;

@@ -54,7 +54,8 @@ pub const MODULES: &[Module] = &[
     // Roots
     module(4, "controller", &[]),
     module(4, "offline", &[]),
-    module(4, "generate", &[]),
+    // The references that it prints are of what the roots register and take as flags.
+    module(4, "generate", &[To("controller"), TypesOf("cli")]),
     module(4, "cli", &[To("controller"), To("offline"), To("generate")]),
 ];
 
