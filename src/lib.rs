@@ -15,3 +15,6 @@ pub mod ruleset;
 // Stages
 pub mod correlate;
 pub mod detect;
+// Edges
+pub mod store;
+pub mod telemetry;
