@@ -1,5 +1,179 @@
 //! One CEL expression over an event: parsed, type-checked against the schema, compiled, and evaluated with a budget.
+//!
+//! ```text
+//! source --parse--> Ast --check--> Node (typed, names resolved) --eval(event, steps)--> Value
+//! ```
+//! Semantics are CEL's (cel-spec, with cel-go as reference); what is not supported is a compile error with its place, never a
+//! silent non-match. Evaluation reads nothing but the event and always costs the same.
 
-/// A compiled expression.
-#[derive(Debug, Clone)]
-pub struct Program {}
+mod ast;
+mod budget;
+mod calls;
+mod check;
+mod convert;
+mod error;
+mod eval;
+mod functions;
+mod lists;
+mod names;
+mod net;
+mod operators;
+mod parse;
+mod print;
+mod text;
+mod time;
+mod tree;
+mod types;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+pub use budget::{STEP_LIMIT, Steps};
+pub use error::{EvalError, ExprError};
+pub use value::{List, Map, Text, Val, Value};
+
+use crate::event::Event;
+use check::{Checker, Root, Typed, Variable};
+use eval::{Evaluation, Input};
+use tree::Node;
+use types::Type;
+
+/// What an expression must yield.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    Bool,
+    Any,
+    /// Anything that prints: string, int, uint, double, bool, timestamp, duration, dyn.
+    Text,
+}
+
+/// Named sub-expressions, referred to as `variables.NAME`. A later one may use earlier ones.
+#[derive(Clone, Default)]
+pub struct Variables {
+    defined: BTreeMap<String, Variable>,
+}
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.defined.keys()).finish()
+    }
+}
+
+impl Variables {
+    /// Compiles `source` and gives it a name.
+    pub fn define(&mut self, name: &str, source: &str) -> Result<(), ExprError> {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if !name.chars().all(word) || !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+            let message = format!("{name:?} can't name a variable; use letters, digits and _");
+            return Err(ExprError::at(source, 0, message, None));
+        }
+        if self.defined.contains_key(name) {
+            return Err(ExprError::at(source, 0, format!("variable `{name}` is defined twice"), None));
+        }
+        let ast = parse::parse(source)?;
+        let mut checker = Checker::new(source, Root::Event, &self.defined);
+        let Typed { node, type_ } = checker.check(&ast)?;
+        let (extent, fields) = (checker.extent, checker.fields);
+        self.defined.insert(name.to_owned(), Variable { node: Arc::new(node), type_, extent, fields });
+        Ok(())
+    }
+}
+
+/// A compiled expression. Cheap to clone.
+#[derive(Clone)]
+pub struct Program {
+    compiled: Arc<Compiled>,
+}
+
+struct Compiled {
+    source: String,
+    node: Node,
+    fields: BTreeSet<&'static str>,
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Program").field(&self.compiled.source).finish()
+    }
+}
+
+impl Program {
+    /// Compiles `source`, which must yield what is expected.
+    pub fn compile(source: &str, expected: Expected, variables: &Variables) -> Result<Program, ExprError> {
+        let ast = parse::parse(source)?;
+        let mut checker = Checker::new(source, Root::Event, &variables.defined);
+        let Typed { node, type_ } = checker.check(&ast)?;
+        check_expected(source, expected, &type_)?;
+        let fields = checker.fields.into_keys().collect();
+        Ok(Program { compiled: Arc::new(Compiled { source: source.to_owned(), node, fields }) })
+    }
+
+    fn run<'a>(&'a self, event: &'a Event, steps: &mut Steps) -> Result<Val<'a>, EvalError> {
+        let input = Input::Event(event);
+        Evaluation { input, locals: Vec::new(), steps }.node(&self.compiled.node)
+    }
+
+    /// The value for one event.
+    pub fn eval(&self, event: &Event, steps: &mut Steps) -> Result<Value, EvalError> {
+        self.run(event, steps)?.into_owned(steps)
+    }
+
+    /// Whether the event satisfies it, for `Expected::Bool`.
+    pub fn holds(&self, event: &Event, steps: &mut Steps) -> Result<bool, EvalError> {
+        match self.run(event, steps)? {
+            Val::Bool(b) => Ok(b),
+            other => Err(EvalError::NoSuchOverload(format!("a condition that is {}", other.type_name()))),
+        }
+    }
+
+    /// The value as `string()` prints it, for `Expected::Text`. Null, lists and maps are errors.
+    pub fn text(&self, event: &Event, steps: &mut Steps) -> Result<String, EvalError> {
+        let value = self.run(event, steps)?;
+        if let Val::Str(text) = &value {
+            steps.charge_bytes(text.as_str().len())?;
+        }
+        print::text(&value).ok_or_else(|| EvalError::NoSuchOverload(format!("string({})", value.type_name())))
+    }
+
+    /// Paths of the schema fields that it reads, through variables too.
+    pub fn fields(&self) -> &BTreeSet<&'static str> {
+        &self.compiled.fields
+    }
+
+    pub fn source(&self) -> &str {
+        &self.compiled.source
+    }
+}
+
+fn check_expected(source: &str, expected: Expected, type_: &Type) -> Result<(), ExprError> {
+    let (fits, wanted) = match expected {
+        Expected::Any => return Ok(()),
+        Expected::Bool => (matches!(type_, Type::Bool | Type::Dyn), "a bool"),
+        Expected::Text => {
+            let prints = matches!(
+                type_,
+                Type::String
+                    | Type::Int
+                    | Type::Uint
+                    | Type::Double
+                    | Type::Bool
+                    | Type::Timestamp
+                    | Type::Duration
+                    | Type::Ip
+                    | Type::Dyn
+            );
+            (prints, "a string, or a value that string() takes")
+        }
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(ExprError::at(source, 0, format!("the expression is {}; it must be {wanted}", type_.with_article()), None))
+}

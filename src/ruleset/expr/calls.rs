@@ -1,0 +1,285 @@
+//! Calls: operators, functions and macros.
+
+use super::{
+    ast::{Ast, Kind},
+    check::{Checker, Typed, described},
+    error::ExprError,
+    functions, names,
+    text::regex,
+    tree::{Macro, Node},
+    types::Type,
+};
+use crate::event::schema::{self, Field};
+
+impl Checker<'_> {
+    pub fn call(&mut self, ast: &Ast, target: Option<&Ast>, function: &str, args: &[Ast]) -> Result<Typed, ExprError> {
+        match (target, function, args) {
+            (None, "has", [argument]) => return self.has(argument),
+            (None, "_?_:_", [condition, then, otherwise]) => return self.conditional(ast, condition, then, otherwise),
+            (None, "_==_" | "_!=_", [left, right]) => return self.equality(ast, function, left, right),
+            (None, "@in", [left, right]) => return self.membership(ast, left, right),
+            (Some(range), "all" | "exists" | "exists_one" | "existsOne" | "filter" | "map", [name, body]) => {
+                return self.macro_(range, function, name, None, body);
+            }
+            (Some(range), "map", [name, condition, body]) => {
+                return self.macro_(range, function, name, Some(condition), body);
+            }
+            (Some(optional), "optMap" | "optFlatMap", [name, body]) => {
+                return self.optional_map(optional, function == "optMap", name, body);
+            }
+            (Some(optional), "orValue" | "or", [other]) => return self.or_else(optional, function == "orValue", other),
+            _ => {}
+        }
+        // `sets.contains(a, b)` is a function with a dotted name, unless `sets` is a variable.
+        if let Some(Kind::Name(space)) = target.map(|t| &t.kind) {
+            let dotted = format!("{space}.{function}");
+            if functions::exists(&dotted, false) && self.locals.iter().all(|(name, _)| name != space) {
+                return self.function(ast, None, &dotted, args);
+            }
+        }
+        let function = if target.is_none() { function.strip_prefix('.').unwrap_or(function) } else { function };
+        if !functions::exists(function, target.is_some()) {
+            return Err(self.unknown_function(ast, target, function, args.len()));
+        }
+        self.function(ast, target, function, args)
+    }
+
+    fn unknown_function(&self, ast: &Ast, target: Option<&Ast>, function: &str, count: usize) -> ExprError {
+        let member = target.is_some();
+        let at = if member { ast.operator.saturating_sub(function.len()) } else { ast.start };
+        if functions::MACROS.contains(&function) {
+            let message = format!("`{function}` does not take {count} arguments here");
+            return self.error_with_hint(at, message, macro_usage(function));
+        }
+        let function = match target.map(|t| &t.kind) {
+            Some(Kind::Name(space)) if functions::names().any(|n| n.starts_with(&format!("{space}."))) => {
+                format!("{space}.{function}")
+            }
+            _ => function.to_owned(),
+        };
+        let message = format!("no such function `{function}`");
+        if functions::exists(&function, !member) {
+            return self.error_with_hint(at, message, format!("call it as {}", functions::listing(&function, !member)));
+        }
+        match names::nearest(&function, functions::names()) {
+            Some(name) => self.error_with_hint(at, message, format!("did you mean `{name}`?")),
+            None => self.error(at, message),
+        }
+    }
+
+    fn function(&mut self, ast: &Ast, target: Option<&Ast>, name: &str, args: &[Ast]) -> Result<Typed, ExprError> {
+        let (mut nodes, mut types) = (Vec::new(), Vec::new());
+        for arg in target.into_iter().chain(args) {
+            let Typed { node, type_ } = self.check(arg)?;
+            nodes.push(node);
+            types.push(type_);
+        }
+        let Some(resolved) = functions::resolve(name, target.is_some(), &types) else {
+            return Err(self.no_overload(ast, target.is_some(), name, &types));
+        };
+        if name == "matches"
+            && let Some((pattern, text)) = args.last().and_then(Ast::literal_text).zip(args.last())
+        {
+            let regex = regex(pattern).map_err(|why| self.error(text.start, format!("bad regex: {why}")))?;
+            nodes.pop();
+            if let Some(text) = nodes.pop() {
+                return Ok(Typed { node: Node::Matches { text: Box::new(text), regex }, type_: Type::Bool });
+            }
+        }
+        let node = Node::Call { name: resolved.name, implementation: resolved.implementation, args: nodes };
+        Ok(Typed { node, type_: resolved.result })
+    }
+
+    fn no_overload(&self, ast: &Ast, member: bool, name: &str, types: &[Type]) -> ExprError {
+        let shown: Vec<String> = types.iter().map(Type::to_string).collect();
+        let symbol = functions::symbol(name);
+        let message = match (symbol == name, shown.as_slice(), member) {
+            (false, [only], _) => format!("`{symbol}` does not take {only}"),
+            (false, both, _) => format!("`{symbol}` does not take {}", both.join(" and ")),
+            (true, [receiver, rest @ ..], true) => format!("`{name}` does not take {receiver}.{name}({})", rest.join(", ")),
+            (true, all, _) => format!("`{name}` does not take ({})", all.join(", ")),
+        };
+        let at = if symbol == name && member { ast.operator.saturating_sub(name.len()) } else { ast.operator };
+        let at = if symbol == name && !member { ast.start } else { at };
+        self.error_with_hint(at, message, format!("it takes {}", functions::listing(name, member)))
+    }
+
+    fn conditional(&mut self, ast: &Ast, condition: &Ast, then: &Ast, otherwise: &Ast) -> Result<Typed, ExprError> {
+        let condition = Box::new(self.condition(condition, "?:")?);
+        let (then, then_type) = self.child(then)?;
+        let (otherwise, otherwise_type) = self.child(otherwise)?;
+        let type_ = then_type.meet(&otherwise_type).ok_or_else(|| {
+            let message = format!("the sides of `?:` are {} and {}", then_type.with_article(), otherwise_type.with_article());
+            self.error_with_hint(ast.operator, message, "convert one, or both with dyn()")
+        })?;
+        Ok(Typed { node: Node::If { condition, then, otherwise }, type_ })
+    }
+
+    fn equality(&mut self, ast: &Ast, function: &str, left: &Ast, right: &Ast) -> Result<Typed, ExprError> {
+        let (a, b) = (self.check(left)?, self.check(right)?);
+        let types = [a.type_.clone(), b.type_.clone()];
+        let Some(resolved) = functions::resolve(function, false, &types) else {
+            return Err(self.never_equal(ast, (left, &a.type_), (right, &b.type_)));
+        };
+        self.known_values(&a.node, right)?;
+        self.known_values(&b.node, left)?;
+        let args = vec![a.node, b.node];
+        let node = Node::Call { name: resolved.name, implementation: resolved.implementation, args };
+        Ok(Typed { node, type_: Type::Bool })
+    }
+
+    fn never_equal(&self, ast: &Ast, left: (&Ast, &Type), right: (&Ast, &Type)) -> ExprError {
+        // Speak of the side that is named; the other is most often the literal that is wrong.
+        let (named, other) = if left.0.path().is_some() || right.0.path().is_none() { (left, right) } else { (right, left) };
+        let message = format!(
+            "{} is {}; compared with {} it can never match",
+            described(named.0),
+            named.1.with_article(),
+            other.1.with_article()
+        );
+        let numeric = |t: &Type| matches!(t, Type::Int | Type::Uint | Type::Double);
+        let at = if named.0.path().is_some() { named.0.start } else { ast.operator };
+        if numeric(named.1) && numeric(other.1) {
+            return self.error_with_hint(at, message, format!("convert one with {}()", named.1));
+        }
+        self.error(at, message)
+    }
+
+    /// Refuses a literal that an enumerated field can't hold.
+    fn known_values(&self, node: &Node, literal: &Ast) -> Result<(), ExprError> {
+        let Node::Field(Field { path, values, .. }) = node else { return Ok(()) };
+        let Some(text) = literal.literal_text() else { return Ok(()) };
+        if values.is_empty() || values.contains(&text) {
+            return Ok(());
+        }
+        let shown: String = text.chars().take(40).collect();
+        let hint = format!("it is one of {}", values.join(", "));
+        Err(self.error_with_hint(literal.start, format!("`{path}` is never {shown:?}"), hint))
+    }
+
+    fn membership(&mut self, ast: &Ast, left: &Ast, right: &Ast) -> Result<Typed, ExprError> {
+        let (a, b) = (self.check(left)?, self.check(right)?);
+        let types = [a.type_.clone(), b.type_.clone()];
+        let Some(resolved) = functions::resolve("@in", false, &types) else {
+            if !matches!(b.type_, Type::List(_) | Type::Map(..)) {
+                return Err(self.no_overload(ast, false, "@in", &types));
+            }
+            let message = format!(
+                "{} is {}; in {} it can never match",
+                described(left),
+                a.type_.with_article(),
+                b.type_.with_article()
+            );
+            return Err(self.error(left.start, message));
+        };
+        if let Kind::List(elements) = &right.kind {
+            for (element, _) in elements {
+                self.known_values(&a.node, element)?;
+            }
+        }
+        let args = vec![a.node, b.node];
+        let node = Node::Call { name: resolved.name, implementation: resolved.implementation, args };
+        Ok(Typed { node, type_: Type::Bool })
+    }
+
+    /// Checks `body` with the macro's variable in scope.
+    fn with_local<T>(
+        &mut self,
+        name: &Ast,
+        type_: Type,
+        body: impl FnOnce(&mut Self) -> Result<T, ExprError>,
+    ) -> Result<T, ExprError> {
+        let Kind::Name(variable) = &name.kind else {
+            return Err(self.error(name.start, "a macro's variable must be a simple name"));
+        };
+        if schema::is_prefix(variable) || schema::lookup(variable).is_some() || variable == "variables" {
+            let message = format!("`{variable}` already names fields of the event; choose another name for the variable");
+            return Err(self.error(name.start, message));
+        }
+        self.locals.push((variable.clone(), type_));
+        let checked = self.count(Default::default(), name.start).and_then(|()| body(self));
+        self.locals.pop();
+        checked
+    }
+
+    fn macro_(&mut self, range: &Ast, function: &str, name: &Ast, condition: Option<&Ast>, body: &Ast) -> Result<Typed, ExprError> {
+        let (range_node, range_type) = self.child(range)?;
+        let element = match &range_type {
+            Type::List(element) | Type::Map(element, _) => (**element).clone(),
+            Type::Dyn => Type::Dyn,
+            other => {
+                let message = format!("{} is {}; {function}() needs a list or a map", described(range), other.with_article());
+                return Err(self.error(range.start, message));
+            }
+        };
+        let transforms = function == "map";
+        let (condition, body, body_type) = self.with_local(name, element.clone(), |checker| {
+            let place = format!("{function}()");
+            let condition = condition.map(|c| checker.condition(c, &place)).transpose()?;
+            if transforms {
+                let Typed { node, type_ } = checker.check(body)?;
+                return Ok((condition, node, type_));
+            }
+            Ok((condition, checker.condition(body, &place)?, Type::Bool))
+        })?;
+        let (kind, type_) = match function {
+            "all" => (Macro::All, Type::Bool),
+            "exists" => (Macro::Exists, Type::Bool),
+            "filter" => (Macro::Filter, Type::list(element)),
+            "map" => (Macro::Map(condition.map(Box::new)), Type::list(body_type)),
+            _ => (Macro::ExistsOne, Type::Bool),
+        };
+        Ok(Typed { node: Node::Macro { kind, range: range_node, body: Box::new(body) }, type_ })
+    }
+
+    /// A child that must be an optional, and the type inside it.
+    fn optional(&mut self, ast: &Ast) -> Result<(Box<Node>, Type), ExprError> {
+        let (node, type_) = self.child(ast)?;
+        match type_ {
+            Type::Optional(inner) => Ok((node, (*inner).clone())),
+            Type::Dyn => Ok((node, Type::Dyn)),
+            other => {
+                let message = format!("{} is {} and no optional", described(ast), other.with_article());
+                Err(self.error_with_hint(ast.start, message, "an optional comes from .? or [?] or optional.of()"))
+            }
+        }
+    }
+
+    fn optional_map(&mut self, optional: &Ast, wrap: bool, name: &Ast, body: &Ast) -> Result<Typed, ExprError> {
+        let (optional, inner) = self.optional(optional)?;
+        let Typed { node, type_ } = self.with_local(name, inner, |checker| checker.check(body))?;
+        let type_ = match (wrap, type_) {
+            (true, type_) => Type::optional(type_),
+            (false, type_ @ (Type::Optional(_) | Type::Dyn)) => type_,
+            (false, other) => {
+                let message = format!("optFlatMap() needs an optional, not {}", other.with_article());
+                return Err(self.error(body.start, message));
+            }
+        };
+        Ok(Typed { node: Node::OptionalMap { optional, body: Box::new(node), wrap }, type_ })
+    }
+
+    fn or_else(&mut self, optional: &Ast, unwrap: bool, other: &Ast) -> Result<Typed, ExprError> {
+        let (optional, inner) = self.optional(optional)?;
+        let (other_node, other_type) = self.child(other)?;
+        let wanted = if unwrap { inner } else { Type::optional(inner) };
+        let type_ = wanted.meet(&other_type).ok_or_else(|| {
+            let name = if unwrap { "orValue" } else { "or" };
+            let message = format!("{name}() needs {} here, not {}", wanted.with_article(), other_type.with_article());
+            self.error(other.start, message)
+        })?;
+        Ok(Typed { node: Node::OrElse { optional, other: other_node, unwrap }, type_ })
+    }
+}
+
+fn macro_usage(function: &str) -> &'static str {
+    match function {
+        "has" => "write has(a.b)",
+        "map" => "write list.map(x, value) or list.map(x, condition, value)",
+        "filter" => "write list.filter(x, condition)",
+        "orValue" => "write optional.orValue(value)",
+        "or" => "write optional.or(other optional)",
+        "optMap" | "optFlatMap" => "write optional.optMap(x, value)",
+        _ => "write list.all(x, condition), and exists and exists_one likewise",
+    }
+}

@@ -1,0 +1,235 @@
+//! Syntax tree -> compiled tree, with a type for every node. What can't be right is refused here with its place.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    ast::{Ast, Kind},
+    error::ExprError,
+    parse::{DEPTH, NODES},
+    tree::Node,
+    types::Type,
+    value::{Val, Value},
+};
+use crate::event::schema::Field;
+
+/// Deepest nesting of macros in each other's bodies.
+pub(super) const MACROS: usize = 4;
+
+/// A node with its type.
+pub(super) struct Typed {
+    pub node: Node,
+    pub type_: Type,
+}
+
+/// What `variables.NAME` stands for.
+#[derive(Clone)]
+pub(super) struct Variable {
+    pub node: Arc<Node>,
+    pub type_: Type,
+    pub extent: Extent,
+    pub fields: BTreeMap<&'static str, &'static Field>,
+}
+
+/// How large a tree is, with the variables in it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Extent {
+    pub nodes: usize,
+    pub depth: usize,
+    pub macros: usize,
+}
+
+/// Where top-level names come from.
+#[derive(Clone, Copy)]
+pub(super) enum Root {
+    /// The event schema.
+    Event,
+}
+
+/// Checks one expression.
+pub(super) struct Checker<'s> {
+    pub source: &'s str,
+    pub root: Root,
+    pub variables: &'s BTreeMap<String, Variable>,
+    /// Variables of the macros around the node, the innermost last.
+    pub locals: Vec<(String, Type)>,
+    /// Schema fields that the expression reads, by path.
+    pub fields: BTreeMap<&'static str, &'static Field>,
+    pub extent: Extent,
+    depth: usize,
+}
+
+impl<'s> Checker<'s> {
+    pub fn new(source: &'s str, root: Root, variables: &'s BTreeMap<String, Variable>) -> Checker<'s> {
+        let (locals, fields, extent) = (Vec::new(), BTreeMap::new(), Extent::default());
+        Checker { source, root, variables, locals, fields, extent, depth: 0 }
+    }
+
+    pub fn error(&self, at: usize, message: impl Into<String>) -> ExprError {
+        ExprError::at(self.source, at, message, None)
+    }
+
+    pub fn error_with_hint(&self, at: usize, message: impl Into<String>, hint: impl Into<String>) -> ExprError {
+        ExprError::at(self.source, at, message, Some(hint.into()))
+    }
+
+    /// Counts a tree of this extent at the current place against the caps.
+    pub fn count(&mut self, part: Extent, at: usize) -> Result<(), ExprError> {
+        self.extent.nodes += part.nodes;
+        self.extent.depth = self.extent.depth.max(self.depth + part.depth);
+        self.extent.macros = self.extent.macros.max(self.locals.len() + part.macros);
+        if self.extent.nodes > NODES {
+            return Err(self.error(at, format!("more than {NODES} parts, those of the variables included")));
+        }
+        if self.extent.depth > DEPTH {
+            return Err(self.error(at, format!("nested more than {DEPTH} deep, variables included")));
+        }
+        if self.extent.macros > MACROS {
+            return Err(self.error(at, format!("macros nested more than {MACROS} deep")));
+        }
+        Ok(())
+    }
+
+    pub fn check(&mut self, ast: &Ast) -> Result<Typed, ExprError> {
+        self.count(Extent { nodes: 1, depth: 1, macros: 0 }, ast.operator)?;
+        self.depth += 1;
+        let checked = self.kind(ast);
+        self.depth -= 1;
+        checked
+    }
+
+    fn kind(&mut self, ast: &Ast) -> Result<Typed, ExprError> {
+        match &ast.kind {
+            Kind::Literal(value) => Ok(Typed { type_: literal_type(value), node: Node::Constant(value.clone()) }),
+            Kind::Name(_) | Kind::Select { .. } => self.name_or_select(ast),
+            Kind::Index { operand, index, optional } => self.index(ast, operand, index, *optional),
+            Kind::Call { target, function, args } => self.call(ast, target.as_deref(), function, args),
+            Kind::And(terms) => Ok(Typed { node: Node::And(self.conditions(terms, "&&")?), type_: Type::Bool }),
+            Kind::Or(terms) => Ok(Typed { node: Node::Or(self.conditions(terms, "||")?), type_: Type::Bool }),
+            Kind::List(elements) => self.list(elements),
+            Kind::Map(entries) => self.map(ast, entries),
+            Kind::Struct(name) => Err(self.error(ast.start, format!("messages such as `{name}{{}}` can't be built here"))),
+        }
+    }
+
+    /// Boxed, for a child.
+    pub fn child(&mut self, ast: &Ast) -> Result<(Box<Node>, Type), ExprError> {
+        let Typed { node, type_ } = self.check(ast)?;
+        Ok((Box::new(node), type_))
+    }
+
+    /// A child that must be a bool.
+    pub fn condition(&mut self, ast: &Ast, place: &str) -> Result<Node, ExprError> {
+        let Typed { node, type_ } = self.check(ast)?;
+        if matches!(type_, Type::Bool | Type::Dyn) {
+            return Ok(node);
+        }
+        Err(self.error(ast.start, format!("{} is {}; {place} needs a bool", described(ast), type_.with_article())))
+    }
+
+    fn conditions(&mut self, terms: &[Ast], operator: &str) -> Result<Vec<Node>, ExprError> {
+        terms.iter().map(|term| self.condition(term, operator)).collect()
+    }
+
+    fn index(&mut self, ast: &Ast, operand: &Ast, index: &Ast, optional: bool) -> Result<Typed, ExprError> {
+        let (operand_node, operand_type) = self.child(operand)?;
+        let (index_node, index_type) = self.child(index)?;
+        let (inner, viral) = match &operand_type {
+            Type::Optional(inner) => ((**inner).clone(), true),
+            other => (other.clone(), false),
+        };
+        let element = match &inner {
+            Type::Dyn => Type::Dyn,
+            Type::List(element) if matches!(index_type, Type::Int | Type::Dyn) => (**element).clone(),
+            Type::Map(key, value) if key.meet(&index_type).is_some() => (**value).clone(),
+            Type::List(_) => {
+                return Err(self.error(index.start, format!("a list is indexed by an int, not {}", index_type.with_article())));
+            }
+            Type::Map(key, _) => {
+                let message = format!("this map's keys are {key}; indexed with {}", index_type.with_article());
+                return Err(self.error(index.start, message));
+            }
+            other => {
+                let message = format!("{} is {} and has no elements", described(operand), other.with_article());
+                return Err(self.error(ast.operator, message));
+            }
+        };
+        let type_ = if optional || viral { Type::optional(element) } else { element };
+        Ok(Typed { node: Node::Index { operand: operand_node, index: index_node, optional }, type_ })
+    }
+
+    fn list(&mut self, elements: &[(Ast, bool)]) -> Result<Typed, ExprError> {
+        let (mut nodes, mut joined) = (Vec::new(), None);
+        for (element, optional) in elements {
+            let type_ = self.element(element, *optional, &mut nodes)?;
+            joined = Some(join(joined, type_));
+        }
+        Ok(Typed { node: Node::List(nodes), type_: Type::list(joined.unwrap_or(Type::Dyn)) })
+    }
+
+    fn element(&mut self, ast: &Ast, optional: bool, nodes: &mut Vec<(Node, bool)>) -> Result<Type, ExprError> {
+        let Typed { node, type_ } = self.check(ast)?;
+        nodes.push((node, optional));
+        if optional { self.unwrapped(ast, type_) } else { Ok(type_) }
+    }
+
+    /// The type inside an optional that `?` adds to a list or map.
+    fn unwrapped(&self, ast: &Ast, type_: Type) -> Result<Type, ExprError> {
+        match type_ {
+            Type::Optional(inner) => Ok((*inner).clone()),
+            Type::Dyn => Ok(Type::Dyn),
+            other => Err(self.error(ast.start, format!("`?` needs an optional, not {}", other.with_article()))),
+        }
+    }
+
+    fn map(&mut self, ast: &Ast, entries: &[(Ast, Ast, bool)]) -> Result<Typed, ExprError> {
+        let (mut nodes, mut keys, mut values) = (Vec::new(), None, None);
+        for (key, value, optional) in entries {
+            let Typed { node: key_node, type_: key_type } = self.check(key)?;
+            if !matches!(key_type, Type::String | Type::Int | Type::Uint | Type::Bool | Type::Dyn) {
+                return Err(self.error(key.start, format!("{} can't be a map key", key_type.with_article())));
+            }
+            let Typed { node: value_node, type_: mut value_type } = self.check(value)?;
+            if *optional {
+                value_type = self.unwrapped(value, value_type)?;
+            }
+            nodes.push((key_node, value_node, *optional));
+            keys = Some(join(keys, key_type));
+            values = Some(join(values, value_type));
+        }
+        self.count(Extent::default(), ast.start)?;
+        Ok(Typed { node: Node::Map(nodes), type_: Type::map(keys.unwrap_or(Type::Dyn), values.unwrap_or(Type::Dyn)) })
+    }
+}
+
+/// The type of elements of both types: `dyn` when they differ.
+fn join(earlier: Option<Type>, type_: Type) -> Type {
+    match earlier {
+        None => type_,
+        Some(earlier) => earlier.meet(&type_).unwrap_or(Type::Dyn),
+    }
+}
+
+/// How a message names an expression.
+pub(super) fn described(ast: &Ast) -> String {
+    match (&ast.kind, ast.path()) {
+        (_, Some(path)) => format!("`{path}`"),
+        (Kind::Literal(value @ Val::Str(text)), None) if text.as_str().len() < 60 => value.to_json().to_string(),
+        (Kind::Literal(value), None) if !matches!(value, Val::Str(_) | Val::Bytes(_)) => value.to_string(),
+        _ => "this".into(),
+    }
+}
+
+fn literal_type(value: &Value) -> Type {
+    match value {
+        Val::Null => Type::Null,
+        Val::Bool(_) => Type::Bool,
+        Val::Int(_) => Type::Int,
+        Val::Uint(_) => Type::Uint,
+        Val::Double(_) => Type::Double,
+        Val::Str(_) => Type::String,
+        Val::Bytes(_) => Type::Bytes,
+        // The grammar has no literals of these.
+        Val::Timestamp(_) | Val::Duration(_) | Val::List(_) | Val::Map(_) | Val::Optional(_) => Type::Dyn,
+        Val::Type(_) | Val::Ip(_) | Val::Cidr(_) => Type::Dyn,
+    }
+}

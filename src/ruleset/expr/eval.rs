@@ -1,0 +1,329 @@
+//! Evaluates a compiled tree over an input. CEL's semantics: `&&`, `||`, `all` and `exists` absorb errors, everything else
+//! passes them on. Each node visited costs a step; running out of steps is never absorbed.
+
+use std::sync::Arc;
+
+use super::{
+    budget::Steps,
+    convert::is_zero,
+    error::EvalError,
+    operators::no_overload,
+    tree::{Macro, Node, Selection},
+    value::{List, Map, Val},
+};
+use crate::event::{
+    Event,
+    schema::{Field, FieldType},
+};
+
+/// What an expression is evaluated over.
+#[derive(Clone, Copy)]
+pub(super) enum Input<'a> {
+    Event(&'a Event),
+}
+
+impl<'a> Input<'a> {
+    fn field(self, field: &'static Field) -> Option<Val<'a>> {
+        match self {
+            Input::Event(event) => Val::of_field((field.get)(event)),
+        }
+    }
+
+    /// True when the field is not at its default; a body when there is one.
+    fn has(self, field: &'static Field) -> bool {
+        self.field(field).is_some_and(|value| field.type_ == FieldType::Dyn || !is_zero(&value))
+    }
+}
+
+/// One evaluation.
+pub(super) struct Evaluation<'a, 's> {
+    pub input: Input<'a>,
+    /// Variables of the macros around the node, the innermost last.
+    pub locals: Vec<Val<'a>>,
+    pub steps: &'s mut Steps,
+}
+
+type Answer<'a> = Result<Val<'a>, EvalError>;
+
+impl<'a> Evaluation<'a, '_> {
+    pub fn node(&mut self, node: &'a Node) -> Answer<'a> {
+        self.steps.charge(1)?;
+        match node {
+            Node::Constant(value) => Ok(value.clone()),
+            Node::Field(field) => self.input.field(field).ok_or_else(|| EvalError::NoSuchKey(field.path.into())),
+            Node::Local(depth) => {
+                let value = self.locals.iter().rev().nth(*depth).cloned();
+                value.ok_or_else(|| EvalError::BadArgument("unbound variable".into()))
+            }
+            Node::Variable(node) => self.node(node),
+            Node::HasField(fields) => Ok(Val::Bool(self.has_any(fields)?)),
+            Node::OptionalField { field, guards } => self.optional_field(field, guards),
+            Node::Select(selection) => self.select(selection),
+            Node::Has(selection) => self.has(selection),
+            Node::Index { operand, index, optional } => self.index(operand, index, *optional),
+            Node::And(terms) => self.logic(terms, false),
+            Node::Or(terms) => self.logic(terms, true),
+            Node::If { condition, then, otherwise } => match self.node(condition)? {
+                Val::Bool(true) => self.node(then),
+                Val::Bool(false) => self.node(otherwise),
+                other => Err(no_overload(&[other])),
+            },
+            Node::List(elements) => self.list(elements),
+            Node::Map(entries) => self.map_literal(entries),
+            Node::Call { name, implementation, args } => self.call(name, *implementation, args),
+            Node::Matches { text, regex } => match self.node(text)? {
+                Val::Str(text) => {
+                    self.steps.charge_bytes(text.as_str().len())?;
+                    Ok(Val::Bool(regex.is_match(text.as_str())))
+                }
+                other => Err(no_overload(&[other])),
+            },
+            Node::Macro { kind, range, body } => self.macro_(kind, range, body),
+            Node::OrElse { optional, other, unwrap } => match self.node(optional)? {
+                Val::Optional(Some(value)) if *unwrap => Ok(Arc::unwrap_or_clone(value)),
+                Val::Optional(Some(value)) => Ok(Val::Optional(Some(value))),
+                Val::Optional(None) => self.node(other),
+                other => Err(no_overload(&[other])),
+            },
+            Node::OptionalMap { optional, body, wrap } => match self.node(optional)? {
+                Val::Optional(Some(value)) => {
+                    let mapped = self.with_local(Arc::unwrap_or_clone(value), body)?;
+                    Ok(if *wrap { Val::some(mapped) } else { mapped })
+                }
+                Val::Optional(None) => Ok(Val::Optional(None)),
+                other => Err(no_overload(&[other])),
+            },
+        }
+    }
+
+    fn with_local(&mut self, value: Val<'a>, body: &'a Node) -> Answer<'a> {
+        self.locals.push(value);
+        let answer = self.node(body);
+        self.locals.pop();
+        answer
+    }
+
+    fn has_any(&mut self, fields: &[&'static Field]) -> Result<bool, EvalError> {
+        self.steps.charge(fields.len() as u64)?;
+        Ok(fields.iter().any(|field| self.input.has(field)))
+    }
+
+    fn optional_field(&mut self, field: &'static Field, guards: &[Vec<&'static Field>]) -> Answer<'a> {
+        for guard in guards {
+            if !self.has_any(guard)? {
+                return Ok(Val::Optional(None));
+            }
+        }
+        Ok(Val::Optional(self.input.field(field).map(Arc::new)))
+    }
+
+    /// `||` (`absorbing` true) and `&&` (false): the absorbing value wins over any error, before or after it.
+    fn logic(&mut self, terms: &'a [Node], absorbing: bool) -> Answer<'a> {
+        let mut first_error = None;
+        for term in terms {
+            match self.node(term) {
+                Ok(Val::Bool(b)) if b == absorbing => return Ok(Val::Bool(absorbing)),
+                Ok(Val::Bool(_)) => {}
+                Ok(other) => {
+                    first_error.get_or_insert_with(|| no_overload(&[other]));
+                },
+                Err(EvalError::OverBudget) => return Err(EvalError::OverBudget),
+                Err(error) => {
+                    first_error.get_or_insert(error);
+                },
+            }
+        }
+        first_error.map_or(Ok(Val::Bool(!absorbing)), Err)
+    }
+
+    fn select(&mut self, selection: &'a Selection) -> Answer<'a> {
+        let Selection { operand, key, optional, path } = selection;
+        match self.node(operand)? {
+            Val::Map(map) => {
+                self.charge_lookup(&map)?;
+                match (map.get(key), optional) {
+                    (Some(value), false) => Ok(value),
+                    (value, true) => Ok(Val::Optional(value.map(Arc::new))),
+                    (None, false) => Err(EvalError::NoSuchKey(path.to_string())),
+                }
+            }
+            Val::Optional(None) => Ok(Val::Optional(None)),
+            Val::Optional(Some(inner)) => match &*inner {
+                Val::Map(map) => {
+                    self.charge_lookup(map)?;
+                    match (map.get(key), optional) {
+                        (None, false) => Err(EvalError::NoSuchKey(path.to_string())),
+                        (value, _) => Ok(Val::Optional(value.map(Arc::new))),
+                    }
+                }
+                other => Err(no_field(other, key)),
+            },
+            other => Err(no_field(&other, key)),
+        }
+    }
+
+    fn charge_lookup(&mut self, map: &Map<'a>) -> Result<(), EvalError> {
+        match map {
+            Map::Shared(entries) => self.steps.charge(entries.len() as u64),
+            Map::Strings(_) | Map::Lists(_) | Map::Json(_) => Ok(()),
+        }
+    }
+
+    fn has(&mut self, selection: &'a Selection) -> Answer<'a> {
+        let Selection { operand, key, optional: _, path: _ } = selection;
+        match self.node(operand)? {
+            Val::Map(map) => Ok(Val::Bool(map.get(key).is_some())),
+            Val::Optional(None) => Ok(Val::Bool(false)),
+            Val::Optional(Some(inner)) => match &*inner {
+                Val::Map(map) => Ok(Val::Bool(map.get(key).is_some())),
+                other => Err(no_field(other, key)),
+            },
+            other => Err(no_field(&other, key)),
+        }
+    }
+
+    fn index(&mut self, operand: &'a Node, index: &'a Node, optional: bool) -> Answer<'a> {
+        let operand = self.node(operand)?;
+        let index = self.node(index)?;
+        let (operand, viral) = match operand {
+            Val::Optional(None) => return Ok(Val::Optional(None)),
+            Val::Optional(Some(inner)) => (Arc::unwrap_or_clone(inner), true),
+            other => (other, false),
+        };
+        match self.element(&operand, &index)? {
+            Some(value) if optional || viral => Ok(Val::some(value)),
+            Some(value) => Ok(value),
+            None if optional => Ok(Val::Optional(None)),
+            None if matches!(operand, Val::List(_)) => Err(EvalError::IndexOutOfRange(index.to_string())),
+            None => Err(EvalError::NoSuchKey(index.to_string())),
+        }
+    }
+
+    fn element(&mut self, operand: &Val<'a>, index: &Val<'a>) -> Result<Option<Val<'a>>, EvalError> {
+        match (operand, index) {
+            (Val::List(list), Val::Int(i)) => Ok(usize::try_from(*i).ok().and_then(|i| list.get(i))),
+            (Val::List(list), Val::Uint(i)) => Ok(usize::try_from(*i).ok().and_then(|i| list.get(i))),
+            (Val::List(list), Val::Double(d)) if d.fract() == 0.0 && *d >= 0.0 => Ok(list.get(*d as usize)),
+            (Val::Map(map), key) => map.find(key, self.steps),
+            (operand, index) => Err(no_overload(&[operand.clone(), index.clone()])),
+        }
+    }
+
+    fn list(&mut self, elements: &'a [(Node, bool)]) -> Answer<'a> {
+        let mut values = Vec::with_capacity(elements.len());
+        for (element, optional) in elements {
+            match (self.node(element)?, optional) {
+                (value, false) => values.push(value),
+                (Val::Optional(None), true) => {}
+                (Val::Optional(Some(inner)), true) => values.push(Arc::unwrap_or_clone(inner)),
+                (other, true) => return Err(no_overload(&[other])),
+            }
+        }
+        Ok(Val::list(values))
+    }
+
+    fn map_literal(&mut self, literal: &'a [(Node, Node, bool)]) -> Answer<'a> {
+        let mut entries: Vec<(Val<'a>, Val<'a>)> = Vec::with_capacity(literal.len());
+        for (key, value, optional) in literal {
+            let key = self.node(key)?;
+            if !matches!(key, Val::Str(_) | Val::Int(_) | Val::Uint(_) | Val::Bool(_)) {
+                return Err(EvalError::BadArgument(format!("a {} can't be a map key", key.type_name())));
+            }
+            let value = match (self.node(value)?, optional) {
+                (value, false) => value,
+                (Val::Optional(None), true) => continue,
+                (Val::Optional(Some(inner)), true) => Arc::unwrap_or_clone(inner),
+                (other, true) => return Err(no_overload(&[other])),
+            };
+            for (earlier, _) in &entries {
+                if earlier.equals(&key, self.steps)? {
+                    return Err(EvalError::BadArgument(format!("map key {key} occurs twice")));
+                }
+            }
+            entries.push((key, value));
+        }
+        Ok(Val::Map(Map::Shared(entries.into())))
+    }
+
+    fn call(&mut self, name: &str, implementation: super::functions::Implementation, args: &'a [Node]) -> Answer<'a> {
+        let mut values = Vec::with_capacity(args.len());
+        for arg in args {
+            values.push(self.node(arg)?);
+        }
+        implementation(&values, self.steps).map_err(|error| match error {
+            EvalError::NoSuchOverload(types) => EvalError::NoSuchOverload(format!("{}{types}", super::functions::symbol(name))),
+            other => other,
+        })
+    }
+
+    fn macro_(&mut self, kind: &'a Macro, range: &'a Node, body: &'a Node) -> Answer<'a> {
+        let range = match self.node(range)? {
+            Val::List(list) => list,
+            Val::Map(map) => {
+                self.steps.charge(map.len() as u64)?;
+                List::Shared(map.keys().into())
+            }
+            other => return Err(no_overload(&[other])),
+        };
+        match kind {
+            Macro::All => self.quantify(&range, body, false),
+            Macro::Exists => self.quantify(&range, body, true),
+            Macro::ExistsOne => {
+                let mut found = 0;
+                for element in range.iter() {
+                    found += usize::from(self.test(element, body)?);
+                }
+                Ok(Val::Bool(found == 1))
+            }
+            Macro::Filter => {
+                let mut kept = Vec::new();
+                for element in range.iter() {
+                    if self.test(element.clone(), body)? {
+                        kept.push(element);
+                    }
+                }
+                Ok(Val::list(kept))
+            }
+            Macro::Map(condition) => {
+                let mut mapped = Vec::new();
+                for element in range.iter() {
+                    let wanted = match condition {
+                        Some(condition) => self.test(element.clone(), condition)?,
+                        None => true,
+                    };
+                    if wanted {
+                        mapped.push(self.with_local(element, body)?);
+                    }
+                }
+                Ok(Val::list(mapped))
+            }
+        }
+    }
+
+    fn test(&mut self, element: Val<'a>, condition: &'a Node) -> Result<bool, EvalError> {
+        match self.with_local(element, condition)? {
+            Val::Bool(b) => Ok(b),
+            other => Err(no_overload(&[other])),
+        }
+    }
+
+    /// `exists` (`absorbing` true) and `all` (false), as a long `||` and `&&`.
+    fn quantify(&mut self, range: &List<'a>, body: &'a Node, absorbing: bool) -> Answer<'a> {
+        let mut first_error = None;
+        for element in range.iter() {
+            match self.test(element, body) {
+                Ok(b) if b == absorbing => return Ok(Val::Bool(absorbing)),
+                Ok(_) => {}
+                Err(EvalError::OverBudget) => return Err(EvalError::OverBudget),
+                Err(error) => {
+                    first_error.get_or_insert(error);
+                },
+            }
+        }
+        first_error.map_or(Ok(Val::Bool(!absorbing)), Err)
+    }
+}
+
+fn no_field(value: &Val<'_>, key: &str) -> EvalError {
+    EvalError::NoSuchOverload(format!("{}.{key}", value.type_name()))
+}

@@ -1,0 +1,246 @@
+//! What a name or a chain of selections stands for: a macro's variable, `variables.NAME`, a field of the schema, a type, or
+//! a key of a dynamic value. Unknown ones are refused, with the nearest known one as a hint.
+
+use super::{
+    ast::{Ast, Kind},
+    check::{Checker, Root, Typed, described},
+    error::ExprError,
+    tree::{Node, Selection},
+    types::Type,
+    value::Val,
+};
+use crate::event::schema::{self, Field};
+
+/// Names that are types, as values of `type(x)`.
+const TYPES: &[(&str, &str)] = &[
+    ("bool", "bool"),
+    ("int", "int"),
+    ("uint", "uint"),
+    ("double", "double"),
+    ("string", "string"),
+    ("bytes", "bytes"),
+    ("list", "list"),
+    ("map", "map"),
+    ("null_type", "null_type"),
+    ("type", "type"),
+    ("optional_type", "optional_type"),
+    ("google.protobuf.Timestamp", "google.protobuf.Timestamp"),
+    ("google.protobuf.Duration", "google.protobuf.Duration"),
+    ("net.IP", "net.IP"),
+    ("net.CIDR", "net.CIDR"),
+];
+
+/// The fields below a group.
+fn below(path: &str) -> Vec<&'static Field> {
+    let inside = |f: &&Field| f.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+    schema::FIELDS.iter().filter(inside).collect()
+}
+
+impl Checker<'_> {
+    /// The path that a chain spells, when it starts at the root of names and not at a macro's variable.
+    fn root_path(&self, ast: &Ast) -> Option<String> {
+        let path = ast.path()?;
+        match path.strip_prefix('.') {
+            Some(absolute) => Some(absolute.to_owned()),
+            None => {
+                let first = path.split('.').next().unwrap_or_default();
+                self.locals.iter().all(|(name, _)| name != first).then_some(path)
+            }
+        }
+    }
+
+    pub fn name_or_select(&mut self, ast: &Ast) -> Result<Typed, ExprError> {
+        if let Some(path) = self.root_path(ast) {
+            if let Some(typed) = self.whole_name(ast, &path)? {
+                return Ok(typed);
+            }
+        } else if let Some(typed) = self.optional_field(ast) {
+            return Ok(typed);
+        }
+        match &ast.kind {
+            Kind::Name(name) => self.local(ast, name),
+            Kind::Select { operand, field, optional } => self.selection(ast, operand, field, *optional),
+            _ => Err(self.error(ast.start, "not a name")),
+        }
+    }
+
+    /// The whole path, when it names something at the root; `None` when only a part of it may.
+    fn whole_name(&mut self, ast: &Ast, path: &str) -> Result<Option<Typed>, ExprError> {
+        if let Some((_, name)) = TYPES.iter().find(|(written, _)| *written == path) {
+            return Ok(Some(Typed { node: Node::Constant(Val::Type(name)), type_: Type::Type }));
+        }
+        if let Some(name) = path.strip_prefix("variables.").filter(|name| !name.contains('.')) {
+            return self.variable(ast, name).map(Some);
+        }
+        let Root::Event = self.root;
+        if let Some(field) = schema::lookup(path) {
+            return Ok(Some(self.field(field)));
+        }
+        if schema::is_prefix(path) {
+            let example = below(path).first().map_or("", |f| f.path);
+            let hint = format!("name a field of it, such as `{example}`, or test it with has({path})");
+            return Err(self.error_with_hint(ast.start, format!("`{path}` is a group of fields and no value"), hint));
+        }
+        // A selection below a field or a variable is the operand's matter; below anything else the name is unknown.
+        match path.rsplit_once('.') {
+            Some((parent, _)) if path.starts_with("variables.") || self.is_known(parent) => Ok(None),
+            _ => Err(self.unknown_field(ast, path)),
+        }
+    }
+
+    /// True when the path, or one that it goes on from, is a field.
+    fn is_known(&self, path: &str) -> bool {
+        let Root::Event = self.root;
+        schema::lookup(path).is_some() || path.rsplit_once('.').is_some_and(|(parent, _)| self.is_known(parent))
+    }
+
+    fn unknown_field(&self, ast: &Ast, path: &str) -> ExprError {
+        let names = schema::FIELDS.iter().map(|f| f.path).chain(self.locals.iter().map(|(name, _)| name.as_str()));
+        let message = format!("no such field `{path}`");
+        match nearest(path, names) {
+            Some(name) => self.error_with_hint(ast.start, message, format!("did you mean `{name}`?")),
+            None => self.error(ast.start, message),
+        }
+    }
+
+    fn variable(&mut self, ast: &Ast, name: &str) -> Result<Typed, ExprError> {
+        let Some(variable) = self.variables.get(name) else {
+            let message = format!("no such variable `variables.{name}`");
+            return Err(match nearest(name, self.variables.keys().map(String::as_str)) {
+                Some(known) => self.error_with_hint(ast.start, message, format!("did you mean `variables.{known}`?")),
+                None => self.error(ast.start, message),
+            });
+        };
+        self.count(variable.extent, ast.start)?;
+        self.fields.extend(&variable.fields);
+        Ok(Typed { node: Node::Variable(variable.node.clone()), type_: variable.type_.clone() })
+    }
+
+    fn field(&mut self, field: &'static Field) -> Typed {
+        self.fields.insert(field.path, field);
+        Typed { node: Node::Field(field), type_: Type::of_field(field.type_) }
+    }
+
+    /// A chain with `.?` in it that ends at a field: `audit.?objectRef.?name`.
+    fn optional_field(&mut self, ast: &Ast) -> Option<Typed> {
+        let mut optional_groups = Vec::new();
+        let path = dotted(ast, &mut optional_groups)?;
+        let first = path.split('.').next().unwrap_or_default();
+        if optional_groups.is_empty() || self.locals.iter().any(|(name, _)| name == first) {
+            return None;
+        }
+        let field = schema::lookup(&path)?;
+        let mut guards = Vec::new();
+        for group in optional_groups {
+            guards.push(if group == path { vec![field] } else { below(&group) });
+        }
+        self.fields.insert(field.path, field);
+        Some(Typed { node: Node::OptionalField { field, guards }, type_: Type::optional(Type::of_field(field.type_)) })
+    }
+
+    fn local(&self, ast: &Ast, name: &str) -> Result<Typed, ExprError> {
+        match self.locals.iter().rev().enumerate().find(|(_, (local, _))| local == name) {
+            Some((depth, (_, type_))) => Ok(Typed { node: Node::Local(depth), type_: type_.clone() }),
+            None => Err(self.unknown_field(ast, name)),
+        }
+    }
+
+    fn selection(&mut self, ast: &Ast, operand: &Ast, field: &str, optional: bool) -> Result<Typed, ExprError> {
+        let (node, operand_type) = self.child(operand)?;
+        let (inner, viral) = match &operand_type {
+            Type::Optional(inner) => ((**inner).clone(), true),
+            other => (other.clone(), false),
+        };
+        let value = self.key_type(ast, operand, &inner, field)?;
+        let path = ast.path().unwrap_or_else(|| field.to_owned());
+        let type_ = if optional || viral { Type::optional(value) } else { value };
+        let selection = Selection { operand: node, key: field.into(), optional, path: path.into() };
+        Ok(Typed { node: Node::Select(selection), type_ })
+    }
+
+    /// The type of a value of this type at a string key.
+    fn key_type(&self, ast: &Ast, operand: &Ast, type_: &Type, field: &str) -> Result<Type, ExprError> {
+        match type_ {
+            Type::Dyn => Ok(Type::Dyn),
+            Type::Map(key, value) if key.meet(&Type::String).is_some() => Ok((**value).clone()),
+            other => {
+                let message = format!("{} is {} and has no field `{field}`", described(operand), other.with_article());
+                Err(self.error(ast.start, message))
+            }
+        }
+    }
+
+    /// `has(argument)`
+    pub fn has(&mut self, argument: &Ast) -> Result<Typed, ExprError> {
+        let Kind::Select { operand, field, optional: false } = &argument.kind else {
+            return Err(self.error(argument.start, "has() needs a selection such as has(a.b)"));
+        };
+        if let Some(path) = self.root_path(argument) {
+            let fields = match schema::lookup(&path) {
+                Some(field) => vec![field],
+                None => below(&path),
+            };
+            if !fields.is_empty() {
+                self.fields.extend(fields.iter().map(|f| (f.path, *f)));
+                return Ok(Typed { node: Node::HasField(fields), type_: Type::Bool });
+            }
+            if !path.starts_with("variables.") && !self.is_known(&path) {
+                return Err(self.unknown_field(argument, &path));
+            }
+        }
+        let (node, operand_type) = self.child(operand)?;
+        let inner = match operand_type {
+            Type::Optional(inner) => (*inner).clone(),
+            other => other,
+        };
+        self.key_type(argument, operand, &inner, field)?;
+        let path = argument.path().unwrap_or_else(|| field.clone());
+        let selection = Selection { operand: node, key: field.as_str().into(), optional: false, path: path.into() };
+        Ok(Typed { node: Node::Has(selection), type_: Type::Bool })
+    }
+}
+
+/// The path that a chain spells, `.?` read as `.`, and the groups or fields that `.?` guards.
+fn dotted(ast: &Ast, optional: &mut Vec<String>) -> Option<String> {
+    match &ast.kind {
+        Kind::Name(name) => Some(name.strip_prefix('.').unwrap_or(name).to_owned()),
+        Kind::Select { operand, field, optional: marked } => {
+            let path = format!("{}.{field}", dotted(operand, optional)?);
+            if *marked {
+                optional.push(path.clone());
+            }
+            Some(path)
+        }
+        _ => None,
+    }
+}
+
+/// The known name that is at most a third of the wanted one's length away, by edits.
+pub(super) fn nearest<'n>(wanted: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let wanted: Vec<char> = wanted.chars().take(64).collect();
+    known
+        .map(|name| (distance(&wanted, name), name))
+        .filter(|(edits, _)| *edits <= (wanted.len() / 3).max(1))
+        .min_by_key(|(edits, _)| *edits)
+        .map(|(_, name)| name)
+}
+
+/// Levenshtein's distance.
+fn distance(a: &[char], b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (y, above) in b.iter().zip(row.iter_mut().skip(1)) {
+            let edits = (diagonal + usize::from(x != y)).min(left + 1).min(*above + 1);
+            diagonal = *above;
+            *above = edits;
+            left = edits;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}

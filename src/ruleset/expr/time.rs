@@ -1,0 +1,145 @@
+//! Timestamps and durations: reading them from text and taking them apart. Time zones are UTC or a fixed offset: names would
+//! make a result depend on the zone database of the machine.
+
+use jiff::{
+    SignedDuration, Timestamp, Zoned,
+    tz::{Offset, TimeZone},
+};
+
+use super::{
+    budget::Steps,
+    error::EvalError,
+    operators::no_overload,
+    value::Val,
+};
+
+type Answer<'a> = Result<Val<'a>, EvalError>;
+
+/// RFC 3339 with the upper-case `T` that Go asks for.
+pub(super) fn parse_timestamp(text: &str) -> Option<Timestamp> {
+    let byte = |i: usize| text.as_bytes().get(i).copied();
+    let shaped = byte(4) == Some(b'-') && byte(10) == Some(b'T') && byte(13) == Some(b':') && byte(16) == Some(b':');
+    let zoned = text.ends_with('Z') || byte(text.len().checked_sub(6)?).is_some_and(|b| b == b'+' || b == b'-');
+    (shaped && zoned && !text.contains('[')).then(|| text.parse().ok()).flatten()
+}
+
+/// Nanoseconds of the units of Go's `time.ParseDuration`.
+const UNITS: &[(&str, i128)] = &[
+    ("ns", 1),
+    ("us", 1_000),
+    ("µs", 1_000),
+    ("μs", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+];
+
+/// `1h30m`, `-1.5s`, `0`: Go's syntax.
+pub(super) fn parse_duration(text: &str) -> Option<SignedDuration> {
+    let (negative, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if rest == "0" {
+        return Some(SignedDuration::ZERO);
+    }
+    if rest.is_empty() || text.len() > 256 {
+        return None;
+    }
+    let mut total: i128 = 0;
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(|c: char| c != '.' && !c.is_ascii_digit())?);
+        let (unit, after) = after.split_at(after.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(after.len()));
+        let (_, nanos) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
+            return None;
+        }
+        let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+        total = total.checked_add(whole.checked_mul(*nanos)?)?;
+        let mut scale = *nanos;
+        for digit in fraction.bytes() {
+            // Below a nanosecond nothing counts, digit by digit as for the unit sizes above (all powers of ten or 6 × that).
+            total = total.checked_add(i128::from(digit - b'0') * scale / 10)?;
+            scale /= 10;
+        }
+        rest = after;
+    }
+    let nanos = i64::try_from(if negative { -total } else { total }).ok()?;
+    Some(SignedDuration::from_nanos(nanos))
+}
+
+/// `UTC`, `+01:00`, `-08:30`, `02:00`.
+fn zone(name: &str) -> Result<TimeZone, EvalError> {
+    let bad = || EvalError::BadArgument(format!("time zone {name:?} is neither UTC nor an offset such as +02:00"));
+    if name == "UTC" {
+        return Ok(TimeZone::UTC);
+    }
+    let (sign, rest) = match name.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, name.strip_prefix('+').unwrap_or(name)),
+    };
+    let (hours, minutes) = rest.split_once(':').ok_or_else(bad)?;
+    let number = |text: &str, most: i32| match text.parse::<i32>() {
+        Ok(n) if text.len() == 2 && (0..=most).contains(&n) => Ok(n),
+        _ => Err(bad()),
+    };
+    let seconds = sign * (number(hours, 23)? * 3600 + number(minutes, 59)? * 60);
+    Ok(TimeZone::fixed(Offset::from_seconds(seconds).map_err(|_| bad())?))
+}
+
+fn part<'a>(args: &[Val<'a>], of_time: fn(&Zoned) -> i64, of_duration: Option<fn(SignedDuration) -> i64>) -> Answer<'a> {
+    match (args, of_duration) {
+        ([Val::Timestamp(t)], _) => Ok(Val::Int(of_time(&t.to_zoned(TimeZone::UTC)))),
+        ([Val::Timestamp(t), Val::Str(name)], _) => Ok(Val::Int(of_time(&t.to_zoned(zone(name.as_str())?)))),
+        ([Val::Duration(d)], Some(of_duration)) => Ok(Val::Int(of_duration(*d))),
+        _ => Err(no_overload(args)),
+    }
+}
+
+pub(super) fn full_year<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
+    part(args, |z| i64::from(z.year()), None)
+}
+
+/// From 0.
+pub(super) fn month<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
+    part(args, |z| i64::from(z.month()) - 1, None)
+}
+
+/// From 1.
+pub(super) fn date<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
+    part(args, |z| i64::from(z.day()), None)
+}
+
+/// From 0.
+pub(super) fn day_of_month<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
+    part(args, |z| i64::from(z.day()) - 1, None)
+}
+
+/// From 0, Sunday.
+pub(super) fn day_of_week<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
+    part(args, |z| i64::from(z.weekday().to_sunday_zero_offset()), None)
+}
+
+/// From 0.
+pub(super) fn day_of_year<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
+    part(args, |z| i64::from(z.day_of_year()) - 1, None)
+}
+
+pub(super) fn hours<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
+    part(args, |z| i64::from(z.hour()), Some(|d| d.as_secs() / 3600))
+}
+
+pub(super) fn minutes<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
+    part(args, |z| i64::from(z.minute()), Some(|d| d.as_secs() / 60))
+}
+
+pub(super) fn seconds<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
+    part(args, |z| i64::from(z.second()), Some(|d| d.as_secs()))
+}
+
+/// Of a duration, all of it in milliseconds, as the reference implementation counts.
+pub(super) fn milliseconds<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
+    part(args, |z| i64::from(z.millisecond()), Some(|d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)))
+}

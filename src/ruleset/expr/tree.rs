@@ -1,0 +1,58 @@
+//! The compiled form of an expression: names resolved, macros and regexes compiled. Immutable and shared.
+
+use std::sync::Arc;
+
+use regex::Regex;
+
+use super::{functions::Implementation, value::Value};
+use crate::event::schema::Field;
+
+/// A node of the compiled tree. Its depth is capped, so recursion over it is bounded.
+pub(super) enum Node {
+    Constant(Value),
+    /// A field of the event.
+    Field(&'static Field),
+    /// A variable of an enclosing macro, counted from the innermost.
+    Local(usize),
+    /// `variables.NAME`
+    Variable(Arc<Node>),
+    /// `has()` of a field, or of a group of fields: any of them is set.
+    HasField(Vec<&'static Field>),
+    /// `a.?b.c` over schema fields: none unless each group is set.
+    OptionalField { field: &'static Field, guards: Vec<Vec<&'static Field>> },
+    Select(Selection),
+    Has(Selection),
+    Index { operand: Box<Node>, index: Box<Node>, optional: bool },
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    If { condition: Box<Node>, then: Box<Node>, otherwise: Box<Node> },
+    /// Elements; `true` for `?element`.
+    List(Vec<(Node, bool)>),
+    Map(Vec<(Node, Node, bool)>),
+    Call { name: &'static str, implementation: Implementation, args: Vec<Node> },
+    Matches { text: Box<Node>, regex: Regex },
+    Macro { kind: Macro, range: Box<Node>, body: Box<Node> },
+    /// `orValue` (`unwrap`) and `or`.
+    OrElse { optional: Box<Node>, other: Box<Node>, unwrap: bool },
+    /// `optMap` (`wrap`) and `optFlatMap`.
+    OptionalMap { optional: Box<Node>, body: Box<Node>, wrap: bool },
+}
+
+/// `operand.key`, `operand.?key`.
+pub(super) struct Selection {
+    pub operand: Box<Node>,
+    pub key: Arc<str>,
+    pub optional: bool,
+    /// As written, for errors.
+    pub path: Arc<str>,
+}
+
+/// A macro over a list or the keys of a map, with its variable as `Local(0)` of the body.
+pub(super) enum Macro {
+    All,
+    Exists,
+    ExistsOne,
+    Filter,
+    /// `map`, with the condition of its three-argument form.
+    Map(Option<Box<Node>>),
+}

@@ -1,0 +1,308 @@
+//! Values of expressions: CEL's, borrowing from the event and the program where they can, and turned into owned ones when
+//! they leave. JSON bodies are converted as they are read.
+
+use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
+
+use ipnet::IpNet;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{budget::Steps, error::EvalError, print};
+use crate::event::schema::FieldValue;
+
+/// A value that owns all it holds.
+pub type Value = Val<'static>;
+
+/// A value that may borrow from an event or a program. Clones are cheap.
+#[derive(Clone, Debug)]
+pub enum Val<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Uint(u64),
+    Double(f64),
+    Str(Text<'a>),
+    Bytes(Arc<[u8]>),
+    Timestamp(Timestamp),
+    Duration(SignedDuration),
+    List(List<'a>),
+    Map(Map<'a>),
+    Optional(Option<Arc<Val<'a>>>),
+    /// A type, by its name.
+    Type(&'static str),
+    Ip(IpAddr),
+    Cidr(IpNet),
+}
+
+/// A string.
+#[derive(Clone, Debug)]
+pub enum Text<'a> {
+    Borrowed(&'a str),
+    Shared(Arc<str>),
+}
+
+impl Text<'_> {
+    pub fn as_str(&self) -> &str {
+        match self {
+            Text::Borrowed(text) => text,
+            Text::Shared(text) => text,
+        }
+    }
+}
+
+impl From<&str> for Text<'_> {
+    fn from(text: &str) -> Self {
+        Text::Shared(text.into())
+    }
+}
+
+/// A list in whichever form it came.
+#[derive(Clone, Debug)]
+pub enum List<'a> {
+    Strings(&'a [String]),
+    StaticStrings(&'a [&'static str]),
+    Json(&'a [serde_json::Value]),
+    Shared(Arc<[Val<'a>]>),
+}
+
+impl<'a> List<'a> {
+    pub fn len(&self) -> usize {
+        match self {
+            List::Strings(l) => l.len(),
+            List::StaticStrings(l) => l.len(),
+            List::Json(l) => l.len(),
+            List::Shared(l) => l.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn get(&self, index: usize) -> Option<Val<'a>> {
+        match self {
+            List::Strings(l) => l.get(index).map(|s| Val::text(s)),
+            List::StaticStrings(l) => l.get(index).map(|s| Val::text(s)),
+            List::Json(l) => l.get(index).map(Val::json),
+            List::Shared(l) => l.get(index).cloned(),
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = Val<'a>> + '_ {
+        (0..self.len()).filter_map(|i| self.get(i))
+    }
+}
+
+/// A map in whichever form it came. Keys of `Shared` are distinct.
+#[derive(Clone, Debug)]
+pub enum Map<'a> {
+    Strings(&'a BTreeMap<String, String>),
+    Lists(&'a BTreeMap<String, Vec<String>>),
+    Json(&'a serde_json::Map<String, serde_json::Value>),
+    Shared(Arc<[(Val<'a>, Val<'a>)]>),
+}
+
+impl<'a> Map<'a> {
+    pub fn len(&self) -> usize {
+        match self {
+            Map::Strings(m) => m.len(),
+            Map::Lists(m) => m.len(),
+            Map::Json(m) => m.len(),
+            Map::Shared(m) => m.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The value at a string key.
+    pub fn get(&self, key: &str) -> Option<Val<'a>> {
+        match self {
+            Map::Strings(m) => m.get(key).map(|s| Val::text(s)),
+            Map::Lists(m) => m.get(key).map(|l| Val::List(List::Strings(l))),
+            Map::Json(m) => m.get(key).map(Val::json),
+            Map::Shared(m) => {
+                m.iter().find(|(k, _)| matches!(k, Val::Str(t) if t.as_str() == key)).map(|(_, v)| v.clone())
+            }
+        }
+    }
+
+    /// The value at a key of any type: numbers are equal across types.
+    pub fn find(&self, key: &Val<'_>, steps: &mut Steps) -> Result<Option<Val<'a>>, EvalError> {
+        match (self, key) {
+            (_, Val::Str(text)) => {
+                if let Map::Shared(entries) = self {
+                    steps.charge(entries.len() as u64)?;
+                }
+                Ok(self.get(text.as_str()))
+            }
+            (Map::Shared(entries), _) => {
+                for (k, v) in entries.iter() {
+                    if k.equals(key, steps)? {
+                        return Ok(Some(v.clone()));
+                    }
+                }
+                Ok(None)
+            }
+            (Map::Strings(_) | Map::Lists(_) | Map::Json(_), _) => Ok(None),
+        }
+    }
+
+    pub fn keys(&self) -> Vec<Val<'a>> {
+        match self {
+            Map::Strings(m) => m.keys().map(|k| Val::text(k)).collect(),
+            Map::Lists(m) => m.keys().map(|k| Val::text(k)).collect(),
+            Map::Json(m) => m.keys().map(|k| Val::text(k)).collect(),
+            Map::Shared(m) => m.iter().map(|(k, _)| k.clone()).collect(),
+        }
+    }
+
+    fn entries(&self) -> Vec<(Val<'a>, Val<'a>)> {
+        match self {
+            Map::Strings(m) => m.iter().map(|(k, v)| (Val::text(k), Val::text(v))).collect(),
+            Map::Lists(m) => m.iter().map(|(k, v)| (Val::text(k), Val::List(List::Strings(v)))).collect(),
+            Map::Json(m) => m.iter().map(|(k, v)| (Val::text(k), Val::json(v))).collect(),
+            Map::Shared(m) => m.to_vec(),
+        }
+    }
+}
+
+impl<'a> Val<'a> {
+    pub fn text(text: &'a str) -> Val<'a> {
+        Val::Str(Text::Borrowed(text))
+    }
+
+    pub fn shared(text: impl Into<Arc<str>>) -> Val<'a> {
+        Val::Str(Text::Shared(text.into()))
+    }
+
+    pub fn list(elements: Vec<Val<'a>>) -> Val<'a> {
+        Val::List(List::Shared(elements.into()))
+    }
+
+    pub fn some(value: Val<'a>) -> Val<'a> {
+        Val::Optional(Some(Arc::new(value)))
+    }
+
+    /// JSON: an integer that fits is an int, any other number a double.
+    pub fn json(json: &'a serde_json::Value) -> Val<'a> {
+        match json {
+            serde_json::Value::Null => Val::Null,
+            serde_json::Value::Bool(b) => Val::Bool(*b),
+            serde_json::Value::Number(n) => match n.as_i64() {
+                Some(i) => Val::Int(i),
+                None => Val::Double(n.as_f64().unwrap_or(f64::NAN)),
+            },
+            serde_json::Value::String(s) => Val::text(s),
+            serde_json::Value::Array(l) => Val::List(List::Json(l)),
+            serde_json::Value::Object(m) => Val::Map(Map::Json(m)),
+        }
+    }
+
+    /// The value of a field; `None` for a body that the event does not have.
+    pub(super) fn of_field(field: FieldValue<'a>) -> Option<Val<'a>> {
+        Some(match field {
+            FieldValue::Str(s) => Val::text(s),
+            FieldValue::Int(i) => Val::Int(i),
+            FieldValue::Bool(b) => Val::Bool(b),
+            FieldValue::Timestamp(t) => Val::Timestamp(t),
+            FieldValue::NoTimestamp => Val::Timestamp(Timestamp::UNIX_EPOCH),
+            FieldValue::Strings(l) => Val::List(List::Strings(l)),
+            FieldValue::StaticStrings(l) => Val::List(List::StaticStrings(l)),
+            FieldValue::StringMap(m) => Val::Map(Map::Strings(m)),
+            FieldValue::StringsMap(m) => Val::Map(Map::Lists(m)),
+            FieldValue::Json(json) => Val::json(json?),
+        })
+    }
+
+    /// The name of its type, as `type()` gives it.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Val::Null => "null_type",
+            Val::Bool(_) => "bool",
+            Val::Int(_) => "int",
+            Val::Uint(_) => "uint",
+            Val::Double(_) => "double",
+            Val::Str(_) => "string",
+            Val::Bytes(_) => "bytes",
+            Val::Timestamp(_) => "google.protobuf.Timestamp",
+            Val::Duration(_) => "google.protobuf.Duration",
+            Val::List(_) => "list",
+            Val::Map(_) => "map",
+            Val::Optional(_) => "optional_type",
+            Val::Type(_) => "type",
+            Val::Ip(_) => "net.IP",
+            Val::Cidr(_) => "net.CIDR",
+        }
+    }
+
+    /// A copy that borrows nothing. Each element costs a step, since a value that shares its parts can be far larger
+    /// than what made it.
+    pub(super) fn into_owned(self, steps: &mut Steps) -> Result<Value, EvalError> {
+        steps.charge(1)?;
+        Ok(match self {
+            Val::Null => Val::Null,
+            Val::Bool(b) => Val::Bool(b),
+            Val::Int(i) => Val::Int(i),
+            Val::Uint(u) => Val::Uint(u),
+            Val::Double(d) => Val::Double(d),
+            Val::Str(Text::Borrowed(text)) => {
+                steps.charge_bytes(text.len())?;
+                Val::shared(text)
+            }
+            Val::Str(Text::Shared(text)) => Val::Str(Text::Shared(text)),
+            Val::Bytes(b) => Val::Bytes(b),
+            Val::Timestamp(t) => Val::Timestamp(t),
+            Val::Duration(d) => Val::Duration(d),
+            Val::List(list) => {
+                let elements: Result<Vec<Value>, EvalError> = list.iter().map(|v| v.into_owned(steps)).collect();
+                Val::list(elements?)
+            }
+            Val::Map(map) => {
+                let mut entries = Vec::new();
+                steps.charge(map.len() as u64)?;
+                for (k, v) in map.entries() {
+                    entries.push((k.into_owned(steps)?, v.into_owned(steps)?));
+                }
+                Val::Map(Map::Shared(entries.into()))
+            }
+            Val::Optional(None) => Val::Optional(None),
+            Val::Optional(Some(inner)) => Val::some(Arc::unwrap_or_clone(inner).into_owned(steps)?),
+            Val::Type(name) => Val::Type(name),
+            Val::Ip(ip) => Val::Ip(ip),
+            Val::Cidr(cidr) => Val::Cidr(cidr),
+        })
+    }
+
+    /// JSON as `kubewitness eval` prints it: doubles that JSON lacks are "NaN", "Infinity", "-Infinity", timestamps RFC 3339,
+    /// durations "1.5s", bytes base64, types their name, map keys text; an empty optional is null.
+    pub fn to_json(&self) -> serde_json::Value {
+        use base64::{Engine, engine::general_purpose::STANDARD};
+        match self {
+            Val::Null | Val::Optional(None) => serde_json::Value::Null,
+            Val::Bool(b) => (*b).into(),
+            Val::Int(i) => (*i).into(),
+            Val::Uint(u) => (*u).into(),
+            Val::Double(d) if d.is_nan() => "NaN".into(),
+            Val::Double(d) if d.is_infinite() => if *d > 0.0 { "Infinity" } else { "-Infinity" }.into(),
+            Val::Double(d) => (*d).into(),
+            Val::Str(text) => text.as_str().into(),
+            Val::Bytes(bytes) => STANDARD.encode(bytes).into(),
+            Val::List(list) => list.iter().map(|v| v.to_json()).collect(),
+            Val::Map(map) => map.entries().iter().map(|(k, v)| (k.to_string(), v.to_json())).collect(),
+            Val::Optional(Some(inner)) => inner.to_json(),
+            Val::Type(name) => (*name).into(),
+            Val::Timestamp(_) | Val::Duration(_) | Val::Ip(_) | Val::Cidr(_) => self.to_string().into(),
+        }
+    }
+}
+
+impl fmt::Display for Val<'_> {
+    /// As `string()` prints it, and what `string()` does not take as JSON.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match print::text(self) {
+            Some(text) => f.write_str(&text),
+            None => write!(f, "{}", self.to_json()),
+        }
+    }
+}
