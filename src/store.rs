@@ -6,15 +6,21 @@
 mod append;
 mod block;
 mod config;
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod damage_tests;
 mod dedupe;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod log_tests;
 mod metrics;
 mod partition;
 mod reader;
 mod retention;
 mod standing;
 mod state;
-#[cfg(test)]
-mod tests;
 mod writer;
 
 use std::{
@@ -73,7 +79,7 @@ impl StoreError {
 }
 
 /// What the handles and the writer share. The mutexes are held for lines, never across an fsync of the log.
-pub(self) struct Shared {
+struct Shared {
     dir: PathBuf,
     metrics: Metrics,
     id_key: IdKey,

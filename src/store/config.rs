@@ -70,3 +70,26 @@ fn retain_bytes(text: &str) -> Result<ByteSize, String> {
     let size: ByteSize = text.parse().map_err(|_| "expected a size such as 10GiB or 500MB".to_string())?;
     if size < ByteSize::mib(1) { Err("at least 1MiB is needed".into()) } else { Ok(size) }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        store: StoreArgs,
+    }
+
+    #[test]
+    fn retain_bytes_takes_units() {
+        let cases =
+            [("10GiB", Some(10 << 30)), ("500MB", Some(500_000_000)), ("2097152", Some(2 << 20)), ("1KiB", None)];
+        for (text, expected) in cases.into_iter().chain([("-1GiB", None), ("many", None), ("", None)]) {
+            let parsed = Cli::try_parse_from(["kubewitness", &format!("--retain-bytes={text}")]);
+            assert_eq!(parsed.map(|cli| cli.store.config().retain_bytes).ok(), expected, "{text:?}");
+        }
+    }
+}

@@ -61,6 +61,12 @@ pub(super) struct Place {
     pub last_seq: Seq,
 }
 
+impl Place {
+    fn of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Place> {
+        Ok(Place { first_seq: row.get::<_, i64>(0)? as Seq, last_seq: row.get::<_, i64>(1)? as Seq })
+    }
+}
+
 impl Partition {
     pub fn path(dir: &Path, first_seq: Seq) -> PathBuf {
         dir.join(format!("log-{first_seq:020}.db"))
@@ -195,21 +201,14 @@ impl Partition {
             WHERE first_seq >= (SELECT coalesce(max(first_seq), 0) FROM block WHERE first_seq <= ?1)
             AND first_seq <= ?2 ORDER BY first_seq LIMIT ?3";
         let mut statement = self.conn.prepare_cached(sql)?;
-        let place = |row: &rusqlite::Row<'_>| {
-            Ok(Place { first_seq: row.get::<_, i64>(0)? as Seq, last_seq: row.get::<_, i64>(1)? as Seq })
-        };
-        statement.query_map(params![from as i64, to as i64, limit as i64], place)?.collect()
+        statement.query_map(params![from as i64, to as i64, limit as i64], Place::of)?.collect()
     }
 
     /// Places of the blocks that hold standing records, in order.
     pub fn standing_places(&self) -> Result<Vec<Place>, StoreError> {
         let read = || -> rusqlite::Result<Vec<Place>> {
             let sql = "SELECT first_seq, last_seq FROM block WHERE standing > 0 ORDER BY first_seq";
-            let mut statement = self.conn.prepare(sql)?;
-            let place = |row: &rusqlite::Row<'_>| {
-                Ok(Place { first_seq: row.get::<_, i64>(0)? as Seq, last_seq: row.get::<_, i64>(1)? as Seq })
-            };
-            statement.query_map([], place)?.collect()
+            self.conn.prepare(sql)?.query_map([], Place::of)?.collect()
         };
         read().map_err(StoreError::sqlite(&self.path))
     }

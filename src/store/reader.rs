@@ -38,7 +38,7 @@ impl Shared {
                 Ok(partition) => partition,
                 // Dropped by retention since we looked: look again.
                 Err(_) if !locked(&self.partitions).contains_key(&stretch.first_seq) => continue,
-                Err(StoreError::Sqlite { source, .. }) if is_damage(&source) => {
+                Err(StoreError::Sqlite { source, .. }) if is_damage(&source) || !stretch.path.exists() => {
                     self.report(&stretch.path, stretch.first_seq, stretch.to, &Flaw::Sqlite(source));
                     next = stretch.to + 1;
                     continue;
@@ -141,7 +141,9 @@ impl Found {
 fn is_damage(error: &rusqlite::Error) -> bool {
     match error {
         rusqlite::Error::SqliteFailure(failure, _) => {
-            matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            // SQLITE_ERROR: our statements are fixed, so it is the tables that are not as they were made.
+            let error = failure.extended_code == rusqlite::ffi::SQLITE_ERROR;
+            error || matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
         }
         // A column of another type or length than was written, or the block's key without its row.
         rusqlite::Error::FromSqlConversionFailure(..)

@@ -297,14 +297,10 @@ impl Writer {
         *locked(&self.shared.standing) = StandingSet::default();
         for place in partition.standing_places()? {
             let (_, content) = self.shared.content(partition, &place)?;
-            let lines: Result<Vec<Line>, AppendError> = content
-                .records
-                .iter()
-                .filter(|(_, record)| record.standing_key().is_some())
-                .map(|(_, record)| Line::new(record))
-                .collect();
-            // Serialising what was just parsed can't fail.
-            self.apply_standing(lines.unwrap_or_default().iter());
+            let standing = content.records.iter().filter(|(_, record)| record.standing_key().is_some());
+            // What was just parsed can be serialised.
+            let lines: Vec<Line> = standing.filter_map(|(_, record)| Line::new(record).ok()).collect();
+            self.apply_standing(lines.iter());
         }
         Ok(())
     }

@@ -2,10 +2,12 @@
 
 use std::{
     io::{BufRead, BufReader},
+    path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
 
-use super::*;
+use super::fixture::{Open, audit_of_size, numbers};
 
 /// Set in the child: the directory to append to until killed.
 const CHILD: &str = "KUBEWITNESS_TEST_CRASH_DIR";
@@ -35,7 +37,7 @@ fn killed_writer_loses_nothing_that_it_acknowledged() {
 /// Starts a child on `dir` and kills it some time after its first acknowledgement; returns the last one.
 fn kill_after(dir: &Path, milliseconds: u64) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture", "store::tests::crash::killed_writer_loses_nothing_that_it_acknowledged"])
+        .args(["--exact", "--nocapture", "store::crash_tests::killed_writer_loses_nothing_that_it_acknowledged"])
         .env(CHILD, dir)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
