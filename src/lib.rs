@@ -15,4 +15,5 @@ pub mod ruleset;
 // Stages
 pub mod correlate;
 pub mod detect;
+pub mod normalise;
 pub mod redact;
