@@ -55,14 +55,7 @@ fn secret_object(map: &mut Map<String, Value>, resource: Resource, ledger: &mut 
     for (key, value) in map.iter_mut() {
         ledger.at_key(key, |l| match (key.as_str(), value) {
             (key, value) if is_contents(key) => l.hide_values(value),
-            ("items" | "rows", Value::Array(items)) => {
-                for (index, item) in items.iter_mut().enumerate() {
-                    l.at_index(index, |l| match item {
-                        Value::Object(item) => secret_object(item, resource, l),
-                        other => l.hide(other),
-                    });
-                }
-            }
+            ("items" | "rows", Value::Array(items)) => secret_objects(items, resource, l),
             // A row of a table.
             ("object", Value::Object(object)) => secret_object(object, resource, l),
             ("metadata", value) => metadata(value, resource, l),
@@ -73,6 +66,15 @@ fn secret_object(map: &mut Map<String, Value>, resource: Resource, ledger: &mut 
                 value,
             ) => walk(value, l),
             (_, value) => l.hide(value),
+        });
+    }
+}
+
+fn secret_objects(items: &mut [Value], resource: Resource, ledger: &mut Ledger) {
+    for (index, item) in items.iter_mut().enumerate() {
+        ledger.at_index(index, |l| match item {
+            Value::Object(item) => secret_object(item, resource, l),
+            other => l.hide(other),
         });
     }
 }
@@ -149,12 +151,7 @@ fn object(map: &mut Map<String, Value>, ledger: &mut Ledger) {
             ("metadata", value) if resource != Resource::Other && !is_list => metadata(value, resource, l),
             // Items of a typed list carry no kind of their own.
             ("items", Value::Array(items)) if resource != Resource::Other && is_list => {
-                for (index, item) in items.iter_mut().enumerate() {
-                    l.at_index(index, |l| match item {
-                        Value::Object(item) => secret_object(item, resource, l),
-                        other => l.hide(other),
-                    });
-                }
+                secret_objects(items, resource, l)
             }
             (key, value) => field(key, value, l),
         });
@@ -170,6 +167,8 @@ fn field(key: &str, value: &mut Value, ledger: &mut Ledger) {
         environment(value, ledger);
     }
     match value {
+        // A switch that is named after secrets, such as `kubernetes.io/enforce-mountable-secrets`.
+        Value::String(text) if matches!(text.as_str(), "true" | "false") => {}
         Value::String(text) if names::is_secret(key) || (names::is_key(key) && names::is_key_material(text)) => {
             ledger.hide(value);
         }

@@ -2,7 +2,7 @@
 //! as written. Out: yes or no. References to secrets (`secretName`, `tokenExpirationSeconds`) are no secrets.
 
 /// A name that ends so, or so with an `s` or a number, names a secret.
-const ENDINGS: [&str; 22] = [
+const ENDINGS: [&str; 24] = [
     "password",
     "passwd",
     "passphrase",
@@ -25,6 +25,8 @@ const ENDINGS: [&str; 22] = [
     "connectionstring",
     "cookie",
     "webhookurl",
+    "dockerconfigjson",
+    "dockercfg",
 ];
 
 /// A name that holds one of these anywhere names a secret, unless it ends as a reference does.
@@ -54,7 +56,9 @@ pub fn is_secret(name: &str) -> bool {
     if NAMES_OF_SECRETS.iter().any(|n| stem.ends_with(n)) {
         return false;
     }
-    ENDINGS.iter().any(|e| stem.ends_with(e) || plain.ends_with(e))
+    // The entry of a registry in a Docker configuration: base64 of user and password.
+    plain == "auth"
+        || ENDINGS.iter().any(|e| stem.ends_with(e) || plain.ends_with(e))
         || (is_password(&plain) && !REFERENCES.iter().any(|r| plain.ends_with(r)))
 }
 

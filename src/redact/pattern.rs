@@ -26,6 +26,10 @@ fn patterns() -> Vec<String> {
         r"AIza[0-9A-Za-z_-]{35}|[sr]k_live_[0-9A-Za-z]{16,}|hvs\.[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{30,}",
     ];
     let around = [
+        // A decoder's error quotes what it could not read.
+        r"(?s)(?P<keep>error found in #[0-9]+ byte of ).+".to_owned(),
+        // A validator quotes the value that it refuses.
+        format!(r#"(?i)(?P<keep>{NAME}[^\s:]*:\s+(?:invalid|unsupported|duplicate) value:\s+)(?:"(?:[^"\\]|\\.)*"|[^\s,;]+)"#),
         r"(?P<keep>hooks\.slack\.com/services/)[A-Za-z0-9/_-]+".to_owned(),
         r#"(?i)(?P<keep>[a-z][a-z0-9+.-]*://)[^\s/@"']*:[^\s/@"']+(?P<tail>@)"#.to_owned(),
         r#"(?i)(?P<keep>[a-z][a-z0-9+.-]*://)[^\s/@:"'\[]{16,}(?P<tail>@)"#.to_owned(),
@@ -118,6 +122,8 @@ mod tests {
             ("xoxb-123456789012-abcdef", "[redacted]"),
             ("t eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln z", "t [redacted] z"),
             ("a -----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY----- b", "a [redacted] b"),
+            ("spec.password: Invalid value: \"a b\": short", "spec.password: [redacted] value: \"[redacted]\": short"),
+            ("json: error found in #10 byte of ...|x|...", "json: error found in #10 byte of [redacted]"),
             ("curl -u bob:hunter2 http://x", "curl -u bob:[redacted] http://x"),
             (
                 "kubectl create secret generic s --from-literal=a=hunter2",

@@ -104,7 +104,8 @@ fn workloads(p: &mut Planter) -> Vec<Value> {
     let key = format!("-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----", p.canary());
     let custom = json!({"spec": {"password": p.canary(), "clientSecret": p.canary(), "apiKey": p.canary(), "credentials": [p.canary()],
         "tls": key, "valuesContent": format!("db:\n  password: {}\n", p.canary()), "encryptionKey": p.shaped("", "0123456789abcdef", 64),
-        "params": [{"name": "DB_PASSWORD", "value": p.canary()}], "byToken": {p.jwt(): "x"}, "adminPassword": 839_201_774,
+        "params": [{"name": "DB_PASSWORD", "value": p.canary()}], "byToken": {p.jwt(): "x"}, "adminPassword": 839_201_774, "auths": {"r.io": {"auth": p.shaped("", "Ym9iOmh1bnRlcjI", 20)}},
+        "probe": {"httpHeaders": [{"name": "Authorization", "value": p.canary()}]},
         "secret_access_key": p.shaped("", "wJalrXUtnFEMIK7MDENGbPxRfiCY/+", 40)}});
     p.remember("839201774".into());
     vec![of("deployments", pod), of("pods", env_patch), of("databases", custom)]
@@ -134,6 +135,14 @@ fn client_text(p: &mut Planter) -> Vec<Value> {
         with(
             "responseStatus",
             json!({"code": 400, "message": format!("bad header Authorization: Basic {}", p.canary())}),
+        ),
+        with(
+            "responseStatus",
+            json!({"code": 422, "message": format!("spec.adminPassword: Invalid value: \"{}\": too short", p.canary())}),
+        ),
+        with(
+            "responseStatus",
+            json!({"code": 400, "message": format!("error found in #10 byte of ...|\"a\":\"{}\"", p.canary())}),
         ),
         with("user", json!({"username": p.jwt(), "groups": [p.jwt()], "extra": {"a": [p.jwt()]}})),
         with("objectRef", json!({"resource": "pods", "name": p.jwt()})),
