@@ -15,3 +15,5 @@ pub mod ruleset;
 // Stages
 pub mod correlate;
 pub mod detect;
+// Edges
+pub mod ingest;
