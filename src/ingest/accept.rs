@@ -92,7 +92,7 @@ impl Acceptor {
         let certificate = session.peer_certificates().and_then(|chain| chain.first()).map(certificate_name);
         let peer = Peer { certificate, ..Peer::default() };
         let builder = self.protocol(session.alpn_protocol() == Some(b"h2"));
-        let service = service_fn(|request: Request<Incoming>| self.answer(request, peer.clone()));
+        let service = service_fn(|request| answer(self.router.clone(), self.metrics.clone(), peer.clone(), request));
         let connection = builder.serve_connection(TokioIo::new(tls), service);
         tokio::pin!(connection);
         let first_request = sleep(self.limits.first_request);
@@ -136,14 +136,19 @@ impl Acceptor {
             .max_header_list_size(BUFFER as u32);
         if is_http2 { builder.http2_only() } else { builder.http1_only() }
     }
+}
 
-    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Result<Response<Body>, Infallible> {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(peer);
-        let response = self.router.clone().oneshot(request).await?;
-        self.metrics.answered(response.status().as_u16());
-        Ok(response)
-    }
+async fn answer(
+    router: Router,
+    metrics: Metrics,
+    peer: Peer,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(peer);
+    let response = router.oneshot(request).await?;
+    metrics.answered(response.status().as_u16());
+    Ok(response)
 }
 
 /// A peer that left before it was accepted is no reason to wait; being out of file descriptors is.

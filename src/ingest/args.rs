@@ -78,7 +78,7 @@ pub struct IngestLimits {
     pub body_pause: Duration,
     /// A whole body.
     pub body_total: Duration,
-    /// Waiting for redaction and the store, over all of one request.
+    /// Waiting for redaction and the store, for each group of up to 400 events or 1 MiB.
     pub patience: Duration,
     /// Size of a body in bytes, decoded.
     pub body_bytes: u64,

@@ -50,35 +50,50 @@ impl Decoder {
         if self.gzip.is_some() { GZIP_PIECE } else { 16 << 10 }
     }
 
-    /// Takes the next piece of the body. Returns what it decodes to, which may lie in `plain`.
-    pub(super) fn decode<'a>(&'a mut self, piece: &'a [u8], plain: &'a mut Vec<u8>) -> Result<&'a [u8], Answer> {
+    /// Takes the next piece of the body. Returns what it decodes to, or what an earlier one did: at most 32 KiB are
+    /// still to come when it returns. They may lie in `plain`.
+    pub(super) fn decode<'a>(&mut self, piece: &'a [u8], plain: &'a mut Vec<u8>) -> Result<&'a [u8], Answer> {
         self.sent += piece.len() as u64;
         let decoded = match &mut self.gzip {
             None => piece,
             Some(gzip) => {
                 gzip.write_all(piece).map_err(|_| Answer::BadGzip)?;
-                plain.clear();
-                plain.append(gzip.get_mut());
-                plain.as_slice()
+                drain(gzip, plain)
             }
         };
-        self.decoded += decoded.len() as u64;
+        self.count(decoded.len())?;
+        Ok(decoded)
+    }
+
+    /// Takes the end of the body, wherever it came. Returns the rest of what can be decoded, and whether that is all.
+    pub(super) fn finish<'a>(&mut self, plain: &'a mut Vec<u8>) -> (&'a [u8], Result<(), Answer>) {
+        let (rest, end): (&[u8], _) = match &mut self.gzip {
+            None => (&[], Ok(())),
+            Some(gzip) => {
+                let end = gzip.try_finish().map_err(|_: io::Error| Answer::BadGzip);
+                (drain(gzip, plain), end)
+            }
+        };
+        let counted = self.count(rest.len());
+        (rest, end.and(counted))
+    }
+
+    fn count(&mut self, decoded: usize) -> Result<(), Answer> {
+        self.decoded += decoded as u64;
         if self.decoded > self.limit {
             return Err(Answer::TooLarge);
         }
         if self.decoded > RATIO_FROM && self.decoded / self.sent.max(1) > HIGHEST_RATIO {
             return Err(Answer::Bomb);
         }
-        Ok(decoded)
+        Ok(())
     }
+}
 
-    /// Takes the end of the body. What `decode` returned is all of it unless this fails.
-    pub(super) fn finish(&mut self) -> Result<(), Answer> {
-        match &mut self.gzip {
-            None => Ok(()),
-            Some(gzip) => gzip.try_finish().map_err(|_: io::Error| Answer::BadGzip),
-        }
-    }
+fn drain<'a>(gzip: &mut MultiGzDecoder<Vec<u8>>, plain: &'a mut Vec<u8>) -> &'a [u8] {
+    plain.clear();
+    plain.append(gzip.get_mut());
+    plain
 }
 
 fn is_json(content_type: &[u8]) -> bool {
@@ -128,8 +143,8 @@ mod tests {
             }
             largest = largest.max(plain.capacity());
         }
-        let end = decoder.finish();
-        (total, largest, end)
+        let (rest, end) = decoder.finish(&mut plain);
+        (total + rest.len(), largest, end)
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //! In: decoded bytes. Out: how many were stored, were known already or went to the quarantine; or why to stop.
 //! Holds at most one group, and nothing is counted as stored before the store says so.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::{
     answer::{Answer, Tally},
@@ -32,8 +32,6 @@ pub(super) struct Intake {
     splitter: Splitter,
     waiting: Vec<Element>,
     tally: Tally,
-    /// How long this request has waited for redaction and the store.
-    waited: Duration,
 }
 
 impl Intake {
@@ -44,7 +42,6 @@ impl Intake {
             splitter: Splitter::event_list(),
             waiting: Vec::new(),
             tally: Tally::default(),
-            waited: Duration::ZERO,
         }
     }
 
@@ -101,12 +98,10 @@ impl Intake {
         (self.waiting.len() >= GROUP_EVENTS || bytes >= GROUP_BYTES).then(|| self.next_group())
     }
 
+    /// Waits for one group at most as long as the sender can be held; while groups go through, the body's own deadline
+    /// bounds the whole.
     async fn append(&mut self, group: Vec<Element>) -> Result<(), Answer> {
-        let begun = Instant::now();
-        let left = self.desk.limits.patience.saturating_sub(self.waited);
-        let outcome = timeout(left, self.redact_and_append(group)).await;
-        self.waited += begun.elapsed();
-        outcome.unwrap_or(Err(Answer::StoreBusy))
+        timeout(self.desk.limits.patience, self.redact_and_append(group)).await.unwrap_or(Err(Answer::StoreBusy))
     }
 
     async fn redact_and_append(&mut self, group: Vec<Element>) -> Result<(), Answer> {

@@ -16,7 +16,7 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
     routing::post,
 };
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, Request, Version, header};
 use http_body_util::BodyExt;
 use tokio::{
     sync::Semaphore,
@@ -35,6 +35,10 @@ use crate::{
     record::{IdKey, Origin, Provenance},
     store::Appender,
 };
+
+/// What is read of a body after an early answer: a whole batch of the audit webhook, as a rule.
+const LINGER_BYTES: usize = 4 << 20;
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What the connection knows about its other end.
 #[derive(Clone, Default)]
@@ -75,6 +79,32 @@ impl Desk {
         peer.is_known.store(true, Ordering::Relaxed);
         Ok(())
     }
+
+    async fn answer(self: &Arc<Self>, source: Source, headers: &HeaderMap, peer: &Peer, body: &mut Body) -> Answer {
+        if let Err(answer) = self.admit(&source, headers, peer) {
+            return answer;
+        }
+        let decoder = match Decoder::of(headers, self.limits.body_bytes) {
+            Ok(decoder) => decoder,
+            Err(answer) => return answer,
+        };
+        let Ok(_room) = self.bodies.try_acquire() else { return Answer::Occupied };
+        let origin =
+            Origin { cluster: source.cluster, reporter: source.apiserver, provenance: Provenance::AuditWebhook };
+        let mut intake = Intake::new(self.clone(), origin);
+        let mut reading = Reading { body, decoder, deadline: Instant::now() + self.limits.body_total };
+        let stopped = reading.feed(&mut intake, self).await.err();
+        let ended = Instant::now();
+        let answer = match stopped {
+            // What could not be stored now can't be stored by trying again here; the sender will.
+            Some(answer @ (Answer::StoreBusy | Answer::Internal)) => answer,
+            stopped => intake.finish(stopped).await,
+        };
+        if let Answer::Stored(_) = answer {
+            self.metrics.ack_seconds.observe(ended.elapsed().as_secs_f64());
+        }
+        answer
+    }
 }
 
 pub(super) fn router(desk: Arc<Desk>) -> Router {
@@ -92,52 +122,64 @@ async fn receive(
     request: Request<Body>,
 ) -> Answer {
     let source = path.ok().and_then(|Path((cluster, apiserver))| Source::parse(&cluster, &apiserver));
-    let Some(source) = source else { return Answer::NoSuchPath };
-    if let Err(answer) = desk.admit(&source, request.headers(), &peer) {
-        return answer;
-    }
-    let decoder = match Decoder::of(request.headers(), desk.limits.body_bytes) {
-        Ok(decoder) => decoder,
-        Err(answer) => return answer,
+    let (head, mut body) = request.into_parts();
+    let answer = match source {
+        None => Answer::NoSuchPath,
+        Some(source) => desk.answer(source, &head.headers, &peer, &mut body).await,
     };
-    let Ok(_room) = desk.bodies.try_acquire() else { return Answer::Occupied };
-    let origin = Origin { cluster: source.cluster, reporter: source.apiserver, provenance: Provenance::AuditWebhook };
-    let mut intake = Intake::new(desk.clone(), origin);
-    let mut reading = Reading { body: request.into_body(), decoder, deadline: Instant::now() + desk.limits.body_total };
-    let stopped = reading.feed(&mut intake, &desk).await.err();
-    let ended = Instant::now();
-    let answer = match stopped {
-        // What could not be stored now can't be stored by trying again here; the sender will.
-        Some(answer @ (Answer::StoreBusy | Answer::Internal)) => answer,
-        stopped => intake.finish(stopped).await,
-    };
-    if let Answer::Stored(_) = answer {
-        desk.metrics.ack_seconds.observe(ended.elapsed().as_secs_f64());
+    if head.version < Version::HTTP_2 && !matches!(answer, Answer::TooSlow | Answer::BrokenOff) {
+        linger(body).await;
     }
     answer
 }
 
+/// Reads on a little after an early answer. To close a connection with unread bytes resets it, and then an HTTP/1
+/// client may never see the answer: it would report a broken pipe for a wrong token.
+async fn linger(mut body: Body) {
+    let mut left = LINGER_BYTES;
+    let drained = async {
+        while left > 0
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            left = left.saturating_sub(frame.data_ref().map_or(1, Bytes::len));
+        }
+    };
+    if timeout(LINGER, drained).await.is_err() {
+        tracing::debug!("the sender was still writing when the answer was ready");
+    }
+}
+
 /// A body that is being read.
-struct Reading {
-    body: Body,
+struct Reading<'b> {
+    body: &'b mut Body,
     decoder: Decoder,
     deadline: Instant,
 }
 
-impl Reading {
+impl Reading<'_> {
     /// Feeds the whole body to `intake`; an error says why it stopped before the end.
     async fn feed(&mut self, intake: &mut Intake, desk: &Desk) -> Result<(), Answer> {
         let mut plain = Vec::new();
+        let read = self.feed_pieces(intake, desk, &mut plain).await;
+        if let Err(Answer::StoreBusy | Answer::Internal) = read {
+            return read;
+        }
+        let (rest, end) = self.decoder.finish(&mut plain);
+        intake.take(rest).await?;
+        read.and(end)
+    }
+
+    async fn feed_pieces(&mut self, intake: &mut Intake, desk: &Desk, plain: &mut Vec<u8>) -> Result<(), Answer> {
         while let Some(bytes) = self.next(desk.limits.body_pause).await? {
             desk.metrics.body_bytes.inc_by(bytes.len() as u64);
             for piece in bytes.chunks(self.decoder.piece()) {
-                intake.take(self.decoder.decode(piece, &mut plain)?).await?;
+                intake.take(self.decoder.decode(piece, plain)?).await?;
                 if let Some(broken) = intake.broken() {
                     return Err(Answer::NoList(broken));
                 }
             }
         }
-        self.decoder.finish()
+        Ok(())
     }
 
     /// The next bytes; `None` at the end of the body.
