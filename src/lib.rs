@@ -17,3 +17,5 @@ pub mod correlate;
 pub mod detect;
 // Edges
 pub mod ingest;
+pub mod store;
+pub mod telemetry;
