@@ -15,6 +15,9 @@ pub mod ruleset;
 // Stages
 pub mod correlate;
 pub mod detect;
+pub mod enrich;
+pub mod normalise;
+pub mod redact;
 // Edges
 pub mod ingest;
 pub mod store;
