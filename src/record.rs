@@ -192,17 +192,20 @@ pub enum QuarantineReason {
     Depth,
     /// JSON, but no audit event (no object, or no stage, verb or time stamp).
     NotAnEvent,
+    /// Over the size limit even without its bodies.
+    Oversize,
 }
 
 impl QuarantineReason {
-    pub const ALL: [QuarantineReason; 3] =
-        [QuarantineReason::Syntax, QuarantineReason::Depth, QuarantineReason::NotAnEvent];
+    pub const ALL: [QuarantineReason; 4] =
+        [QuarantineReason::Syntax, QuarantineReason::Depth, QuarantineReason::NotAnEvent, QuarantineReason::Oversize];
 
     pub fn as_str(self) -> &'static str {
         match self {
             QuarantineReason::Syntax => "Syntax",
             QuarantineReason::Depth => "Depth",
             QuarantineReason::NotAnEvent => "NotAnEvent",
+            QuarantineReason::Oversize => "Oversize",
         }
     }
 }

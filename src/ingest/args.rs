@@ -1,0 +1,138 @@
+//! What ingest is told at the start: flags, and the limits behind them.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use super::IngestError;
+
+/// Flags of the audit webhook's receiver.
+#[derive(Clone, Debug, clap::Args)]
+pub struct IngestArgs {
+    /// Address and port on which audit webhooks are received.
+    #[arg(long, env = "KUBEWITNESS_INGEST_LISTEN", default_value = "0.0.0.0:9443")]
+    pub ingest_listen: SocketAddr,
+    /// Certificate chain of the server, PEM. Read again when it changes.
+    #[arg(long, env = "KUBEWITNESS_INGEST_TLS_CERT", value_name = "FILE")]
+    pub ingest_tls_cert: PathBuf,
+    /// Private key of the server, PEM. Read again when it changes.
+    #[arg(long, env = "KUBEWITNESS_INGEST_TLS_KEY", value_name = "FILE")]
+    pub ingest_tls_key: PathBuf,
+    /// Tokens that senders may use, YAML: `credentials: [{cluster, apiserver, tokenSHA256}]`. Each is good for
+    /// /audit/<cluster>/<apiserver> alone. Read again when it changes.
+    #[arg(long, env = "KUBEWITNESS_INGEST_CREDENTIALS", value_name = "FILE")]
+    pub ingest_credentials: Option<PathBuf>,
+    /// Authority whose client certificates senders may use, PEM. Their subject is O=kubewitness:audit,
+    /// CN=<cluster>/<apiserver>. Read again when it changes.
+    #[arg(long, env = "KUBEWITNESS_INGEST_CLIENT_CA", value_name = "FILE")]
+    pub ingest_client_ca: Option<PathBuf>,
+}
+
+/// What [`super::Ingest`] runs with.
+#[derive(Clone, Debug)]
+pub struct IngestConfig {
+    pub listen: SocketAddr,
+    pub tls_cert: PathBuf,
+    pub tls_key: PathBuf,
+    /// At least one of `credentials` and `client_ca` is given.
+    pub credentials: Option<PathBuf>,
+    pub client_ca: Option<PathBuf>,
+    pub limits: IngestLimits,
+}
+
+impl IngestArgs {
+    /// Refuses a combination that would leave ingest open. Reads and binds nothing.
+    pub fn config(&self) -> Result<IngestConfig, IngestError> {
+        let config = IngestConfig {
+            listen: self.ingest_listen,
+            tls_cert: self.ingest_tls_cert.clone(),
+            tls_key: self.ingest_tls_key.clone(),
+            credentials: self.ingest_credentials.clone(),
+            client_ca: self.ingest_client_ca.clone(),
+            limits: IngestLimits::SHIPPED,
+        };
+        config.check()?;
+        Ok(config)
+    }
+}
+
+impl IngestConfig {
+    pub(super) fn check(&self) -> Result<(), IngestError> {
+        match (&self.credentials, &self.client_ca) {
+            (None, None) => Err(IngestError::Open),
+            (Some(_), _) | (_, Some(_)) => Ok(()),
+        }
+    }
+}
+
+/// Bounds of time and memory. Tests shorten the times.
+#[derive(Clone, Copy, Debug)]
+pub struct IngestLimits {
+    /// Open connections; further ones are closed at once and counted.
+    pub connections: usize,
+    /// TLS handshake.
+    pub handshake: Duration,
+    /// From the handshake to the first request with a good credential.
+    pub first_request: Duration,
+    /// Between requests of a connection, and for the head of a request.
+    pub idle: Duration,
+    /// Between two pieces of a body.
+    pub body_pause: Duration,
+    /// A whole body.
+    pub body_total: Duration,
+    /// Waiting for redaction and the store, for each group of up to 400 events or 1 MiB.
+    pub patience: Duration,
+    /// Size of a body in bytes, decoded.
+    pub body_bytes: u64,
+    /// Bodies worked on at the same time; for a further one the answer is 503.
+    pub bodies: usize,
+    /// After this the client is asked to connect again, so that it meets new certificates and other replicas.
+    pub connection_age: Duration,
+    /// For requests under way at shutdown.
+    pub drain: Duration,
+    /// How often certificates and credentials are looked at.
+    pub reload_every: Duration,
+}
+
+impl IngestLimits {
+    /// Memory: 1,024 connections x about 50 KiB (TLS session, read buffer) = 50 MiB; 24 bodies x at most 5 MiB (an
+    /// event being read: 1 MiB, in a vector that may have grown to 2; a batch waiting: under 2 MiB; pieces not read
+    /// yet: 1 MiB) = 120 MiB; a body of the audit webhook is about 1 MiB (400 events of 2.5 KiB).
+    /// Times: Go's client keeps an idle connection for 90 s and gives up on an answer after 30 s.
+    pub const SHIPPED: IngestLimits = IngestLimits {
+        connections: 1024 + 256,
+        handshake: Duration::from_secs(10),
+        first_request: Duration::from_secs(30),
+        idle: Duration::from_secs(120),
+        body_pause: Duration::from_secs(20),
+        body_total: Duration::from_secs(60),
+        patience: Duration::from_secs(10),
+        body_bytes: 128 << 20,
+        bodies: 24,
+        connection_age: Duration::from_secs(3600),
+        drain: Duration::from_secs(20),
+        reload_every: Duration::from_secs(10),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: IngestArgs,
+    }
+
+    #[test]
+    fn ingest_never_starts_open() {
+        use clap::Parser;
+        let parse = |more: &[&str]| {
+            let base = ["kubewitness", "--ingest-tls-cert", "c", "--ingest-tls-key", "k"];
+            Line::parse_from(base.iter().chain(more)).args.config()
+        };
+        let message = parse(&[]).unwrap_err().to_string();
+        assert!(message.contains("--ingest-credentials") && message.contains("--ingest-client-ca"), "{message}");
+        assert!(parse(&["--ingest-credentials", "f"]).is_ok());
+        assert!(parse(&["--ingest-client-ca", "f"]).is_ok());
+    }
+}

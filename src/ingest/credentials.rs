@@ -1,0 +1,265 @@
+//! Who may send for which API server.
+//! In: the credentials file, and what a request brings (a token, or a verified client certificate's name).
+//! Out: yes, or a refusal with its reason. Knows tokens by their hash alone and never says which part was wrong.
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+
+/// Organisation of a sender's client certificate.
+const ORGANIZATION: &str = "kubewitness:audit";
+/// More than any fleet has API servers; a bound for the comparison with all of them.
+const MOST: usize = 4096;
+
+/// One API server, as the path of a request names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    pub cluster: Arc<str>,
+    pub apiserver: Arc<str>,
+}
+
+impl Source {
+    /// Both must be DNS-1123 subdomains (RFC 1123: lower case letters, digits, `-` and `.`, at most 253).
+    pub(super) fn parse(cluster: &str, apiserver: &str) -> Option<Source> {
+        (is_subdomain(cluster) && is_subdomain(apiserver))
+            .then(|| Source { cluster: cluster.into(), apiserver: apiserver.into() })
+    }
+}
+
+fn is_subdomain(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(inner)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+/// What is wrong with the credentials file.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    #[error("not a credentials file: {0}")]
+    Yaml(String),
+    #[error("credentials[{at}]: cluster and apiserver must be lower case DNS names")]
+    Name { at: usize },
+    #[error("credentials[{at}]: tokenSHA256 must be the 64 hexadecimal digits that `sha256sum` prints for the token")]
+    Hash { at: usize },
+    #[error("credentials[{at}]: the same token as credentials[{first}]; a token is good for one API server")]
+    Twice { at: usize, first: usize },
+    #[error("more than {MOST} credentials")]
+    TooMany,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    credentials: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    cluster: String,
+    apiserver: String,
+    #[serde(rename = "tokenSHA256")]
+    token_sha256: String,
+}
+
+/// Why a request is refused. Also a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    NoCredential,
+    /// An `Authorization` header that is no bearer token.
+    Malformed,
+    UnknownToken,
+    /// A certificate of the right authority whose subject is no sender.
+    NoSender,
+    /// A good credential, but for another API server.
+    OtherPath,
+}
+
+impl Refusal {
+    pub(super) const ALL: [Refusal; 5] =
+        [Refusal::NoCredential, Refusal::Malformed, Refusal::UnknownToken, Refusal::NoSender, Refusal::OtherPath];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Refusal::NoCredential => "NoCredential",
+            Refusal::Malformed => "Malformed",
+            Refusal::UnknownToken => "UnknownToken",
+            Refusal::NoSender => "NoSender",
+            Refusal::OtherPath => "OtherPath",
+        }
+    }
+}
+
+/// Subject of a client certificate that TLS has verified.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct CertificateName {
+    pub organizations: Vec<String>,
+    pub common_name: String,
+}
+
+/// The tokens that are good.
+#[derive(Default)]
+pub(super) struct Credentials {
+    tokens: Vec<([u8; 32], Source)>,
+}
+
+impl Credentials {
+    pub(super) fn parse(yaml: &str) -> Result<Credentials, CredentialsError> {
+        // The error without the snippet that it carries: the file may hold what should not be printed.
+        let file: File =
+            serde_saphyr::from_str(yaml).map_err(|error| CredentialsError::Yaml(first_line(&error.to_string())))?;
+        if file.credentials.len() > MOST {
+            return Err(CredentialsError::TooMany);
+        }
+        let mut tokens: Vec<([u8; 32], Source)> = Vec::new();
+        for (at, entry) in file.credentials.iter().enumerate() {
+            let source = Source::parse(&entry.cluster, &entry.apiserver).ok_or(CredentialsError::Name { at })?;
+            let hash = HEXLOWER_PERMISSIVE.decode(entry.token_sha256.as_bytes()).ok();
+            let hash: [u8; 32] = hash.and_then(|h| h.try_into().ok()).ok_or(CredentialsError::Hash { at })?;
+            if let Some(first) = tokens.iter().position(|(other, _)| *other == hash) {
+                return Err(CredentialsError::Twice { at, first });
+            }
+            tokens.push((hash, source));
+        }
+        Ok(Credentials { tokens })
+    }
+
+    /// Whether a request for `source` may be taken. A token, if there is one, decides alone.
+    pub(super) fn admit(
+        &self,
+        source: &Source,
+        authorization: Option<&[u8]>,
+        certificate: Option<&CertificateName>,
+    ) -> Result<(), Refusal> {
+        match (authorization, certificate) {
+            (Some(header), _) => self.admit_token(source, header),
+            (None, Some(name)) => admit_certificate(source, name),
+            (None, None) => Err(Refusal::NoCredential),
+        }
+    }
+
+    fn admit_token(&self, source: &Source, header: &[u8]) -> Result<(), Refusal> {
+        let (scheme, token) = header.split_at_checked(7).ok_or(Refusal::Malformed)?;
+        if !scheme.eq_ignore_ascii_case(b"bearer ") || token.trim_ascii().is_empty() {
+            return Err(Refusal::Malformed);
+        }
+        let hash: [u8; 32] = Sha256::digest(token.trim_ascii()).into();
+        // All are compared, in full, so that the time tells nothing about which one came near.
+        let mut found = 0u32;
+        for (number, (known, _)) in (1u32..).zip(&self.tokens) {
+            let same: Choice = known.ct_eq(&hash);
+            found.conditional_assign(&number, same);
+        }
+        let owner = (found as usize).checked_sub(1).and_then(|at| self.tokens.get(at));
+        match owner {
+            None => Err(Refusal::UnknownToken),
+            Some((_, owner)) if owner == source => Ok(()),
+            Some(_) => Err(Refusal::OtherPath),
+        }
+    }
+}
+
+fn admit_certificate(source: &Source, name: &CertificateName) -> Result<(), Refusal> {
+    if !name.organizations.iter().any(|organization| organization == ORGANIZATION) {
+        return Err(Refusal::NoSender);
+    }
+    match name.common_name.split_once('/') {
+        Some((cluster, apiserver)) if *cluster == *source.cluster && *apiserver == *source.apiserver => Ok(()),
+        Some((cluster, apiserver)) if Source::parse(cluster, apiserver).is_some() => Err(Refusal::OtherPath),
+        _ => Err(Refusal::NoSender),
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use data_encoding::HEXLOWER;
+
+    fn entry(cluster: &str, apiserver: &str, token: &str) -> String {
+        let hash = HEXLOWER.encode(&Sha256::digest(token));
+        format!("- {{cluster: {cluster}, apiserver: {apiserver}, tokenSHA256: {hash}}}\n")
+    }
+
+    fn source(cluster: &str, apiserver: &str) -> Source {
+        Source::parse(cluster, apiserver).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_path_alone() {
+        let yaml = format!("credentials:\n{}{}", entry("prod", "cp-1", "one"), entry("prod", "cp-2", "two"));
+        let credentials = Credentials::parse(&yaml).unwrap();
+        for (header, expected) in [
+            ("Bearer one", Ok(())),
+            ("bearer  one ", Ok(())),
+            ("Bearer two", Err(Refusal::OtherPath)),
+            ("Bearer three", Err(Refusal::UnknownToken)),
+            ("Bearer ", Err(Refusal::Malformed)),
+            ("Basic b25lOm9uZQ==", Err(Refusal::Malformed)),
+            ("", Err(Refusal::Malformed)),
+        ] {
+            let certificate =
+                CertificateName { organizations: vec![ORGANIZATION.into()], common_name: "prod/cp-1".into() };
+            let outcome = credentials.admit(&source("prod", "cp-1"), Some(header.as_bytes()), Some(&certificate));
+            assert_eq!(outcome, expected, "{header:?}");
+        }
+        assert_eq!(credentials.admit(&source("prod", "cp-1"), None, None), Err(Refusal::NoCredential));
+    }
+
+    #[test]
+    fn a_certificate_is_good_for_its_path_alone() {
+        for (organization, common_name, expected) in [
+            (ORGANIZATION, "prod/cp-1", Ok(())),
+            (ORGANIZATION, "prod/cp-2", Err(Refusal::OtherPath)),
+            (ORGANIZATION, "prod", Err(Refusal::NoSender)),
+            (ORGANIZATION, "prod/cp-1/x", Err(Refusal::NoSender)),
+            ("system:masters", "prod/cp-1", Err(Refusal::NoSender)),
+        ] {
+            let name = CertificateName { organizations: vec![organization.into()], common_name: common_name.into() };
+            let outcome = Credentials::default().admit(&source("prod", "cp-1"), None, Some(&name));
+            assert_eq!(outcome, expected, "{organization} {common_name}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_file_is_refused_with_its_place() {
+        let twice = format!("credentials:\n{}{}", entry("a", "b", "one"), entry("a", "c", "one"));
+        for (yaml, expected) in [
+            ("credentials:\n- {cluster: A, apiserver: b, tokenSHA256: ''}".to_owned(), "credentials[0]: cluster"),
+            ("credentials:\n- {cluster: a, apiserver: b, tokenSHA256: s3cret}".to_owned(), "credentials[0]: tokenSHA"),
+            ("credentials:\n- {cluster: a, apiserver: b, token: s3cret}".to_owned(), "not a credentials file"),
+            (twice, "credentials[1]: the same token as credentials[0]"),
+        ] {
+            let message = Credentials::parse(&yaml).err().unwrap().to_string();
+            assert!(message.contains(expected), "{message}");
+            assert!(!message.contains("s3cret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn paths_are_dns_names() {
+        for (name, good) in [
+            ("cp-1.example.com", true),
+            ("", false),
+            ("A", false),
+            ("a/b", false),
+            ("-a", false),
+            ("a..b", false),
+            ("a_b", false),
+        ] {
+            assert_eq!(Source::parse("c", name).is_some(), good, "{name:?}");
+        }
+        assert!(Source::parse(&"a".repeat(254), "b").is_none());
+    }
+}

@@ -1,0 +1,172 @@
+//! Events of one body on their way to the store: split, redacted on a blocking thread, appended in groups.
+//! In: decoded bytes. Out: how many were stored, were known already or went to the quarantine; or why to stop.
+//! Holds at most one group, and nothing is counted as stored before the store says so.
+
+use std::sync::Arc;
+
+use tokio::time::timeout;
+
+use super::{
+    answer::{Answer, Tally},
+    route::Desk,
+    slim::Form,
+    split::{Broken, Element, Splitter},
+};
+use crate::{
+    record::{IdKey, Origin, QuarantineReason, Quarantined, Record},
+    redact,
+    store::AppendError,
+    telemetry,
+};
+
+/// A group goes to the store when it has this many events …
+const GROUP_EVENTS: usize = 400;
+/// … or this many bytes. One event more may be in it, which is at most 1 MiB.
+const GROUP_BYTES: usize = 1 << 20;
+/// The most that is split before groups are looked for.
+const PIECE: usize = 16 << 10;
+
+pub(super) struct Intake {
+    desk: Arc<Desk>,
+    origin: Arc<Origin>,
+    splitter: Splitter,
+    waiting: Vec<Element>,
+    tally: Tally,
+}
+
+impl Intake {
+    pub(super) fn new(desk: Arc<Desk>, origin: Origin) -> Intake {
+        Intake {
+            desk,
+            origin: Arc::new(origin),
+            splitter: Splitter::event_list(),
+            waiting: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Takes decoded bytes and appends the groups that they fill. What follows a break is not taken.
+    pub(super) async fn take(&mut self, bytes: &[u8]) -> Result<(), Answer> {
+        for piece in bytes.chunks(PIECE) {
+            self.splitter.feed(piece, &mut self.waiting);
+            while let Some(group) = self.full_group() {
+                self.append(group).await?;
+            }
+            // Parsing alone never waits; others shall have their turn.
+            tokio::task::coop::consume_budget().await;
+        }
+        Ok(())
+    }
+
+    /// Whether the list is broken already, so that reading on is in vain.
+    pub(super) fn broken(&self) -> Option<Broken> {
+        self.splitter.broken()
+    }
+
+    /// Takes the end of the body, whole or not: `stopped` says why it ends early. Complete events are kept, unless the
+    /// body turned out to be something else than a list of events.
+    pub(super) async fn finish(mut self, stopped: Option<Answer>) -> Answer {
+        let end = match stopped {
+            Some(why) => Some(why),
+            None => self.splitter.finish(&mut self.waiting).err().map(Answer::NoList),
+        };
+        if let Some(Answer::NoList(Broken::Kind | Broken::ApiVersion | Broken::NotAnObject { .. })) = end {
+            self.waiting.clear();
+        }
+        while !self.waiting.is_empty() {
+            let group = self.next_group();
+            if let Err(answer) = self.append(group).await {
+                return answer;
+            }
+        }
+        end.unwrap_or(Answer::Stored(self.tally))
+    }
+
+    /// The first events that wait, up to a group's size.
+    fn next_group(&mut self) -> Vec<Element> {
+        let mut bytes = 0;
+        let full = self.waiting.iter().take(GROUP_EVENTS).position(|element| {
+            bytes += element.bytes.len();
+            bytes >= GROUP_BYTES
+        });
+        let count = full.map_or(GROUP_EVENTS, |at| at + 1).min(self.waiting.len());
+        self.waiting.drain(..count).collect()
+    }
+
+    fn full_group(&mut self) -> Option<Vec<Element>> {
+        let bytes: usize = self.waiting.iter().map(|element| element.bytes.len()).sum();
+        (self.waiting.len() >= GROUP_EVENTS || bytes >= GROUP_BYTES).then(|| self.next_group())
+    }
+
+    /// Waits for one group at most as long as the sender can be held; while groups go through, the body's own deadline
+    /// bounds the whole.
+    async fn append(&mut self, group: Vec<Element>) -> Result<(), Answer> {
+        timeout(self.desk.limits.patience, self.redact_and_append(group)).await.unwrap_or(Err(Answer::StoreBusy))
+    }
+
+    async fn redact_and_append(&mut self, group: Vec<Element>) -> Result<(), Answer> {
+        let metrics = &self.desk.metrics;
+        let Ok(turn) = self.desk.redactions.clone().acquire_owned().await else { return Err(Answer::Internal) };
+        let (origin, key) = (self.origin.clone(), self.desk.key.clone());
+        let now = telemetry::now();
+        metrics.events_received.inc_by(group.len() as u64);
+        metrics.events_oversize.inc_by(group.iter().filter(|element| element.form != Form::Whole).count() as u64);
+        let redacted = tokio::task::spawn_blocking(move || {
+            let records: Vec<_> = group.into_iter().map(|element| record(element, &origin, now, &key)).collect();
+            drop(turn);
+            records
+        });
+        let records = redacted.await.map_err(|error| {
+            tracing::error!(%error, "redaction broke off; the batch was not stored and the sender keeps it");
+            Answer::Internal
+        })?;
+        let mut quarantined = Vec::new();
+        let records: Vec<Record> = records
+            .into_iter()
+            .map(|(record, reason)| {
+                quarantined.extend(reason);
+                record
+            })
+            .collect();
+        let appended = self.desk.appender.append(records).await.map_err(|error| match error {
+            AppendError::Busy | AppendError::Slow | AppendError::Closed => Answer::StoreBusy,
+            AppendError::Failed { reason } => {
+                tracing::error!(%reason, "the store refused a batch; the sender keeps it");
+                Answer::StoreBusy
+            }
+        })?;
+        quarantined.iter().for_each(|reason| metrics.quarantined(*reason));
+        metrics.last_event.set(now.as_millisecond() as f64 / 1000.0);
+        self.tally.stored += appended.stored;
+        self.tally.duplicates += appended.duplicates;
+        self.tally.quarantined += quarantined.len() as u64;
+        Ok(())
+    }
+}
+
+/// One event as the log keeps it, and why it is in quarantine if it is.
+fn record(
+    element: Element,
+    origin: &Origin,
+    received_at: jiff::Timestamp,
+    key: &IdKey,
+) -> (Record, Option<QuarantineReason>) {
+    let Element { bytes, line: _, length, form } = element;
+    let mut outcome = match form {
+        Form::Whole | Form::Slimmed => {
+            redact::audit_event(redact::Input { bytes: &bytes, oversize: form == Form::Slimmed })
+        }
+        Form::Digest => Err(redact::Rejected(Quarantined {
+            length,
+            reason: QuarantineReason::Oversize,
+            error: "over 1 MiB without its bodies, long strings and long fields".into(),
+        })),
+    };
+    let mut reason = None;
+    if let Err(redact::Rejected(quarantined)) = &mut outcome {
+        // Redaction saw what is left of it; the length is that of what was sent.
+        quarantined.length = length;
+        reason = Some(quarantined.reason);
+    }
+    (redact::record(outcome, &bytes, origin, received_at, key), reason)
+}

@@ -1,0 +1,151 @@
+//! What ingest counts. Labels are enums of ours; every series exists from the start, at zero.
+
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+use super::credentials::Refusal;
+use crate::record::QuarantineReason;
+
+const CODES: [&str; 12] = ["200", "400", "401", "403", "404", "405", "408", "413", "415", "500", "503", "other"];
+
+/// Why a connection came to no request. Also a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turned {
+    /// Too many connections.
+    Limit,
+    Handshake,
+    HandshakeTimeout,
+    /// No request with a good credential in time.
+    Idle,
+}
+
+impl Turned {
+    const ALL: [Turned; 4] = [Turned::Limit, Turned::Handshake, Turned::HandshakeTimeout, Turned::Idle];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Turned::Limit => "Limit",
+            Turned::Handshake => "Handshake",
+            Turned::HandshakeTimeout => "HandshakeTimeout",
+            Turned::Idle => "Idle",
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct Metrics {
+    requests: IntCounterVec,
+    pub(super) events_received: IntCounter,
+    events_quarantined: IntCounterVec,
+    pub(super) events_oversize: IntCounter,
+    auth_failures: IntCounterVec,
+    pub(super) connections: IntGauge,
+    connections_refused: IntCounterVec,
+    pub(super) body_bytes: IntCounter,
+    pub(super) ack_seconds: Histogram,
+    pub(super) last_event: Gauge,
+    pub(super) reload_failures: IntCounter,
+}
+
+impl Metrics {
+    /// Registers every series of ingest.
+    pub fn register(registry: &Registry) -> prometheus::Result<Metrics> {
+        let metrics = Metrics {
+            requests: counters(
+                registry,
+                "requests_total",
+                "Requests answered, by status code.",
+                "code",
+                CODES.iter().copied(),
+            )?,
+            events_received: counter(registry, "events_received_total", "Events read from request bodies.")?,
+            events_quarantined: counters(
+                registry,
+                "events_quarantined_total",
+                "Events that could not be read, kept as length, keyed hash and error.",
+                "reason",
+                QuarantineReason::ALL.iter().map(|reason| reason.as_str()),
+            )?,
+            events_oversize: counter(
+                registry,
+                "events_oversize_total",
+                "Events over 1 MiB, kept without their bodies.",
+            )?,
+            auth_failures: counters(
+                registry,
+                "auth_failures_total",
+                "Requests refused for their credential.",
+                "reason",
+                Refusal::ALL.iter().map(|refusal| refusal.as_str()),
+            )?,
+            connections: IntGauge::with_opts(opts("connections", "Open connections."))?,
+            connections_refused: counters(
+                registry,
+                "connections_refused_total",
+                "Connections closed before a request with a good credential.",
+                "reason",
+                Turned::ALL.iter().map(|turned| turned.as_str()),
+            )?,
+            body_bytes: counter(registry, "body_bytes_total", "Bytes of request bodies, as sent.")?,
+            ack_seconds: Histogram::with_opts(
+                HistogramOpts::from(opts("ack_seconds", "From the end of a body to its answer of 200."))
+                    .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
+            )?,
+            last_event: Gauge::with_opts(opts(
+                "last_event_timestamp_seconds",
+                "When the last event was stored, in seconds since 1970; 0 before the first.",
+            ))?,
+            reload_failures: counter(
+                registry,
+                "reload_failures_total",
+                "Changed certificates or credentials that were not usable.",
+            )?,
+        };
+        registry.register(Box::new(metrics.connections.clone()))?;
+        registry.register(Box::new(metrics.ack_seconds.clone()))?;
+        registry.register(Box::new(metrics.last_event.clone()))?;
+        Ok(metrics)
+    }
+
+    pub(super) fn answered(&self, code: u16) {
+        let code = code.to_string();
+        let label = CODES.iter().find(|known| **known == code).copied().unwrap_or("other");
+        self.requests.with_label_values(&[label]).inc();
+    }
+
+    pub(super) fn quarantined(&self, reason: QuarantineReason) {
+        self.events_quarantined.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    pub(super) fn refused(&self, refusal: Refusal) {
+        self.auth_failures.with_label_values(&[refusal.as_str()]).inc();
+    }
+
+    pub(super) fn turned(&self, turned: Turned) {
+        self.connections_refused.with_label_values(&[turned.as_str()]).inc();
+    }
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(format!("kubewitness_ingest_{name}"), help)
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+    let counter = IntCounter::with_opts(opts(name, help))?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+fn counters<'a>(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: impl Iterator<Item = &'a str>,
+) -> prometheus::Result<IntCounterVec> {
+    let counters = IntCounterVec::new(opts(name, help), &[label])?;
+    for value in values {
+        counters.with_label_values(&[value]).inc_by(0);
+    }
+    registry.register(Box::new(counters.clone()))?;
+    Ok(counters)
+}
