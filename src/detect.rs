@@ -5,14 +5,26 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::{
-    api::alert::Entity,
-    event::Precision,
+    api::{
+        alert::{Entity, EntityKind, RuleKind},
+        rule::Source,
+    },
+    event::{Event, Precision},
+    normalise::text::one_line,
     record::{RecordId, Seq},
-    ruleset::CompiledRule,
+    ruleset::{
+        CompiledRule, CompiledSelector, Ruleset,
+        expr::{EvalError, STEP_LIMIT, Steps},
+    },
 };
 
 /// Values of a rule's `groupBy`, in its order; none is empty.
 pub type Key = Arc<[Arc<str>]>;
+
+/// Longest key or distinct value, in bytes; longer ones are cut and end in a hash of the whole.
+const MAX_VALUE: usize = 1024;
+const MAX_CAPTURE: usize = 256;
+const MAX_ENTITIES: usize = 8;
 
 /// An event satisfied a rule's selector. Small and self-contained, so that it can be routed to the one holder of its key's
 /// state: nothing here points back into the event.
@@ -41,4 +53,175 @@ pub struct Evidence {
     pub entities: Vec<Entity>,
     /// Values for the summary's slots that this selector fills: (slot, value), values at most 256 bytes.
     pub captures: Vec<(usize, String)>,
+}
+
+/// Why an expression gave no value for an event. Also a metric label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Failure {
+    /// The expression ended in an error, such as a missing key: it does not match.
+    Error,
+    /// It needed more than its budget of steps.
+    OverBudget,
+}
+
+impl Failure {
+    pub const ALL: [Failure; 2] = [Failure::Error, Failure::OverBudget];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Failure::Error => "Error",
+            Failure::OverBudget => "OverBudget",
+        }
+    }
+}
+
+/// What one event gave: matches in the order of the rules, and the evaluations that failed.
+#[derive(Debug, Default)]
+pub struct Detected {
+    pub matches: Vec<Match>,
+    pub failed: Vec<(Arc<CompiledRule>, Failure)>,
+}
+
+/// Evaluates every rule that can see the event.
+pub fn detect(ruleset: &Ruleset, event: &Event, seq: Seq) -> Detected {
+    let mut detected = Detected::default();
+    for rule in ruleset.rules() {
+        if rule.suspended || !in_scope(rule, event) {
+            continue;
+        }
+        for (index, selector) in rule.selectors.iter().enumerate() {
+            if selector.source != event.source || !stage_selected(selector, event) {
+                continue;
+            }
+            match select(rule, index, selector, event, seq) {
+                Ok(Some(found)) => detected.matches.push(found),
+                Ok(None) => {}
+                Err(failure) => detected.failed.push((Arc::clone(rule), failure)),
+            }
+        }
+    }
+    detected
+}
+
+/// A tenant's rule sees audit events of its own namespace alone, and no cluster-scoped object: the API server gives a
+/// Namespace object its own name as namespace, so those are left out by name.
+fn in_scope(rule: &CompiledRule, event: &Event) -> bool {
+    match rule.id.kind {
+        RuleKind::ClusterSecurityRule => true,
+        RuleKind::SecurityRule => event.source == Source::Audit
+            && event.audit.as_ref().and_then(|a| a.object_ref.as_ref()).is_some_and(|object| {
+                let is_namespace_object = object.resource == "namespaces" && object.api_group.is_empty();
+                !object.namespace.is_empty() && *object.namespace == *rule.id.namespace && !is_namespace_object
+            }),
+    }
+}
+
+fn stage_selected(selector: &CompiledSelector, event: &Event) -> bool {
+    let Some(audit) = &event.audit else { return true };
+    if selector.stages.is_empty() { audit.is_defining_stage() } else { selector.stages.contains(&audit.stage) }
+}
+
+fn failure(error: &EvalError) -> Failure {
+    match error {
+        EvalError::OverBudget => Failure::OverBudget,
+        _ => Failure::Error,
+    }
+}
+
+fn select(
+    rule: &Arc<CompiledRule>,
+    index: usize,
+    selector: &CompiledSelector,
+    event: &Event,
+    seq: Seq,
+) -> Result<Option<Match>, Failure> {
+    let mut steps = Steps::new(STEP_LIMIT);
+    if !selector.condition.holds(event, &mut steps).map_err(|e| failure(&e))? {
+        return Ok(None);
+    }
+    let mut key = Vec::with_capacity(selector.keys.len());
+    for program in &selector.keys {
+        let value = program.text(event, &mut steps).map_err(|e| failure(&e))?;
+        if value.is_empty() {
+            return Ok(None); // an empty value joins nothing
+        }
+        key.push(bounded(value));
+    }
+    let distinct = match &selector.distinct {
+        Some(program) => {
+            let value = program.text(event, &mut steps).map_err(|e| failure(&e))?;
+            if value.is_empty() {
+                return Ok(None);
+            }
+            Some(bounded(value))
+        }
+        None => None,
+    };
+    let captures = selector.captures.iter().map(|capture| {
+        // A summary must not cost an alert: what has no value shows as unknown.
+        let value = capture.program.text(event, &mut steps).unwrap_or_else(|_| "unknown".to_owned());
+        (capture.slot, one_line(&value, MAX_CAPTURE))
+    });
+    let evidence = Evidence {
+        id: event.id,
+        seq,
+        at: event.created,
+        precision: event.precision,
+        message: one_line(&event.message, 512),
+        captures: captures.collect(),
+        entities: entities(event),
+    };
+    let found = Match {
+        rule: Arc::clone(rule),
+        selector: index,
+        key: key.into(),
+        distinct,
+        evidence: Arc::new(evidence),
+    };
+    Ok(Some(found))
+}
+
+/// Cuts a long value but keeps different values different.
+fn bounded(value: String) -> Arc<str> {
+    if value.len() <= MAX_VALUE {
+        return value.into();
+    }
+    let digest = RecordId::of(&crate::record::IdKey::OFFLINE, &[value.as_bytes()]).to_string();
+    let mut end = MAX_VALUE - digest.len() - 1;
+    while !value.is_char_boundary(end) {
+        end -= 1;
+    }
+    let (head, _) = value.split_at(end);
+    format!("{head}~{digest}").into()
+}
+
+fn entities(event: &Event) -> Vec<Entity> {
+    let mut entities = Vec::new();
+    let mut add = |kind, namespace: &str, name: &str| {
+        if !name.is_empty() && entities.len() < MAX_ENTITIES {
+            entities.push(Entity { kind, namespace: one_line(namespace, 63), name: one_line(name, 256) });
+        }
+    };
+    let actor = &event.kubernetes;
+    if actor.service_account.is_empty() {
+        add(EntityKind::User, "", &event.user.name);
+    } else {
+        add(EntityKind::ServiceAccount, &actor.service_account_namespace, &actor.service_account);
+    }
+    add(EntityKind::User, "", &event.user.effective_name);
+    add(EntityKind::Address, "", &event.source_ip);
+    add(EntityKind::Pod, &actor.namespace, &actor.pod_name);
+    if let Some(object) = event.audit.as_ref().and_then(|a| a.object_ref.as_ref()) {
+        let name = if object.name.is_empty() {
+            object.resource.clone()
+        } else {
+            format!("{}/{}", object.resource, object.name)
+        };
+        add(EntityKind::Resource, &object.namespace, &name);
+    }
+    add(EntityKind::Node, "", &actor.node);
+    if event.target.node != actor.node {
+        add(EntityKind::Node, "", &event.target.node);
+    }
+    entities
 }

@@ -13,5 +13,21 @@ pub mod record;
 // Rules
 pub mod ruleset;
 // Stages
+pub mod alert;
 pub mod correlate;
 pub mod detect;
+pub mod enrich;
+pub mod normalise;
+pub mod pipeline;
+pub mod redact;
+// Edges
+pub mod admin;
+pub mod cluster;
+pub mod ingest;
+pub mod store;
+pub mod telemetry;
+// Roots
+pub mod cli;
+pub mod controller;
+pub mod generate;
+pub mod offline;

@@ -1,6 +1,7 @@
 //! Rules as they evaluate: compiled once, immutable, shared. In: `api::RuleSpec`. Out: `Ruleset`. One function
 //! (`compile`) makes a compiled rule; the controller, `kubewitness test` and `replay` all call it, so they can't disagree.
 
+pub mod compile;
 pub mod expr;
 pub mod template;
 
@@ -10,7 +11,7 @@ use jiff::SignedDuration;
 
 use crate::{
     api::rule::{Requirements, RuleMode, Severity, Source, Stage},
-    record::RuleId,
+    record::{RecordId, RuleId},
 };
 use expr::Program;
 use template::Template;
@@ -20,6 +21,8 @@ use template::Template;
 pub struct CompiledRule {
     pub id: RuleId,
     pub generation: i64,
+    /// Of the whole spec: equal for equal rules.
+    pub digest: RecordId,
     pub title: String,
     pub severity: Severity,
     pub attack: Vec<String>,

@@ -1,5 +1,9 @@
-//! The one integration-test binary.
+//! The integration tests, in one binary: one link, one fixture.
+#![cfg(test)]
 #![allow(clippy::unwrap_used)] // all of it is tests; clippy.toml's exception sees only #[test] functions
 
 mod architecture;
-mod shipped_rules;
+mod cluster;
+mod generated;
+mod scenarios;
+mod support;

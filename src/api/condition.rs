@@ -24,6 +24,16 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub const ALL: [Reason; 7] = [
+        Reason::Compiled,
+        Reason::Suspended,
+        Reason::InvalidExpression,
+        Reason::InvalidRule,
+        Reason::TestsFailed,
+        Reason::Unsupported,
+        Reason::OverBudget,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::Compiled => "Compiled",

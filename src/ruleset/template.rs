@@ -1,4 +1,6 @@
-//! The alert's summary: literal text with slots. Parsed and checked once; filled from a finding.
+//! The alert's summary: literal text with slots. Parsed and checked once; filled from a finding. `{key.NAME}` is a join
+//! key, `{SELECTOR.count}` a number of events, `{SELECTOR.field}` a field of the newest event that the selector took in.
+//! With one selector its name may be left out: `{user.name}`. `{{` and `}}` stand for braces.
 
 /// A parsed summary.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,8 +18,160 @@ pub enum Part {
     /// `{SELECTOR.count}`: how many contributing matches the selector has; index into the rule's selectors.
     Count(usize),
     /// `{SELECTOR.field}`: the value of capture slot `slot`, from the newest contributing match of that selector.
-    Capture {
-        selector: usize,
-        slot: usize,
-    },
+    Capture { selector: usize, slot: usize },
+}
+
+/// A capture slot that the compiler has to fill with an expression.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    pub selector: usize,
+    pub slot: usize,
+    pub expression: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    #[error("`{{` at character {at} is never closed; write `{{{{` for a brace")]
+    Unclosed { at: usize },
+    #[error("`}}` at character {at} was never opened; write `}}}}` for a brace")]
+    Unopened { at: usize },
+    #[error("`{{}}` at character {at} is empty")]
+    Empty { at: usize },
+    #[error("`{{key.{name}}}`: groupBy has no key of that name{}", known(.known))]
+    UnknownKey { name: String, known: Vec<String> },
+    #[error("`{{{slot}}}` must begin with `key.` or with the name of a selector{}", known(.known))]
+    UnknownSelector { slot: String, known: Vec<String> },
+}
+
+fn known(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
+}
+
+impl Template {
+    /// Parses `text` for a rule with these join keys and selectors. The slots come back to be compiled.
+    pub fn parse(text: &str, keys: &[&str], selectors: &[&str]) -> Result<(Template, Vec<Slot>), TemplateError> {
+        let mut template = Template::default();
+        let mut slots = Vec::new();
+        let mut literal = String::new();
+        let mut chars = text.char_indices().enumerate().peekable();
+        while let Some((at, (_, c))) = chars.next() {
+            let doubled = chars.peek().is_some_and(|(_, (_, next))| *next == c);
+            match c {
+                '{' | '}' if doubled => {
+                    literal.push(c);
+                    chars.next();
+                }
+                '}' => return Err(TemplateError::Unopened { at }),
+                '{' => {
+                    let mut inner = String::new();
+                    loop {
+                        match chars.next() {
+                            None => return Err(TemplateError::Unclosed { at }),
+                            Some((_, (_, '}'))) => break,
+                            Some((_, (_, c))) => inner.push(c),
+                        }
+                    }
+                    if !literal.is_empty() {
+                        template.parts.push(Part::Text(std::mem::take(&mut literal)));
+                    }
+                    let part = template.part(inner.trim(), at, keys, selectors, &mut slots)?;
+                    template.parts.push(part);
+                }
+                _ => literal.push(c),
+            }
+        }
+        if !literal.is_empty() {
+            template.parts.push(Part::Text(literal));
+        }
+        Ok((template, slots))
+    }
+
+    fn part(
+        &mut self,
+        inner: &str,
+        at: usize,
+        keys: &[&str],
+        selectors: &[&str],
+        slots: &mut Vec<Slot>,
+    ) -> Result<Part, TemplateError> {
+        if inner.is_empty() {
+            return Err(TemplateError::Empty { at });
+        }
+        let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
+        if let Some(name) = inner.strip_prefix("key.") {
+            return keys
+                .iter()
+                .position(|k| *k == name)
+                .map(Part::Key)
+                .ok_or_else(|| TemplateError::UnknownKey { name: name.to_owned(), known: owned(keys) });
+        }
+        let named = inner.split_once('.').and_then(|(head, rest)| {
+            selectors.iter().position(|s| *s == head).map(|selector| (selector, rest))
+        });
+        let (selector, expression) = match (named, selectors) {
+            (Some(named), _) => named,
+            (None, [_]) => (0, inner),
+            (None, _) => {
+                return Err(TemplateError::UnknownSelector { slot: inner.to_owned(), known: owned(selectors) });
+            }
+        };
+        if expression == "count" {
+            return Ok(Part::Count(selector));
+        }
+        let slot = self.slots;
+        self.slots += 1;
+        slots.push(Slot { selector, slot, expression: expression.to_owned() });
+        Ok(Part::Capture { selector, slot })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summary_splits_into_text_keys_counts_and_captures() {
+        let (template, slots) = Template::parse(
+            "{key.address} logged in to {key.node} as {accepted.user.name} after {failed.count} failures {{sic}}",
+            &["address", "node"],
+            &["failed", "accepted"],
+        )
+        .unwrap();
+        assert_eq!(
+            template.parts,
+            [
+                Part::Key(0),
+                Part::Text(" logged in to ".into()),
+                Part::Key(1),
+                Part::Text(" as ".into()),
+                Part::Capture { selector: 1, slot: 0 },
+                Part::Text(" after ".into()),
+                Part::Count(0),
+                Part::Text(" failures {sic}".into()),
+            ]
+        );
+        assert_eq!(slots, [Slot { selector: 1, slot: 0, expression: "user.name".into() }]);
+    }
+
+    #[test]
+    fn one_selector_need_not_be_named() {
+        let (template, slots) = Template::parse("{user.name} x{count}", &[], &["api"]).unwrap();
+        assert_eq!(template.slots, 1);
+        assert_eq!(slots[0].expression, "user.name");
+        assert!(template.parts.contains(&Part::Count(0)));
+    }
+
+    #[test]
+    fn broken_summaries_name_the_place() {
+        for (text, wanted) in [
+            ("a {b", "character 2"),
+            ("a } b", "character 2"),
+            ("{}", "empty"),
+            ("{key.nope}", "(address)"),
+            ("{nope.user.name}", "(one, two)"),
+        ] {
+            let error = Template::parse(text, &["address"], &["one", "two"]).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{text}: {error}");
+        }
+    }
 }

@@ -1,0 +1,59 @@
+//! The command line: what was typed, and which root runs it.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{controller, generate, offline};
+
+/// Kubernetes audit events and node logs, joined in the cluster, become SecurityAlerts.
+#[derive(Debug, Parser)]
+#[command(name = "kubewitness", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Receives audit events, evaluates rules, writes SecurityAlerts. Runs in the cluster.
+    Controller(Box<controller::ControllerArgs>),
+    /// Runs the tests that rules carry, without a cluster.
+    Test(offline::test::TestArgs),
+    /// Runs rules over recorded audit events and prints the alerts, without a cluster.
+    Replay(offline::replay::ReplayArgs),
+    /// Writes the files that are made from code: CRDs, roles, references.
+    #[command(hide = true)]
+    Generate(GenerateArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct GenerateArgs {
+    /// Top of the repository to write to.
+    #[arg(long, default_value = ".")]
+    pub into: std::path::PathBuf,
+}
+
+impl Cli {
+    /// Runs the command; the exit code is 0 for success, 1 for findings of a check, 2 for a use or world error.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Controller(args) => controller::main(*args).map(|()| ExitCode::SUCCESS),
+            Command::Test(args) => offline::test::main(&args),
+            Command::Replay(args) => offline::replay::main(&args),
+            Command::Generate(args) => write_generated(&args),
+        }
+    }
+}
+
+fn write_generated(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
+    for file in generate::files()? {
+        let path = args.into.join(file.path);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::write(&path, file.text)?;
+        println!("{}", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,60 @@
+//! All talk with the API server: watches of rules and of the inventory, statuses, SecurityAlerts, and the rights that
+//! they need. In: watch events, alerts. Out: payloads for the log, written objects. Never evaluates anything itself.
+
+pub mod alerts;
+pub mod inventory;
+pub mod metrics;
+pub mod rbac;
+pub mod rules;
+mod status;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use crate::{
+    record::Payload,
+    ruleset::{
+        CompiledRule,
+        compile::{RuleError, RuleSource},
+    },
+};
+
+pub use metrics::Metrics;
+
+/// Field manager of every server-side apply of ours.
+pub const FIELD_MANAGER: &str = "kubewitness";
+/// How long one call may take: kube's client would retry for minutes by itself.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Where changes of rules and inventory are recorded before they take effect. Implemented by the root over the store.
+pub trait Journal: Clone + Send + Sync + 'static {
+    /// Returns when the payloads are on stable storage. An error is worth a retry.
+    fn append(&self, payloads: Vec<Payload>) -> impl Future<Output = Result<(), JournalError>> + Send;
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the store did not take the change: {0}")]
+pub struct JournalError(pub String);
+
+/// Compiles a rule and runs its tests: the one check before a rule goes live, given by the root.
+pub type Validate = fn(&RuleSource) -> Result<Arc<CompiledRule>, RuleError>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    #[error("the API server did not answer within {} s", CALL_TIMEOUT.as_secs())]
+    Timeout,
+    #[error(transparent)]
+    Kube(#[from] Box<kube::Error>),
+}
+
+/// Runs one call with our own deadline.
+async fn call<T>(what: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ClusterError> {
+    match tokio::time::timeout(CALL_TIMEOUT, what).await {
+        Ok(answer) => answer.map_err(|error| Box::new(error).into()),
+        Err(_) => Err(ClusterError::Timeout),
+    }
+}
+
+/// True for an answer with this HTTP status.
+fn is_status(error: &ClusterError, code: u16) -> bool {
+    matches!(error, ClusterError::Kube(error) if matches!(&**error, kube::Error::Api(status) if status.code == code))
+}

@@ -1,0 +1,351 @@
+//! Watches rules, has each new generation checked, records what is accepted, and tells the outcome in the status.
+//! A refused generation leaves the last accepted one at work; one bad rule never disturbs the others.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use kube::{
+    Api, Client, ResourceExt,
+    api::{Patch, PatchParams},
+    core::{DeserializeGuard, NamespaceResourceScope, ClusterResourceScope},
+    runtime::{WatchStreamExt, watcher},
+};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    CALL_TIMEOUT, ClusterError, FIELD_MANAGER, Journal, Metrics, Validate, call, is_status,
+    metrics::Watched,
+    rbac::Access,
+    status::{Verdict, rule_status},
+};
+use crate::{
+    api::{ClusterSecurityRule, GROUP, Reason, RuleSpec, RuleStatus, SecurityRule, VERSION, alert::RuleKind, rule::Requirements},
+    record::{Payload, Record, RuleChange, RuleId},
+    ruleset::compile::{RuleError, RuleSource},
+    telemetry,
+};
+
+/// What the watches and the status writer of this module need.
+pub const ACCESS: &[Access] = &[
+    Access { group: GROUP, resources: &["clustersecurityrules", "securityrules"], verbs: &["get", "list", "watch"] },
+    Access { group: GROUP, resources: &["clustersecurityrules/status", "securityrules/status"], verbs: &["get", "patch"] },
+];
+
+const RETRY: Duration = Duration::from_secs(2);
+/// How often last finding times go into statuses.
+const ACTIVITY_INTERVAL: Duration = Duration::from_secs(30);
+
+/// When each rule last had a finding; filled by the root from the pipeline.
+pub type Activity = Arc<Mutex<BTreeMap<RuleId, Timestamp>>>;
+
+/// A rule as the API server has it.
+#[derive(Debug, Clone)]
+struct Object {
+    id: RuleId,
+    generation: i64,
+    /// `Err` when it does not even have our shape.
+    spec: Result<RuleSpec, String>,
+    status: Option<RuleStatus>,
+}
+
+#[derive(Debug)]
+enum Change {
+    Begin(RuleKind),
+    Apply(Box<Object>),
+    Gone(RuleId),
+    End(RuleKind),
+}
+
+/// What is known of a rule that exists.
+struct Known {
+    generation: i64,
+    suspended: bool,
+    outcome: Result<Requirements, RuleError>,
+    status: Option<RuleStatus>,
+}
+
+pub struct RulesWatch<J> {
+    client: Client,
+    journal: J,
+    validate: Validate,
+    metrics: Metrics,
+    activity: Activity,
+    /// What evaluates: the last accepted generation of each rule.
+    standing: BTreeMap<RuleId, (i64, RuleSpec)>,
+    known: BTreeMap<RuleId, Known>,
+    listed: BTreeSet<RuleId>,
+    /// Statuses that are still to be written.
+    unwritten: BTreeSet<RuleId>,
+    synced: watch::Sender<bool>,
+    lists_done: BTreeSet<RuleKind>,
+}
+
+impl<J: Journal> RulesWatch<J> {
+    /// `standing` are the records in force at the end of the log. The receiver turns true when every rule was looked at.
+    pub fn new(
+        client: Client,
+        journal: J,
+        validate: Validate,
+        metrics: Metrics,
+        activity: Activity,
+        standing: &[Record],
+    ) -> (Self, watch::Receiver<bool>) {
+        let accepted = standing.iter().filter_map(|record| match &record.payload {
+            Payload::Rule(RuleChange::Accepted { rule, generation, spec }) => {
+                Some((rule.clone(), (*generation, (**spec).clone())))
+            }
+            _ => None,
+        });
+        let (synced, receiver) = watch::channel(false);
+        let rules = RulesWatch {
+            client,
+            journal,
+            validate,
+            metrics,
+            activity,
+            standing: accepted.collect(),
+            known: BTreeMap::new(),
+            listed: BTreeSet::new(),
+            unwritten: BTreeSet::new(),
+            synced,
+            lists_done: BTreeSet::new(),
+        };
+        (rules, receiver)
+    }
+
+    /// Returns when `shutdown` is cancelled.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut changes = stream::select(cluster_rules(&self.client, &self.metrics), tenant_rules(&self.client, &self.metrics)).boxed();
+        let mut retry = tokio::time::interval(RETRY);
+        let mut activity = tokio::time::interval(ACTIVITY_INTERVAL);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                change = changes.next() => match change {
+                    Some(change) => self.take(change, &shutdown).await,
+                    None => return,
+                },
+                _ = retry.tick() => self.write_statuses().await,
+                _ = activity.tick() => self.unwritten.extend(self.known.keys().cloned()),
+            }
+        }
+    }
+
+    async fn take(&mut self, change: Change, shutdown: &CancellationToken) {
+        match change {
+            Change::Begin(kind) => self.listed.retain(|id| id.kind != kind),
+            Change::Apply(object) => {
+                self.listed.insert(object.id.clone());
+                self.apply(*object, shutdown).await;
+            }
+            Change::Gone(id) => self.gone(id, shutdown).await,
+            Change::End(kind) => {
+                let standing = self.standing.keys().chain(self.known.keys());
+                let gone: BTreeSet<_> = standing.filter(|id| id.kind == kind && !self.listed.contains(id)).cloned().collect();
+                for id in gone {
+                    self.gone(id, shutdown).await;
+                }
+                self.lists_done.insert(kind);
+                if self.lists_done.len() == 2 {
+                    self.synced.send_replace(true);
+                }
+            }
+        }
+        let ready = self.known.values().filter(|k| k.outcome.is_ok()).count();
+        self.metrics.rules.with_label_values(&["true"]).set(ready as i64);
+        self.metrics.rules.with_label_values(&["false"]).set((self.known.len() - ready) as i64);
+    }
+
+    async fn apply(&mut self, object: Object, shutdown: &CancellationToken) {
+        if let Some(known) = self.known.get_mut(&object.id)
+            && known.generation == object.generation
+            && self.standing.get(&object.id).is_none_or(|(_, spec)| object.spec.as_ref() == Ok(spec) || known.outcome.is_err())
+        {
+            known.status = object.status; // an echo of our own status write
+            return;
+        }
+        let outcome = self.check(&object).await;
+        match (&outcome, object.spec) {
+            (Ok(_), Ok(spec)) => {
+                let unchanged = self.standing.get(&object.id).is_some_and(|(_, standing)| *standing == spec);
+                if !unchanged && !self.accept(&object.id, object.generation, &spec, shutdown).await {
+                    return;
+                }
+                self.standing.insert(object.id.clone(), (object.generation, spec));
+            }
+            (Err(error), _) => {
+                self.metrics.rules_refused.with_label_values(&[error.reason().as_str()]).inc();
+                tracing::warn!(rule = %object.id, generation = object.generation, reason = error.reason().as_str(), "rule refused");
+            }
+            (Ok(_), Err(_)) => {}
+        }
+        let suspended = self.standing.get(&object.id).is_some_and(|(_, spec)| spec.suspend);
+        let known = Known { generation: object.generation, suspended, outcome, status: object.status };
+        self.known.insert(object.id.clone(), known);
+        self.unwritten.insert(object.id);
+        self.write_statuses().await;
+    }
+
+    /// Compiles and tests a generation, away from the I/O threads.
+    async fn check(&self, object: &Object) -> Result<Requirements, RuleError> {
+        let spec = match &object.spec {
+            Ok(spec) => spec.clone(),
+            Err(error) => return Err(RuleError::one(Reason::InvalidRule, "spec", error.clone())),
+        };
+        let source = RuleSource { id: object.id.clone(), generation: object.generation, spec };
+        let validate = self.validate;
+        match tokio::task::spawn_blocking(move || validate(&source)).await {
+            Ok(outcome) => outcome.map(|rule| rule.requires.clone()),
+            Err(_) => {
+                let message = "checking the rule panicked: please report this rule as a defect".to_owned();
+                Err(RuleError::one(Reason::InvalidRule, "spec", message))
+            }
+        }
+    }
+
+    /// Records the acceptance; only then does the pipeline meet the rule. False when the controller shuts down first.
+    async fn accept(&self, id: &RuleId, generation: i64, spec: &RuleSpec, shutdown: &CancellationToken) -> bool {
+        let change = RuleChange::Accepted { rule: id.clone(), generation, spec: Box::new(spec.clone()) };
+        self.record(change, shutdown).await
+    }
+
+    async fn gone(&mut self, id: RuleId, shutdown: &CancellationToken) {
+        self.listed.remove(&id);
+        self.known.remove(&id);
+        self.unwritten.remove(&id);
+        if self.standing.remove(&id).is_some() {
+            self.record(RuleChange::Removed { rule: id }, shutdown).await;
+        }
+    }
+
+    async fn record(&self, change: RuleChange, shutdown: &CancellationToken) -> bool {
+        while let Err(error) = self.journal.append(vec![Payload::Rule(change.clone())]).await {
+            tracing::warn!(%error, "a rule change waits for the store");
+            tokio::select! {
+                () = shutdown.cancelled() => return false,
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+        true
+    }
+
+    /// Writes the statuses that differ from what the API server has. What fails stays for the next round.
+    async fn write_statuses(&mut self) {
+        let last_findings = self.activity.lock().map(|a| a.clone()).unwrap_or_default();
+        for id in std::mem::take(&mut self.unwritten) {
+            let accepted = self.standing.get(&id).map_or(0, |(generation, _)| *generation);
+            let Some(known) = self.known.get_mut(&id) else { continue };
+            let verdict = Verdict {
+                generation: known.generation,
+                accepted,
+                outcome: known.outcome.as_ref(),
+                suspended: known.suspended,
+                last_finding: last_findings.get(&id).copied(),
+            };
+            let status = rule_status(known.status.as_ref(), &verdict, telemetry::now());
+            if known.status.as_ref() == Some(&status) {
+                continue;
+            }
+            match write_status(&self.client, &id, &status).await {
+                Ok(()) => known.status = Some(status),
+                Err(error) if is_status(&error, 404) => {}
+                Err(error) => {
+                    self.metrics.status_write_errors.inc();
+                    tracing::warn!(rule = %id, %error, "rule status not written; it is tried again");
+                    self.unwritten.insert(id);
+                }
+            }
+        }
+    }
+}
+
+async fn write_status(client: &Client, id: &RuleId, status: &RuleStatus) -> Result<(), ClusterError> {
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    let body = json!({
+        "apiVersion": format!("{GROUP}/{VERSION}"),
+        "kind": id.kind.as_str(),
+        "metadata": {"name": &*id.name},
+        "status": status,
+    });
+    let patch = Patch::Apply(&body);
+    match id.kind {
+        RuleKind::ClusterSecurityRule => {
+            let rules: Api<ClusterSecurityRule> = Api::all(client.clone());
+            call(rules.patch_status(&id.name, &parameters, &patch)).await.map(drop)
+        }
+        RuleKind::SecurityRule => {
+            let rules: Api<SecurityRule> = Api::namespaced(client.clone(), &id.namespace);
+            call(rules.patch_status(&id.name, &parameters, &patch)).await.map(drop)
+        }
+    }
+}
+
+fn cluster_rules(client: &Client, metrics: &Metrics) -> impl Stream<Item = Change> + use<> {
+    fn split(rule: ClusterSecurityRule) -> (RuleSpec, Option<RuleStatus>) {
+        (rule.spec.0, rule.status)
+    }
+    changes::<ClusterSecurityRule>(client, metrics, RuleKind::ClusterSecurityRule, Watched::ClusterSecurityRules, split)
+}
+
+fn tenant_rules(client: &Client, metrics: &Metrics) -> impl Stream<Item = Change> + use<> {
+    fn split(rule: SecurityRule) -> (RuleSpec, Option<RuleStatus>) {
+        (rule.spec.0, rule.status)
+    }
+    changes::<SecurityRule>(client, metrics, RuleKind::SecurityRule, Watched::SecurityRules, split)
+}
+
+/// One watch as a stream that never ends. Objects that don't have our shape come as such, instead of breaking the watch.
+fn changes<K>(
+    client: &Client,
+    metrics: &Metrics,
+    kind: RuleKind,
+    what: Watched,
+    split: fn(K) -> (RuleSpec, Option<RuleStatus>),
+) -> impl Stream<Item = Change> + use<K>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+{
+    let object = move |guarded: DeserializeGuard<K>| {
+        let id = RuleId {
+            kind,
+            namespace: guarded.namespace().unwrap_or_default().into(),
+            name: guarded.name_any().into(),
+        };
+        let generation = guarded.meta().generation.unwrap_or_default();
+        let (spec, status) = match guarded.0 {
+            Ok(rule) => {
+                let (spec, status) = split(rule);
+                (Ok(spec), status)
+            }
+            Err(invalid) => (Err(invalid.error), None),
+        };
+        Change::Apply(Box::new(Object { id, generation, spec, status }))
+    };
+    let errors = metrics.watch_errors.with_label_values(&[what.as_str()]);
+    watcher(Api::<DeserializeGuard<K>>::all(client.clone()), watcher::Config::default())
+        .default_backoff()
+        .inspect_err(move |error| {
+            errors.inc();
+            tracing::warn!(kind = what.as_str(), %error, "watch broke and starts again");
+        })
+        .filter_map(move |event| {
+            let change = match event {
+                Ok(watcher::Event::Apply(rule) | watcher::Event::InitApply(rule)) => Some(object(rule)),
+                Ok(watcher::Event::Delete(rule)) => match object(rule) {
+                    Change::Apply(object) => Some(Change::Gone(object.id)),
+                    other => Some(other),
+                },
+                Ok(watcher::Event::Init) => Some(Change::Begin(kind)),
+                Ok(watcher::Event::InitDone) => Some(Change::End(kind)),
+                Err(_) => None,
+            };
+            std::future::ready(change)
+        })
+}

@@ -1,0 +1,88 @@
+//! What a rule's status says, made from what the compiler said. Pure.
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{
+        Condition, Reason,
+        condition::{ConditionStatus, set_condition},
+        rule::{Requirements, RuleStatus},
+    },
+    ruleset::compile::RuleError,
+};
+
+/// What is known of one rule.
+pub struct Verdict<'a> {
+    pub generation: i64,
+    /// The generation that evaluates; 0 for none.
+    pub accepted: i64,
+    pub outcome: Result<&'a Requirements, &'a RuleError>,
+    pub suspended: bool,
+    pub last_finding: Option<Timestamp>,
+}
+
+/// Longest condition message (api::Condition's schema).
+const MAX_MESSAGE: usize = 4096;
+
+/// The status to write; equal to `before` when there is nothing to say.
+pub fn rule_status(before: Option<&RuleStatus>, verdict: &Verdict<'_>, now: Timestamp) -> RuleStatus {
+    let mut status = before.cloned().unwrap_or_default();
+    let (ready, reason, message) = match verdict.outcome {
+        Ok(_) if verdict.suspended => {
+            (ConditionStatus::False, Reason::Suspended, "suspended by spec.suspend: evaluates nothing".to_owned())
+        }
+        Ok(_) => (ConditionStatus::True, Reason::Compiled, "compiled, its tests passed; evaluating".to_owned()),
+        Err(error) => {
+            let standing = match verdict.accepted {
+                0 => "nothing evaluates".to_owned(),
+                accepted => format!("generation {accepted} still evaluates"),
+            };
+            (ConditionStatus::False, error.reason(), format!("{error}\n({standing})"))
+        }
+    };
+    let condition = Condition {
+        type_: "Ready".to_owned(),
+        status: ready,
+        observed_generation: verdict.generation,
+        last_transition_time: now,
+        reason,
+        message: message.chars().take(MAX_MESSAGE).collect(),
+    };
+    set_condition(&mut status.conditions, condition);
+    status.observed_generation = verdict.generation;
+    status.accepted_generation = verdict.accepted;
+    if let Ok(requires) = verdict.outcome {
+        status.requires = Some(requires.clone());
+    }
+    // To the minute, so that a busy rule costs one write a minute at most.
+    let minute = |time: Timestamp| Timestamp::from_second(time.as_second() - time.as_second().rem_euclid(60)).ok();
+    status.last_finding_time = verdict.last_finding.and_then(minute).max(status.last_finding_time);
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_generation_names_the_one_that_still_evaluates() {
+        let error = RuleError::one(Reason::InvalidExpression, "spec.selectors[a].where", "1:1: no such field".into());
+        let verdict =
+            Verdict { generation: 3, accepted: 2, outcome: Err(&error), suspended: false, last_finding: None };
+        let status = rule_status(None, &verdict, Timestamp::UNIX_EPOCH);
+        assert_eq!((status.observed_generation, status.accepted_generation), (3, 2));
+        assert_eq!(status.conditions[0].reason, Reason::InvalidExpression);
+        assert!(status.conditions[0].message.contains("1:1"));
+        assert!(status.conditions[0].message.contains("generation 2 still evaluates"));
+    }
+
+    #[test]
+    fn same_verdict_twice_changes_nothing() {
+        let requires = Requirements::default();
+        let verdict =
+            Verdict { generation: 1, accepted: 1, outcome: Ok(&requires), suspended: false, last_finding: None };
+        let first = rule_status(None, &verdict, Timestamp::UNIX_EPOCH);
+        let later = rule_status(Some(&first), &verdict, Timestamp::constant(1_000, 0));
+        assert_eq!(first, later);
+    }
+}

@@ -1,0 +1,288 @@
+//! The composition root of `kubewitness controller`: builds every part, joins them, spawns them, drains them in flow order.
+//!
+//! ```text
+//! ingest ─▶ store ─▶ pipeline (its own thread) ─▶ tray ─▶ alert writer
+//!             ▲─ rules, inventory (watches, as records of the log)
+//! ```
+
+pub mod metrics;
+mod pipeline_thread;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use jiff::Timestamp;
+use kube::Client;
+use prometheus::Registry;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin::{Admin, AdminArgs, Check},
+    cluster::{
+        self, Journal, JournalError,
+        alerts::{AlertArgs, AlertWriter, Tray},
+        inventory::InventoryWatch,
+        rules::{Activity, RulesWatch},
+    },
+    ingest::{Ingest, IngestArgs},
+    pipeline::rule_test,
+    record::{IdKey, Payload, Record, RecordId},
+    store::{Appender, Store, StoreArgs, Writer},
+    telemetry::{self, LogArgs},
+};
+use pipeline_thread::PipelineThread;
+
+/// How long a drain may take before what is left is abandoned; a pod's default grace period is 30 s.
+const DRAIN: Duration = Duration::from_secs(25);
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct ControllerArgs {
+    /// Namespace for alerts of cluster rules.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "kubewitness", value_name = "NAMESPACE")]
+    pub namespace: String,
+    #[command(flatten)]
+    pub ingest: IngestArgs,
+    #[command(flatten)]
+    pub store: StoreArgs,
+    #[command(flatten)]
+    pub alerts: AlertArgs,
+    #[command(flatten)]
+    pub admin: AdminArgs,
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Every metric of the controller, registered once.
+pub struct Metrics {
+    pub registry: Registry,
+    pub store: crate::store::Metrics,
+    pub ingest: crate::ingest::Metrics,
+    pub cluster: cluster::Metrics,
+    pub pipeline: metrics::PipelineMetrics,
+}
+
+pub fn register_metrics() -> prometheus::Result<Metrics> {
+    let registry = telemetry::registry()?;
+    Ok(Metrics {
+        store: crate::store::Metrics::register(&registry)?,
+        ingest: crate::ingest::Metrics::register(&registry)?,
+        cluster: cluster::Metrics::register(&registry)?,
+        pipeline: metrics::PipelineMetrics::register(&registry)?,
+        registry,
+    })
+}
+
+/// The store, as the cluster edge sees it.
+#[derive(Clone)]
+struct StoreJournal {
+    appender: Appender,
+    key: IdKey,
+}
+
+impl Journal for StoreJournal {
+    async fn append(&self, payloads: Vec<Payload>) -> Result<(), JournalError> {
+        let now = telemetry::now();
+        let record = |payload: Payload| {
+            let text = serde_json::to_vec(&payload).map_err(|error| JournalError(error.to_string()))?;
+            // With the time, so that a change back to an earlier state is a record of its own.
+            let id = RecordId::of(&self.key, &[b"journal", now.to_string().as_bytes(), &text]);
+            Ok(Record { id, received_at: now, origin: None, facts: Default::default(), payload })
+        };
+        let records = payloads.into_iter().map(record).collect::<Result<Vec<_>, JournalError>>()?;
+        self.appender.append(records).await.map(drop).map_err(|error| JournalError(error.to_string()))
+    }
+}
+
+/// Runs the controller until SIGTERM or SIGINT.
+pub fn main(args: ControllerArgs) -> anyhow::Result<()> {
+    telemetry::init_logs(&args.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    runtime.block_on(run(args))
+}
+
+async fn run(args: ControllerArgs) -> anyhow::Result<()> {
+    let metrics = register_metrics()?;
+    let config = args.ingest.config()?;
+    let client = Client::try_default().await.context("no API server: set KUBECONFIG, or run in a pod")?;
+    let (store, appender, writer) = Store::open(args.store.config(), metrics.store.clone())?;
+    let ingest = Ingest::new(config, appender.clone(), store.id_key().clone(), metrics.ingest.clone())?;
+    let ingest_listener = bind(&args.ingest.ingest_listen.to_string()).await?;
+    let admin_listener = bind(&args.admin.admin_listen.to_string()).await?;
+    let ingest_address = ingest_listener.local_addr()?;
+    let admin_address = admin_listener.local_addr()?;
+
+    let parts = Parts::new(&args, client, &store, &appender, &metrics)?;
+    let checks = Checks { pipeline: Check::new("pipeline runs", true), replayed: parts.pipeline.replayed.clone(), rules: Check::new("rules read", false) };
+    let shutdown = Shutdown::default();
+    let writer = spawn_writer(writer)?;
+    let mut edges = JoinSet::new();
+    let pipeline = parts.spawn(&mut edges, &checks, &shutdown)?;
+    spawn_admin(&mut edges, &metrics, &checks, admin_listener, &shutdown);
+    let token = shutdown.ingest.clone();
+    edges.spawn(async move { ingest.run(ingest_listener, token).await.map_err(anyhow::Error::from) });
+    tracing::info!(ingest = %ingest_address, admin = %admin_address, namespace = args.namespace, "controller started");
+
+    let outcome = wait(&mut edges).await;
+    checks.rules.set(false); // not ready any more: a load balancer may send elsewhere
+    let drained = tokio::time::timeout(DRAIN, drain(edges, appender, writer, pipeline, &shutdown)).await;
+    if drained.is_err() {
+        tracing::error!("drain took longer than {} s; what was acknowledged is on disk", DRAIN.as_secs());
+    }
+    outcome
+}
+
+async fn bind(address: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))
+}
+
+/// One token per drain step, cancelled in flow order.
+#[derive(Default)]
+struct Shutdown {
+    ingest: CancellationToken,
+    watches: CancellationToken,
+    pipeline: CancellationToken,
+    alerts: CancellationToken,
+    admin: CancellationToken,
+}
+
+struct Checks {
+    pipeline: Check,
+    replayed: Check,
+    rules: Check,
+}
+
+struct Parts {
+    pipeline: PipelineThread,
+    rules: RulesWatch<StoreJournal>,
+    rules_synced: tokio::sync::watch::Receiver<bool>,
+    inventory: InventoryWatch<StoreJournal>,
+    alerts: AlertWriter,
+}
+
+impl Parts {
+    fn new(
+        args: &ControllerArgs,
+        client: Client,
+        store: &Store,
+        appender: &Appender,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Parts> {
+        let standing = store.standing()?;
+        let journal = StoreJournal { appender: appender.clone(), key: store.id_key().clone() };
+        let activity: Activity = Arc::new(Mutex::new(BTreeMap::<_, Timestamp>::new()));
+        let tray = Arc::new(Tray::default());
+        let (rules, rules_synced) = RulesWatch::new(
+            client.clone(),
+            journal.clone(),
+            rule_test::validate,
+            metrics.cluster.clone(),
+            Arc::clone(&activity),
+            &standing,
+        );
+        Ok(Parts {
+            pipeline: PipelineThread::new(store.clone(), Arc::clone(&tray), activity, metrics.pipeline.clone()),
+            rules,
+            rules_synced,
+            inventory: InventoryWatch::new(client.clone(), journal, metrics.cluster.clone(), &standing),
+            alerts: AlertWriter::new(client, args.namespace.clone(), args.alerts.clone(), metrics.cluster.clone(), tray),
+        })
+    }
+
+    fn spawn(
+        self,
+        edges: &mut JoinSet<anyhow::Result<()>>,
+        checks: &Checks,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<thread::JoinHandle<()>> {
+        let Parts { pipeline, rules, mut rules_synced, inventory, alerts } = self;
+        let (watches, alerts_token) = (shutdown.watches.clone(), shutdown.alerts.clone());
+        let token = watches.clone();
+        edges.spawn(async move { Ok(rules.run(token).await) });
+        edges.spawn(async move { Ok(inventory.run(watches).await) });
+        edges.spawn(async move { Ok(alerts.run(alerts_token).await) });
+        let (rules_check, token) = (checks.rules.clone(), shutdown.watches.clone());
+        edges.spawn(async move {
+            tokio::select! {
+                synced = rules_synced.wait_for(|synced| *synced) => if synced.is_ok() { rules_check.set(true) },
+                () = token.cancelled() => {}
+            }
+            token.cancelled().await;
+            Ok(())
+        });
+        pipeline.spawn(checks.pipeline.clone(), shutdown.pipeline.clone()).context("starting the pipeline thread")
+    }
+}
+
+fn spawn_writer(writer: Writer) -> anyhow::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name("store-writer".into()).spawn(move || writer.run()).context("starting the store's writer")
+}
+
+fn spawn_admin(
+    edges: &mut JoinSet<anyhow::Result<()>>,
+    metrics: &Metrics,
+    checks: &Checks,
+    listener: TcpListener,
+    shutdown: &Shutdown,
+) {
+    let admin = Admin {
+        registry: metrics.registry.clone(),
+        live: vec![checks.pipeline.clone()],
+        ready: vec![checks.pipeline.clone(), checks.replayed.clone(), checks.rules.clone()],
+    };
+    let token = shutdown.admin.clone();
+    edges.spawn(async move { admin.run(listener, token).await.context("serving the admin port") });
+}
+
+/// Waits for a signal, or for an edge that ended by itself, which is an error.
+async fn wait(edges: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
+        _ = tokio::signal::ctrl_c() => tracing::info!("SIGINT: draining"),
+        Some(ended) = edges.join_next() => match ended {
+            Ok(Err(error)) => return Err(error),
+            Ok(Ok(())) => bail!("a part of the controller ended early"),
+            Err(panic) => bail!("a part of the controller panicked: {panic}"),
+        },
+    }
+    Ok(())
+}
+
+/// Stops taking in, then lets what is in flight arrive: ingest and watches, store, pipeline, alerts, admin.
+async fn drain(
+    mut edges: JoinSet<anyhow::Result<()>>,
+    appender: Appender,
+    writer: thread::JoinHandle<()>,
+    pipeline: thread::JoinHandle<()>,
+    shutdown: &Shutdown,
+) {
+    shutdown.ingest.cancel();
+    shutdown.watches.cancel();
+    // The writer ends when the last appender is gone; ingest and the watches hold theirs until they ended.
+    drop(appender);
+    join(writer, "store writer").await;
+    shutdown.pipeline.cancel();
+    join(pipeline, "pipeline").await;
+    shutdown.alerts.cancel();
+    shutdown.admin.cancel();
+    while let Some(ended) = edges.join_next().await {
+        if let Ok(Err(error)) = ended {
+            tracing::error!(%error, "a part of the controller ended with an error");
+        }
+    }
+    tracing::info!("drained");
+}
+
+async fn join(thread: thread::JoinHandle<()>, name: &'static str) {
+    let ended = tokio::task::spawn_blocking(move || thread.join().is_err()).await;
+    if ended.unwrap_or(true) {
+        tracing::error!(name, "a thread panicked");
+    }
+}

@@ -1,0 +1,115 @@
+//! Prints the files that are made from code: CRDs, ClusterRoles, references. `make generate` writes them, a test compares.
+
+use std::fmt::Write as _;
+
+use clap::CommandFactory;
+use kube::CustomResourceExt;
+
+use crate::{
+    api::{ClusterSecurityRule, SecurityAlert, SecurityRule},
+    cluster::rbac,
+    event::schema::FIELDS,
+};
+
+/// A file of the repository that is made from code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GeneratedFile {
+    /// Path from the top of the repository.
+    pub path: &'static str,
+    pub text: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum GenerateError {
+    #[error("{path} does not serialise: {source}")]
+    Yaml { path: &'static str, source: serde_saphyr::SerializeError },
+    #[error("the metrics do not register: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+const YAML_HEADER: &str = "# Made by `make generate` from the code. Do not edit.\n";
+
+fn yaml<T: serde::Serialize>(path: &'static str, object: &T) -> Result<GeneratedFile, GenerateError> {
+    // Through a JSON value, so that maps are sorted and the text does not depend on a struct's field order.
+    let value = serde_json::to_value(object).expect("Kubernetes objects have string keys and so serialise to JSON");
+    let text = serde_saphyr::to_string(&value).map_err(|source| GenerateError::Yaml { path, source })?;
+    Ok(GeneratedFile { path, text: format!("{YAML_HEADER}{text}") })
+}
+
+/// Every generated file.
+pub fn files() -> Result<Vec<GeneratedFile>, GenerateError> {
+    Ok(vec![
+        yaml("crds/kubewitness.io_clustersecurityrules.yaml", &ClusterSecurityRule::crd())?,
+        yaml("crds/kubewitness.io_securityrules.yaml", &SecurityRule::crd())?,
+        yaml("crds/kubewitness.io_securityalerts.yaml", &SecurityAlert::crd())?,
+        yaml("manifests/rbac/controller-clusterrole.yaml", &rbac::controller())?,
+        yaml("manifests/rbac/view-clusterrole.yaml", &rbac::view())?,
+        yaml("manifests/rbac/triage-clusterrole.yaml", &rbac::triage())?,
+        yaml("manifests/rbac/rule-author-clusterrole.yaml", &rbac::rule_author())?,
+        GeneratedFile { path: "docs/reference/event-fields.md", text: fields() },
+        GeneratedFile { path: "docs/reference/metrics.md", text: metrics()? },
+        GeneratedFile { path: "docs/reference/flags.md", text: flags() },
+    ])
+}
+
+const MD_HEADER: &str = "<!-- Made by `make generate` from the code. Do not edit. -->\n";
+
+fn fields() -> String {
+    let mut text = format!(
+        "{MD_HEADER}# Event fields\n\nWhat expressions of a rule can name. An unset string is `\"\"`, a number `0`, a list \
+         empty; a missing key below a `dyn` field is an error, and so no match. \"Level\" is the lowest audit policy level \
+         at which an Audit event has the field.\n\n| field | type | sources | level | meaning |\n|---|---|---|---|---|\n"
+    );
+    for field in FIELDS {
+        let sources: Vec<_> = field.sources.iter().map(|s| s.as_str()).collect();
+        let values = if field.values.is_empty() {
+            String::new()
+        } else {
+            format!(" One of: `{}`.", field.values.join("`, `"))
+        };
+        writeln!(
+            text,
+            "| `{}` | {} | {} | {} | {}{values} |",
+            field.path,
+            field.type_.as_str(),
+            sources.join(", "),
+            field.audit_level.as_str(),
+            field.meaning.replace('|', "\\|")
+        )
+        .expect("writing to a String does not fail");
+    }
+    text
+}
+
+fn metrics() -> Result<String, GenerateError> {
+    let registry = crate::controller::register_metrics()?.registry;
+    let mut text = format!(
+        "{MD_HEADER}# Metrics\n\nServed as Prometheus text at `/metrics` of the admin port. Every label has a fixed set of \
+         values: never a user, pod, address or message.\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n"
+    );
+    for family in registry.gather() {
+        let mut labels: Vec<_> = family.get_metric().iter().flat_map(|m| m.get_label()).map(|l| l.name().to_owned()).collect();
+        labels.sort();
+        labels.dedup();
+        let kind = format!("{:?}", family.get_field_type()).to_lowercase();
+        writeln!(text, "| `{}` | {kind} | {} | {} |", family.name(), labels.join(", "), family.help())
+            .expect("writing to a String does not fail");
+    }
+    Ok(text)
+}
+
+fn flags() -> String {
+    let mut text = format!("{MD_HEADER}# Flags\n\nEvery flag can also be set by the environment variable that its help names.\n");
+    let mut command = crate::cli::Cli::command().term_width(100);
+    command.build();
+    for sub in command.get_subcommands_mut() {
+        if sub.get_name() == "help" {
+            continue;
+        }
+        let help = sub.render_long_help().to_string();
+        let trimmed: Vec<_> = help.lines().map(str::trim_end).collect();
+        write!(text, "\n## kubewitness {}\n\n```text\n{}\n```\n", sub.get_name(), trimmed.join("\n").trim())
+            .expect("writing to a String does not fail");
+    }
+    text
+}

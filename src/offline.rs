@@ -1,0 +1,5 @@
+//! The pipeline over files, without a cluster: rule tests and replay.
+
+pub mod replay;
+pub mod rule_files;
+pub mod test;

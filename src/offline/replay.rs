@@ -1,0 +1,289 @@
+//! `kubewitness replay`: recorded audit events through the same pipeline, and the alerts that they raise.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fs::File,
+    io::{self, IsTerminal, Read, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::rule_files;
+use crate::{
+    alert::Alert,
+    ingest::split::{Element, Splitter},
+    pipeline::{Pipeline, PipelineConfig},
+    record::{IdKey, Origin, Payload, Provenance, Record, RecordId},
+    redact,
+    ruleset::compile::{RuleSource, compile_all},
+};
+
+/// Runs rules over recorded audit events and prints one alert per rule and key.
+///
+/// The input is what an API server writes: JSON lines of its audit log, or EventLists of its webhook, in any order. Each
+/// event is counted once, however often it occurs. An event is taken as received when it happened.
+#[derive(Debug, clap::Args)]
+pub struct ReplayArgs {
+    /// Files, or directories with *.yaml and *.yml files, that hold the rules.
+    #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
+    pub rules: Vec<PathBuf>,
+    /// jsonl: one JSON object an alert; table: for people.
+    #[arg(long, default_value = "table", value_name = "FORMAT")]
+    pub output: Output,
+    /// Audit events; - or nothing is standard input.
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub input: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    Jsonl,
+    Table,
+}
+
+/// One line of `--output jsonl`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AlertLine<'a> {
+    pub rule: &'a str,
+    /// Namespace of a SecurityRule; empty for a ClusterSecurityRule.
+    pub namespace: &'a str,
+    pub severity: &'static str,
+    pub attack: &'a [String],
+    pub key: BTreeMap<&'a str, &'a str>,
+    /// Completing events over all episodes.
+    pub count: u64,
+    pub first_seen: Timestamp,
+    pub last_seen: Timestamp,
+    pub summary: String,
+    /// Numbers, from 1, of all input lines that contributed.
+    pub records: BTreeSet<u64>,
+}
+
+/// Read size of the input.
+const CHUNK: usize = 256 * 1024;
+/// Identities that are remembered for deduplication, twice: 2 x 2 M x about 32 bytes.
+const REMEMBERED: usize = 2_000_000;
+/// Broken places of the input that are named one by one.
+const MAX_NAMED: u64 = 10;
+
+pub fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    let mut replay = Replay::new(load(&args.rules)?);
+    if args.input == Path::new("-") {
+        replay.read(io::stdin().lock()).context("reading standard input")?;
+    } else {
+        let file = File::open(&args.input).with_context(|| format!("opening {}", args.input.display()))?;
+        replay.read(file).with_context(|| format!("reading {}", args.input.display()))?;
+    }
+    replay.report();
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match replay.print(args.output, &mut out).and_then(|()| out.flush()) {
+        // A reader that had enough (`| head`) is no error.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        outcome => outcome.map(|()| ExitCode::SUCCESS).context("writing the alerts"),
+    }
+}
+
+fn load(paths: &[PathBuf]) -> anyhow::Result<Pipeline> {
+    let mut sources: Vec<RuleSource> = Vec::new();
+    let mut problems = Vec::new();
+    for path in paths {
+        let (rules, errors) = rule_files::read(path);
+        problems.extend(errors.iter().map(ToString::to_string));
+        sources.extend(rules.into_iter().map(|file| file.source));
+    }
+    let (compiled, refused) = compile_all(&sources);
+    problems.extend(refused.iter().map(|(id, error)| format!("rule {id}: {error}")));
+    if !problems.is_empty() {
+        bail!("the rules have problems:\n{}", problems.join("\n"));
+    }
+    let mut pipeline = Pipeline::new(PipelineConfig::offline());
+    let mut seen = BTreeSet::new();
+    for rule in compiled {
+        if !seen.insert(rule.id.clone()) {
+            bail!("two rules are named {}: names must be unique", rule.id);
+        }
+        pipeline.accept(rule);
+    }
+    Ok(pipeline)
+}
+
+struct Replay {
+    pipeline: Pipeline,
+    origin: Origin,
+    events: u64,
+    duplicates: u64,
+    rejected: u64,
+    recent: HashSet<RecordId>,
+    older: HashSet<RecordId>,
+    progress: Progress,
+}
+
+impl Replay {
+    fn new(pipeline: Pipeline) -> Replay {
+        let origin = Origin { cluster: "replay".into(), reporter: "replay".into(), provenance: Provenance::AuditLog };
+        Replay {
+            pipeline,
+            origin,
+            events: 0,
+            duplicates: 0,
+            rejected: 0,
+            recent: HashSet::new(),
+            older: HashSet::new(),
+            progress: Progress::new(),
+        }
+    }
+
+    fn read(&mut self, mut input: impl Read) -> io::Result<()> {
+        let mut splitter = Splitter::lines();
+        let mut chunk = vec![0; CHUNK];
+        let mut elements = Vec::new();
+        loop {
+            let length = input.read(&mut chunk)?;
+            let (bytes, _) = chunk.split_at(length);
+            if bytes.is_empty() {
+                break;
+            }
+            splitter.feed(bytes, &mut elements);
+            elements.drain(..).for_each(|element| self.take(&element));
+            self.progress.show(self.events);
+        }
+        let end = splitter.finish(&mut elements);
+        elements.drain(..).for_each(|element| self.take(&element));
+        if let Err(broken) = end {
+            self.reject(&broken.to_string());
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, element: &Element) {
+        let outcome = redact::audit_event(redact::Input { bytes: &element.bytes, oversize: element.is_slimmed() });
+        if let Err(redact::Rejected(quarantined)) = &outcome {
+            self.reject(&format!("line {}: {}", element.line, quarantined.error));
+            return;
+        }
+        let mut record = redact::record(outcome, &element.bytes, &self.origin, Timestamp::UNIX_EPOCH, &IdKey::OFFLINE);
+        record.received_at = happened(&record);
+        if self.older.contains(&record.id) || !self.recent.insert(record.id) {
+            self.duplicates += 1;
+            return;
+        }
+        if self.recent.len() >= REMEMBERED {
+            self.older = std::mem::take(&mut self.recent);
+        }
+        self.events += 1;
+        // The line stands for the position in the log, so that alerts name the lines that they come from.
+        self.pipeline.push(element.line, &record);
+    }
+
+    fn reject(&mut self, problem: &str) {
+        self.rejected += 1;
+        if self.rejected <= MAX_NAMED {
+            eprintln!("kubewitness: left out: {problem}");
+        }
+    }
+
+    /// What a reader of the alerts should know about the input.
+    fn report(&self) {
+        self.progress.clear();
+        if self.rejected > MAX_NAMED {
+            eprintln!("kubewitness: left out {} more places that hold no audit event", self.rejected - MAX_NAMED);
+        }
+        eprintln!(
+            "kubewitness: {} events ({} duplicates, {} left out), {} matched, {} alerts of {} rules",
+            self.events,
+            self.duplicates,
+            self.rejected,
+            self.pipeline.counters().matched,
+            self.pipeline.alerts().count(),
+            self.pipeline.rules().len()
+        );
+    }
+
+    fn print(&self, output: Output, out: &mut impl Write) -> io::Result<()> {
+        let mut lines: Vec<AlertLine<'_>> = self.pipeline.alerts().map(line).collect();
+        lines.sort_by(|a, b| (a.first_seen, a.namespace, a.rule, &a.key).cmp(&(b.first_seen, b.namespace, b.rule, &b.key)));
+        match output {
+            Output::Jsonl => {
+                for line in &lines {
+                    serde_json::to_writer(&mut *out, line)?;
+                    out.write_all(b"\n")?;
+                }
+            }
+            Output::Table => table(&lines, out)?,
+        }
+        Ok(())
+    }
+}
+
+/// When the event says that it happened.
+fn happened(record: &Record) -> Timestamp {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Stamps {
+        stage_timestamp: Option<Timestamp>,
+        request_received_timestamp: Option<Timestamp>,
+    }
+    let Payload::Audit(event) = &record.payload else { return record.received_at };
+    let stamps: Option<Stamps> = serde_json::from_str(event.get()).ok();
+    stamps.and_then(|s| s.stage_timestamp.or(s.request_received_timestamp)).unwrap_or(record.received_at)
+}
+
+fn line(alert: &Alert) -> AlertLine<'_> {
+    AlertLine {
+        rule: &alert.rule.id.name,
+        namespace: &alert.rule.id.namespace,
+        severity: alert.severity().as_str(),
+        attack: &alert.rule.attack,
+        key: alert.rule.key_names.iter().zip(alert.key.iter()).map(|(name, value)| (&**name, &**value)).collect(),
+        count: alert.total_count(),
+        first_seen: alert.total_first_seen(),
+        last_seen: alert.total_last_seen(),
+        summary: alert.summary(),
+        records: alert.contributions().iter().copied().collect(),
+    }
+}
+
+fn table(lines: &[AlertLine<'_>], out: &mut impl Write) -> io::Result<()> {
+    let width = |of: fn(&AlertLine<'_>) -> usize, title: &str| lines.iter().map(of).max().unwrap_or(0).max(title.len());
+    let rule = width(|l| l.rule.len(), "RULE");
+    writeln!(out, "{:<13}  {:<rule$}  {:>6}  {:<20}  SUMMARY", "SEVERITY", "RULE", "COUNT", "LAST")?;
+    for line in lines {
+        let last = line.last_seen.strftime("%Y-%m-%dT%H:%M:%SZ");
+        writeln!(out, "{:<13}  {:<rule$}  {:>6}  {last:<20}  {}", line.severity, line.rule, line.count, line.summary)?;
+    }
+    Ok(())
+}
+
+/// A counter on the terminal, for work over a second.
+struct Progress {
+    terminal: bool,
+    started: Instant,
+    shown: Option<Instant>,
+}
+
+impl Progress {
+    fn new() -> Progress {
+        Progress { terminal: io::stderr().is_terminal(), started: Instant::now(), shown: None }
+    }
+
+    fn show(&mut self, events: u64) {
+        let since = self.shown.unwrap_or(self.started);
+        if self.terminal && since.elapsed() >= Duration::from_secs(1) {
+            eprint!("\rkubewitness: {events} events, {} s", self.started.elapsed().as_secs());
+            self.shown = Some(Instant::now());
+        }
+    }
+
+    fn clear(&self) {
+        if self.shown.is_some() {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+

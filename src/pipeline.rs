@@ -1,0 +1,206 @@
+//! The stages over records: normalise -> enrich -> detect -> correlate -> alert. Pure and synchronous; one instance is
+//! one replayable state. In: records of the log, in its order. Out: alerts that changed. The unit of scenario tests,
+//! rule tests, replay and benches.
+
+pub mod rule_test;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    alert::{Alert, AlertBook, AlertId, BookConfig},
+    api::rule::Source,
+    correlate::{Correlator, Limits},
+    detect::{Failure, detect},
+    enrich::{Inventory, enrich},
+    normalise::Normaliser,
+    record::{Payload, Record, RuleChange, RuleId, Seq},
+    ruleset::{
+        CompiledRule, Ruleset,
+        compile::{RuleSource, compile},
+    },
+};
+
+/// What differs between a live controller and an offline run.
+#[derive(Debug, Clone, Default)]
+pub struct PipelineConfig {
+    pub normaliser: Normaliser,
+    pub limits: Limits,
+    pub book: BookConfig,
+}
+
+impl PipelineConfig {
+    /// For a bounded input that is read once: nothing is evicted by time, and alerts know all their records.
+    pub fn offline() -> PipelineConfig {
+        PipelineConfig {
+            normaliser: Normaliser::default(),
+            limits: Limits { lateness: None, ..Limits::default() },
+            book: BookConfig { keep_all_contributions: true, ..BookConfig::default() },
+        }
+    }
+}
+
+/// Counts since the start, for metrics and summaries. Nothing here depends on the clock.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Events that were evaluated.
+    pub events: u64,
+    /// Records that hold no readable event.
+    pub unreadable: u64,
+    /// Events that at least one selector took.
+    pub matched: u64,
+    pub findings: u64,
+    /// Evaluations that ended without a value.
+    pub failed: BTreeMap<Failure, u64>,
+    /// Recorded rules that this version no longer compiles: the rule does not evaluate.
+    pub rules_refused: u64,
+}
+
+/// What became of a rule since it was accepted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RuleActivity {
+    pub last_finding: Option<Timestamp>,
+    pub findings: u64,
+}
+
+pub struct Pipeline {
+    normaliser: Normaliser,
+    rules: BTreeMap<RuleId, Arc<CompiledRule>>,
+    ruleset: Ruleset,
+    inventory: Inventory,
+    correlator: Correlator,
+    book: AlertBook,
+    counters: Counters,
+    activity: BTreeMap<RuleId, RuleActivity>,
+    changed: BTreeSet<AlertId>,
+}
+
+impl Pipeline {
+    pub fn new(config: PipelineConfig) -> Pipeline {
+        Pipeline {
+            normaliser: config.normaliser,
+            rules: BTreeMap::new(),
+            ruleset: Ruleset::default(),
+            inventory: Inventory::default(),
+            correlator: Correlator::new(config.limits),
+            book: AlertBook::new(config.book),
+            counters: Counters::default(),
+            activity: BTreeMap::new(),
+            changed: BTreeSet::new(),
+        }
+    }
+
+    /// Takes in one record of the log.
+    pub fn push(&mut self, seq: Seq, record: &Record) {
+        match &record.payload {
+            Payload::Audit(_) => self.event(seq, record),
+            Payload::Quarantined(_) => self.counters.unreadable += 1,
+            Payload::Inventory(change) => self.inventory.apply(change, record.received_at),
+            Payload::Rule(RuleChange::Accepted { rule, generation, spec }) => {
+                let source = RuleSource { id: rule.clone(), generation: *generation, spec: (**spec).clone() };
+                match compile(&source) {
+                    Ok(compiled) => self.accept(Arc::new(compiled)),
+                    Err(_) => self.counters.rules_refused += 1,
+                }
+            }
+            Payload::Rule(RuleChange::Removed { rule }) => self.remove(rule),
+        }
+    }
+
+    /// Puts a compiled rule to work. The state of an unchanged rule is kept.
+    pub fn accept(&mut self, rule: Arc<CompiledRule>) {
+        match self.rules.get(&rule.id) {
+            Some(old) if old.digest == rule.digest => return,
+            // Its state goes first: a rule that was deleted and made anew may have its old generation number.
+            Some(_) => self.remove(&rule.id.clone()),
+            None => {}
+        }
+        self.rules.insert(rule.id.clone(), rule);
+        self.swap();
+    }
+
+    fn remove(&mut self, rule: &RuleId) {
+        if self.rules.remove(rule).is_some() {
+            self.activity.remove(rule);
+            self.swap();
+        }
+    }
+
+    fn swap(&mut self) {
+        self.ruleset = Ruleset::new(self.rules.values().cloned().collect());
+        let rules = &self.rules;
+        self.correlator.retain_rules(|id, generation| rules.get(id).is_some_and(|r| r.generation == generation));
+    }
+
+    fn event(&mut self, seq: Seq, record: &Record) {
+        let Some(mut event) = self.normaliser.event(record) else {
+            self.counters.unreadable += 1;
+            return;
+        };
+        self.counters.events += 1;
+        enrich(&mut event, &self.inventory);
+        let detected = detect(&self.ruleset, &event, seq);
+        for (_, failure) in &detected.failed {
+            *self.counters.failed.entry(*failure).or_default() += 1;
+        }
+        if !detected.matches.is_empty() {
+            self.counters.matched += 1;
+            for finding in self.correlator.step(detected.matches) {
+                self.fold(finding);
+            }
+        }
+        self.correlator.expire(record.received_at);
+    }
+
+    fn fold(&mut self, finding: crate::correlate::Finding) {
+        if finding.new {
+            self.counters.findings += 1;
+            let activity = self.activity.entry(finding.rule.id.clone()).or_default();
+            activity.findings += 1;
+            activity.last_finding = activity.last_finding.max(Some(finding.completing.at));
+        }
+        self.changed.extend(self.book.fold(finding));
+    }
+
+    /// Alerts that changed since the last call, in the order of their names.
+    pub fn take_changed(&mut self) -> BTreeSet<AlertId> {
+        std::mem::take(&mut self.changed)
+    }
+
+    pub fn alert(&self, id: &AlertId) -> Option<&Alert> {
+        self.book.get(id)
+    }
+
+    pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
+        self.book.iter()
+    }
+
+    pub fn book(&self) -> &AlertBook {
+        &self.book
+    }
+
+    pub fn correlator(&self) -> &Correlator {
+        &self.correlator
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub fn rules(&self) -> &BTreeMap<RuleId, Arc<CompiledRule>> {
+        &self.rules
+    }
+
+    pub fn activity(&self) -> &BTreeMap<RuleId, RuleActivity> {
+        &self.activity
+    }
+
+    /// True when some rule reads events of `source`.
+    pub fn reads(&self, source: Source) -> bool {
+        self.rules.values().any(|rule| rule.requires.sources.contains(&source))
+    }
+}

@@ -1,0 +1,262 @@
+//! Runs the tests that a rule carries through the whole pipeline: redaction, normalising, joining, detection, alerts.
+//! The controller runs them before a rule goes live, `kubewitness test` runs them from files; both call `run`.
+
+use std::{fmt, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
+
+use super::{Pipeline, PipelineConfig};
+use crate::{
+    alert::Alert,
+    api::{
+        Reason,
+        rule::Source,
+        rule_test::{ExpectedAlert, RuleTest, TestInput, TestInventory},
+    },
+    record::{IdKey, InventoryChange, NodeFacts, Origin, PodFacts, Provenance, Record},
+    redact,
+    ruleset::{
+        CompiledRule,
+        compile::{RuleError, RuleSource, compile},
+    },
+};
+
+/// Most inputs that one test may expand to (`repeat`), so that a test's cost is bounded.
+pub const MAX_INPUTS: usize = 10_000;
+
+/// What a test found; `Display` is the first difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failed {
+    /// More inputs than `MAX_INPUTS` after `repeat`.
+    TooLong { inputs: usize },
+    /// An input that this build can't read.
+    Input { index: usize, problem: String },
+    /// Another number of alerts than expected.
+    Count { expected: usize, found: Vec<String> },
+    /// An expected alert that no raised one equals.
+    Missing { expected: String, found: Vec<String> },
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failed::TooLong { inputs } => {
+                write!(f, "its inputs expand to {inputs} events, at most {MAX_INPUTS} are allowed")
+            }
+            Failed::Input { index, problem } => write!(f, "input {}: {problem}", index + 1),
+            Failed::Count { expected, found } => {
+                write!(f, "expected {expected} alert(s), found {}", found.len())?;
+                found.iter().try_for_each(|alert| write!(f, "\n  found: {alert}"))
+            }
+            Failed::Missing { expected, found } => {
+                write!(f, "expected: {expected}")?;
+                found.iter().try_for_each(|alert| write!(f, "\n  found:    {alert}"))
+            }
+        }
+    }
+}
+
+/// Compiles a rule and runs its tests: the one check before it goes live. The tests' inputs are capped over the whole rule.
+pub fn validate(source: &RuleSource) -> Result<Arc<CompiledRule>, RuleError> {
+    let rule = Arc::new(compile(source)?);
+    let tests = &source.spec.tests;
+    let inputs: usize = tests.iter().flat_map(|t| &t.input).map(|i| i.repeat.max(1) as usize).sum();
+    if inputs > MAX_INPUTS {
+        let message = Failed::TooLong { inputs }.to_string();
+        return Err(RuleError::one(Reason::TestsFailed, "spec.tests", message));
+    }
+    for test in tests {
+        if let Err(difference) = run(&rule, test) {
+            let field = format!("spec.tests[{}]", test.name);
+            return Err(RuleError::one(Reason::TestsFailed, &field, difference.to_string()));
+        }
+    }
+    Ok(rule)
+}
+
+/// The moment that offset 0s of a test stands for: 2026-01-01T00:00:00Z.
+fn start() -> Timestamp {
+    Timestamp::constant(1_767_225_600, 0)
+}
+
+/// Runs one test of `rule` in a pipeline of its own.
+pub fn run(rule: &Arc<CompiledRule>, test: &RuleTest) -> Result<(), Failed> {
+    let mut pipeline = Pipeline::new(PipelineConfig::offline());
+    pipeline.accept(Arc::clone(rule));
+    if let Some(inventory) = &test.inventory {
+        for change in inventory_changes(inventory) {
+            pipeline.inventory.apply(&change, start() - SignedDuration::from_hours(1));
+        }
+    }
+    for (seq, record) in (1..).zip(records(rule, test)?) {
+        pipeline.push(seq, &record);
+    }
+    let found: Vec<&Alert> = pipeline.alerts().collect();
+    compare(&test.expect, &found)
+}
+
+fn inventory_changes(inventory: &TestInventory) -> Vec<InventoryChange> {
+    let nodes = inventory.nodes.iter().map(|node| {
+        InventoryChange::Node(NodeFacts { name: node.name.clone(), addresses: node.addresses.clone() })
+    });
+    let pods = inventory.pods.iter().map(|pod| {
+        let (kind, name) = pod.workload.split_once('/').unwrap_or(("", ""));
+        let uid = if pod.uid.is_empty() { format!("{}/{}", pod.namespace, pod.name) } else { pod.uid.clone() };
+        InventoryChange::Pod(PodFacts {
+            namespace: pod.namespace.clone(),
+            name: pod.name.clone(),
+            uid,
+            node: pod.node.clone(),
+            addresses: pod.addresses.clone(),
+            host_network: pod.host_network,
+            service_account: pod.service_account.clone(),
+            workload_kind: kind.to_owned(),
+            workload_name: name.to_owned(),
+            labels: pod.labels.clone(),
+        })
+    });
+    nodes.chain(pods).collect()
+}
+
+/// The inputs as records, in the order of receipt.
+fn records(rule: &CompiledRule, test: &RuleTest) -> Result<Vec<Record>, Failed> {
+    let inputs: usize = test.input.iter().map(|input| input.repeat.max(1) as usize).sum();
+    if inputs > MAX_INPUTS {
+        return Err(Failed::TooLong { inputs });
+    }
+    let mut records = Vec::with_capacity(inputs);
+    for (index, input) in test.input.iter().enumerate() {
+        for round in 0..input.repeat.max(1) {
+            records.push(record(rule, input, index, round)?);
+        }
+    }
+    records.sort_by_key(|record| record.received_at);
+    Ok(records)
+}
+
+fn record(rule: &CompiledRule, input: &TestInput, index: usize, round: u32) -> Result<Record, Failed> {
+    let refuse = |problem: String| Failed::Input { index, problem };
+    let offset = input.at.as_signed() + input.every.as_signed() * i32::try_from(round).unwrap_or(i32::MAX);
+    let at = start() + offset;
+    let received = input.received.map_or(at, |span| start() + span.as_signed());
+    let Some(event) = &input.event else {
+        return Err(refuse("has no `event`; this version does not read `log` lines yet".to_owned()));
+    };
+    if input.log.is_some() || input.source != Source::Audit {
+        return Err(refuse("`event` is an audit event: `source` must be Audit and `log` must be left out".to_owned()));
+    }
+    let event = complete(event.0.clone(), &format!("test-{index}-{round}"), at, &rule.id.namespace);
+    let bytes = serde_json::to_vec(&event).map_err(|error| refuse(error.to_string()))?;
+    let origin = Origin { cluster: "test".into(), reporter: "test".into(), provenance: Provenance::AuditWebhook };
+    let outcome = redact::audit_event(redact::Input { bytes: &bytes, oversize: false });
+    if let Err(redact::Rejected(quarantined)) = &outcome {
+        return Err(refuse(format!("is no audit event: {}", quarantined.error)));
+    }
+    Ok(redact::record(outcome, &bytes, &origin, received, &IdKey::OFFLINE))
+}
+
+/// Fills in what a partial audit event leaves out. A tenant's rule sees its own namespace alone, so an `objectRef` without
+/// a namespace gets the rule's.
+fn complete(mut event: Map<String, Value>, id: &str, at: Timestamp, namespace: &str) -> Map<String, Value> {
+    let level = if event.contains_key("responseObject") {
+        "RequestResponse"
+    } else if event.contains_key("requestObject") {
+        "Request"
+    } else {
+        "Metadata"
+    };
+    let verb = event.get("verb").and_then(Value::as_str).unwrap_or("get");
+    let defaults = [
+        ("auditID", json!(id)),
+        ("level", json!(level)),
+        ("stage", json!(default_stage(&event))),
+        ("verb", json!(verb)),
+        ("requestReceivedTimestamp", json!(at)),
+        ("stageTimestamp", json!(at)),
+        ("sourceIPs", json!(["192.0.2.1"])),
+        ("responseStatus", json!({"code": if verb == "create" { 201 } else { 200 }})),
+    ];
+    for (name, value) in defaults {
+        event.entry(name).or_insert(value);
+    }
+    if let Some(Value::Object(object)) = event.get_mut("objectRef")
+        && !namespace.is_empty()
+    {
+        object.entry("namespace").or_insert(json!(namespace));
+    }
+    event
+}
+
+/// The stage by which rules see such a request, so that a test's author need not know of stages.
+fn default_stage(event: &Map<String, Value>) -> &'static str {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or("").to_owned();
+    let code = event.get("responseStatus").and_then(|s| s.get("code")).and_then(Value::as_i64).unwrap_or(200);
+    let subresource = text(event.get("objectRef").and_then(|o| o.get("subresource")));
+    let follows = subresource == "log" && text(event.get("requestURI")).contains("follow=true");
+    let long_running = text(event.get("verb")) == "watch"
+        || matches!(subresource.as_str(), "exec" | "attach" | "portforward" | "proxy")
+        || follows;
+    if code == 401 || (long_running && code < 400) { "ResponseStarted" } else { "ResponseComplete" }
+}
+
+fn compare(expected: &[ExpectedAlert], found: &[&Alert]) -> Result<(), Failed> {
+    let shown = || found.iter().map(|alert| show(alert)).collect();
+    if expected.len() != found.len() {
+        return Err(Failed::Count { expected: expected.len(), found: shown() });
+    }
+    let mut left: Vec<&Alert> = found.to_vec();
+    // The most demanding expectations choose first, so that a vague one doesn't take their alert.
+    let mut order: Vec<_> = expected.iter().collect();
+    order.sort_by_key(|e| std::cmp::Reverse(demands(e)));
+    for wanted in order {
+        match left.iter().position(|alert| equals(wanted, alert)) {
+            Some(index) => drop(left.swap_remove(index)),
+            None => return Err(Failed::Missing { expected: show_expected(wanted), found: shown() }),
+        }
+    }
+    Ok(())
+}
+
+fn demands(expected: &ExpectedAlert) -> usize {
+    expected.key.len()
+        + usize::from(expected.severity.is_some())
+        + usize::from(expected.count.is_some())
+        + usize::from(expected.summary.is_some())
+}
+
+fn key_value<'a>(alert: &'a Alert, name: &str) -> Option<&'a str> {
+    let index = alert.rule.key_names.iter().position(|n| **n == *name)?;
+    alert.key.get(index).map(|value| &**value)
+}
+
+fn equals(wanted: &ExpectedAlert, alert: &Alert) -> bool {
+    wanted.severity.is_none_or(|severity| severity == alert.severity())
+        && wanted.count.is_none_or(|count| count == alert.total_count())
+        && wanted.summary.as_ref().is_none_or(|summary| *summary == alert.summary())
+        && wanted.key.iter().all(|(name, value)| key_value(alert, name) == Some(value.as_str()))
+}
+
+fn show(alert: &Alert) -> String {
+    let key: Vec<_> =
+        alert.rule.key_names.iter().zip(alert.key.iter()).map(|(name, value)| format!("{name}: {value}")).collect();
+    format!(
+        "{{severity: {}, key: {{{}}}, count: {}, summary: {:?}}}",
+        alert.severity(),
+        key.join(", "),
+        alert.total_count(),
+        alert.summary()
+    )
+}
+
+fn show_expected(expected: &ExpectedAlert) -> String {
+    let mut parts = Vec::new();
+    parts.extend(expected.severity.map(|severity| format!("severity: {severity}")));
+    if !expected.key.is_empty() {
+        let key: Vec<_> = expected.key.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        parts.push(format!("key: {{{}}}", key.join(", ")));
+    }
+    parts.extend(expected.count.map(|count| format!("count: {count}")));
+    parts.extend(expected.summary.as_ref().map(|summary| format!("summary: {summary:?}")));
+    format!("{{{}}}", parts.join(", "))
+}

@@ -1,0 +1,70 @@
+//! What the store counts and measures.
+
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+/// The store's metrics; clones share their values.
+#[derive(Clone)]
+pub struct Metrics {
+    pub(super) records_stored: IntCounter,
+    pub(super) records_duplicate: IntCounter,
+    pub(super) append_refused: IntCounterVec,
+    pub(super) commit_seconds: Histogram,
+    pub(super) bytes: IntGauge,
+    pub(super) oldest_record_timestamp: Gauge,
+    pub(super) blocks_corrupt: IntCounter,
+    pub(super) records_dropped_unread: IntCounter,
+    pub(super) partitions_dropped: IntCounter,
+    pub(super) standing_overflow: IntCounter,
+}
+
+impl Metrics {
+    /// Creates the metrics in `registry`; fails when they are there already.
+    pub fn register(registry: &Registry) -> prometheus::Result<Metrics> {
+        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
+            let counter = IntCounter::new(format!("kubewitness_store_{name}"), help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let append_refused = IntCounterVec::new(
+            Opts::new("kubewitness_store_append_refused_total", "Appends that were not acknowledged, by reason"),
+            &["reason"],
+        )?;
+        registry.register(Box::new(append_refused.clone()))?;
+        for reason in ["busy", "slow", "failed", "closed"] {
+            append_refused.with_label_values(&[reason]).reset();
+        }
+        let commit_seconds = Histogram::with_opts(
+            HistogramOpts::new("kubewitness_store_commit_seconds", "Time of a commit to disk, fsync included")
+                .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
+        )?;
+        registry.register(Box::new(commit_seconds.clone()))?;
+        let bytes = IntGauge::new("kubewitness_store_bytes", "Bytes of the log on disk")?;
+        registry.register(Box::new(bytes.clone()))?;
+        let oldest_record_timestamp = Gauge::new(
+            "kubewitness_store_oldest_record_timestamp_seconds",
+            "Unix time at which the oldest retained partition was begun",
+        )?;
+        registry.register(Box::new(oldest_record_timestamp.clone()))?;
+        Ok(Metrics {
+            records_stored: counter("records_stored_total", "Records committed to the log")?,
+            records_duplicate: counter("records_duplicate_total", "Records not stored because the log had them")?,
+            append_refused,
+            commit_seconds,
+            bytes,
+            oldest_record_timestamp,
+            blocks_corrupt: counter(
+                "blocks_corrupt_total",
+                "Damage met while reading the log: blocks, records or partitions that were skipped",
+            )?,
+            records_dropped_unread: counter(
+                "records_dropped_unread_total",
+                "Records that retention dropped before every reader had read them",
+            )?,
+            partitions_dropped: counter("partitions_dropped_total", "Partitions that retention dropped")?,
+            standing_overflow: counter(
+                "standing_overflow_total",
+                "Standing records (rules, nodes, pods) beyond the limit, which retention may lose",
+            )?,
+        })
+    }
+}

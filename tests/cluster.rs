@@ -1,0 +1,5 @@
+//! Tests against a real kube-apiserver.
+
+mod audit;
+mod fixture;
+mod prerequisites;
