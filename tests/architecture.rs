@@ -97,6 +97,17 @@ fn reachable(files: &Files) -> (Vec<Unit>, Vec<Violation>) {
     (units, violations)
 }
 
+/// Files directly below `tests` that the one test binary leaves out: their tests never run.
+fn left_out(files: &Files) -> Vec<Violation> {
+    let root = files.get("tests/it.rs").map(|text| Source::read(text, &[], true)).unwrap_or_default();
+    let is_declared = |name: &str| name == "it" || root.declarations.iter().any(|declared| declared.module == [name]);
+    let direct = files.keys().filter_map(|path| Some((path, path.strip_prefix("tests/")?.strip_suffix(".rs")?)));
+    direct
+        .filter(|(_, name)| !name.contains('/') && !is_declared(name))
+        .map(|(path, _)| Violation { path: path.clone(), line: 1, what: "no `mod` line in tests/it.rs".to_owned() })
+        .collect()
+}
+
 fn module_of(name: &str) -> Option<&'static Module> {
     MODULES.iter().find(|module| module.name == name)
 }
@@ -195,6 +206,7 @@ fn long_functions(unit: &Unit, text: &str) -> Vec<Violation> {
 #[test]
 fn every_file_is_compiled() {
     assert_none(&reachable(&read_files("src")).1);
+    assert_none(&left_out(&read_files("tests")));
 }
 
 #[test]

@@ -6,4 +6,5 @@ mod architecture;
 mod cluster;
 mod generated;
 mod scenarios;
+mod shipped_rules;
 mod support;

@@ -190,6 +190,17 @@ fn an_orphan_file_is_found() {
 }
 
 #[test]
+fn a_test_file_that_never_runs_is_found() {
+    let tests = files(&[
+        ("tests/it.rs", "mod ingest; // mod dead;"),
+        ("tests/ingest.rs", ""),
+        ("tests/ingest/bodies.rs", ""),
+        ("tests/dead.rs", ""),
+    ]);
+    assert_eq!(printed(left_out(&tests)), ["tests/dead.rs:1: no `mod` line in tests/it.rs"]);
+}
+
+#[test]
 fn a_long_file_is_found_and_its_tests_are_not_counted() {
     let code = "const A: u8 = 1;\n".repeat(MAX_FILE_LINES);
     let comments = "// why\n\n/* more\n   of it */\n".repeat(100);
