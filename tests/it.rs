@@ -5,6 +5,7 @@
 mod architecture;
 mod cluster;
 mod generated;
+mod ingest;
 mod scenarios;
 mod shipped_rules;
 mod support;

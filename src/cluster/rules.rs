@@ -10,9 +10,9 @@ use std::{
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client, Resource as _, ResourceExt,
     api::{Patch, PatchParams},
-    core::{DeserializeGuard, NamespaceResourceScope, ClusterResourceScope},
+    core::DeserializeGuard,
     runtime::{WatchStreamExt, watcher},
 };
 use serde_json::json;
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CALL_TIMEOUT, ClusterError, FIELD_MANAGER, Journal, Metrics, Validate, call, is_status,
+    ClusterError, FIELD_MANAGER, Journal, Metrics, Validate, call, is_status,
     metrics::Watched,
     rbac::Access,
     status::{Verdict, rule_status},

@@ -16,7 +16,10 @@ use serde::{Deserialize, Serialize};
 use super::rule_files;
 use crate::{
     alert::Alert,
-    ingest::split::{Element, Splitter},
+    ingest::{
+        Form,
+        split::{Element, Splitter},
+    },
     pipeline::{Pipeline, PipelineConfig},
     record::{IdKey, Origin, Payload, Provenance, Record, RecordId},
     redact,
@@ -162,7 +165,7 @@ impl Replay {
     }
 
     fn take(&mut self, element: &Element) {
-        let outcome = redact::audit_event(redact::Input { bytes: &element.bytes, oversize: element.is_slimmed() });
+        let outcome = redact::audit_event(redact::Input { bytes: &element.bytes, oversize: element.form != Form::Whole });
         if let Err(redact::Rejected(quarantined)) = &outcome {
             self.reject(&format!("line {}: {}", element.line, quarantined.error));
             return;

@@ -37,13 +37,13 @@ pub enum TemplateError {
     Unopened { at: usize },
     #[error("`{{}}` at character {at} is empty")]
     Empty { at: usize },
-    #[error("`{{key.{name}}}`: groupBy has no key of that name{}", known(.known))]
+    #[error("`{{key.{name}}}`: groupBy has no key of that name{}", list(.known))]
     UnknownKey { name: String, known: Vec<String> },
-    #[error("`{{{slot}}}` must begin with `key.` or with the name of a selector{}", known(.known))]
+    #[error("`{{{slot}}}` must begin with `key.` or with the name of a selector{}", list(.known))]
     UnknownSelector { slot: String, known: Vec<String> },
 }
 
-fn known(names: &[String]) -> String {
+fn list(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
 }
 
