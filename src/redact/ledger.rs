@@ -1,7 +1,7 @@
 //! What redaction did to one input: where it stands while it walks, which paths it hid, why the input is not all that was
 //! sent. In: notes along the walk. Out: `RedactionFacts`. Never holds a value.
 
-use std::{borrow::Cow, collections::BTreeSet, fmt::Write};
+use std::{collections::BTreeSet, fmt::Write};
 
 use serde_json::Value;
 
@@ -113,7 +113,7 @@ impl Ledger {
         for _ in 0..ROUNDS {
             let by_walk = self.embedded_json(text);
             let (redacted, count) = pattern::redact(text);
-            let by_pattern = if let Cow::Owned(redacted) = redacted { Some(redacted) } else { None };
+            let by_pattern = (redacted != text.as_str()).then(|| redacted.into_owned());
             if by_walk.is_none() && by_pattern.is_none() {
                 return;
             }

@@ -146,6 +146,14 @@ fn secrets_and_config_maps_keep_their_keys_only() {
 }
 
 #[test]
+fn text_of_too_many_secrets_is_hidden_and_noted() {
+    let text = "password=CANARY ".repeat(1000);
+    let redacted = redact_value(&with("requestObject", json!({"x": text})));
+    assert!(redacted.canonical.get().contains(r#""requestObject":{"x":"[redacted]"}"#), "{}", redacted.canonical);
+    assert_eq!((redacted.facts.redacted, redacted.facts.secret_like_values), (vec!["requestObject.x".to_owned()], 1));
+}
+
+#[test]
 fn records_of_one_event_by_two_ways_have_one_id() {
     let origin = |provenance| Origin { cluster: "c".into(), reporter: "n".into(), provenance };
     let at: Timestamp = "2026-11-24T20:24:23Z".parse().unwrap();

@@ -4,16 +4,25 @@
 use percent_encoding::percent_decode_str;
 
 use super::{
-    ledger::Ledger,
+    ledger::{Ledger, clip},
     names::is_secret_parameter,
     pattern::{self, REDACTED, is_secret_flag},
 };
+use crate::record::Incomplete;
 
 /// A text may be encoded again by a proxy.
 const DECODINGS: usize = 3;
 
+/// Bytes of a URI that are looked at, since the API server cuts none. Well over what is kept, because redaction shortens.
+const MAX_READ: usize = 32 * 1024;
+
 /// Hides the secrets in `uri`.
 pub fn redact(uri: &mut String, ledger: &mut Ledger) {
+    if clip(uri, MAX_READ) {
+        ledger.flag(Incomplete::Clipped);
+        // The last part is cut, so a secret in it may no longer look like one.
+        uri.truncate(uri.rfind(['&', '?', '/']).unwrap_or(0));
+    }
     let before = uri.clone();
     let mut secret_like = 0;
     let (path, query) = match before.split_once('?') {
@@ -47,7 +56,6 @@ fn parameters(query: &str, secret_like: &mut u32) -> String {
         let follows = after_flag && !argument.is_empty() && !argument.starts_with("--");
         after_flag = is_secret_flag(&argument);
         let name = hidden(name, secret_like);
-        // The pair as a whole, too: a name may say what the value is.
         let value = match () {
             () if value.is_empty() => value,
             () if follows || is_secret_parameter(&plain_name) => REDACTED,
@@ -113,5 +121,13 @@ mod tests {
             redact(&mut text, &mut Ledger::default());
             assert_eq!(text, expected, "again");
         }
+    }
+
+    #[test]
+    fn a_secret_that_is_cut_goes_with_what_was_cut() {
+        let jwt = "eyJhbGciOiJSUzI1NiJ9.CANARY.c2ln";
+        let mut uri = format!("/x?sig={}&a={}{jwt}", "y".repeat(MAX_READ - 40), "z".repeat(4));
+        redact(&mut uri, &mut Ledger::default());
+        assert_eq!(uri, "/x?sig=[redacted]");
     }
 }
