@@ -20,6 +20,8 @@ mod pki;
 mod processes;
 #[path = "support/waiting.rs"]
 mod waiting;
+#[path = "support/watched.rs"]
+mod watched;
 
 pub use cluster::{ClusterOptions, TestCluster};
 pub use commands::prometheus_binaries;
@@ -28,3 +30,4 @@ pub use kubectl::{Kubectl, Output};
 pub use pki::{Authority, Identity};
 pub use processes::{Process, is_running};
 pub use waiting::{wait_until, wait_until_async};
+pub use watched::WatchedCluster;

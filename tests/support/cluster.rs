@@ -190,6 +190,11 @@ impl TestCluster {
         Ok(())
     }
 
+    /// Starts one more program, which ends with the cluster. A second one of the same name adds to the first one's log.
+    pub fn spawn(&mut self, name: &'static str, program: &Path, arguments: &[String]) -> Result<Process> {
+        self.keeper.start(name, program, arguments)
+    }
+
     fn run(&mut self, name: &'static str, binaries: &Path, arguments: &[String]) -> Result<()> {
         let process = self.keeper.start(name, &binaries.join(name), arguments)?;
         self.processes.push(process);

@@ -6,7 +6,7 @@ trap : PIPE # the owner may be gone before it reads the answer
 dir=$1
 pids=
 while IFS= read -r name; do
-  sh "$dir/run/$name.sh" </dev/null >"$dir/log/$name.log" 2>&1 &
+  sh "$dir/run/$name.sh" </dev/null >>"$dir/log/$name.log" 2>&1 &
   pids="$pids $!"
   echo "$!"
 done

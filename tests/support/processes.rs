@@ -97,6 +97,16 @@ impl Process {
         tail(&self.log())
     }
 
+    /// Sends a signal, by its name without SIG, and waits until the process has ended.
+    pub fn end(&self, signal: &str) -> Result<()> {
+        let sent = Command::new("kill").args([&format!("-{signal}"), &self.pid.to_string()]).status()?;
+        if !sent.success() {
+            bail!("{} (process {}) takes no SIG{signal}", self.name, self.pid);
+        }
+        let pid = self.pid;
+        super::wait_until(&format!("end of {}", self.name), Duration::from_secs(40), || (!is_running(pid)).then_some(()))
+    }
+
     /// Resident memory in MiB, as the kernel counts it now.
     pub fn resident_mib(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
@@ -105,7 +115,8 @@ impl Process {
         Some(kib / 1024)
     }
 
-    fn log(&self) -> String {
+    /// All of its output.
+    pub fn log(&self) -> String {
         fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 }
