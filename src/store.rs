@@ -16,6 +16,8 @@ mod fixture;
 #[cfg(test)]
 mod log_tests;
 mod metrics;
+#[cfg(test)]
+mod model_tests;
 mod partition;
 mod reader;
 mod retention;

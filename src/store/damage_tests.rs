@@ -33,7 +33,7 @@ fn five_partitions(dir: &Path) {
 fn chain_breaks(dir: &Path) -> Vec<Seq> {
     let (mut hash, mut breaks) = ([0; 32], Vec::new());
     for path in partition_paths(dir) {
-        let partition = Partition::open_reading(&path).unwrap();
+        let partition = Partition::open_reading(&path, false).unwrap();
         if partition.prev_hash().unwrap() != hash {
             breaks.push(partition.first_seq);
         }

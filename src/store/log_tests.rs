@@ -202,6 +202,30 @@ fn registered_metrics_start_at_zero_with_help() {
     assert_eq!(text.matches("# HELP kubewitness_store_").count(), 10, "{text}");
 }
 
+#[tokio::test]
+async fn reader_follows_the_writer_over_partitions() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = Open::small(dir.path(), 100 << 20);
+    let (store, appender) = (open.store.clone(), open.appender.clone());
+    let writing = std::thread::spawn(move || {
+        (0..60).for_each(|number| {
+            assert_eq!(appender.append_blocking(vec![audit_of_size(number, 20_000)]).unwrap().stored, 1)
+        });
+    });
+    let mut committed = open.store.committed();
+    let mut found = Vec::new();
+    while found.len() < 60 {
+        let next = found.len() as u64 + 1;
+        tokio::time::timeout(PATIENCE, committed.wait_for(|seq| *seq >= next)).await.unwrap().unwrap();
+        let more = store.read(next, 1).unwrap();
+        assert_eq!(more[0].0, next, "what is committed can be read");
+        found.extend(numbers(&more));
+    }
+    assert_eq!(found, (0..60).collect::<Vec<_>>());
+    assert!(partitions(dir.path()) > 3);
+    writing.join().unwrap();
+}
+
 /// Prints its speed, and asserts only that all arrived.
 #[test]
 fn concurrent_appenders_share_commits() {

@@ -30,6 +30,13 @@ const SCHEMA: &str = "
 /// How long a statement waits for another connection's short lock (a checkpoint, a close).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Never CREATE: a file that was removed must not come back empty. Also for readers of the partition that is written:
+/// the last one to close a file in WAL mode must be able to remove the WAL.
+const WRITE_FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+const READ_FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+/// What can't stand for itself in the path of a file: URI.
+const NOT_IN_URI: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ');
+
 pub(super) struct Partition {
     conn: Connection,
     pub path: PathBuf,
@@ -115,11 +122,14 @@ impl Partition {
         Ok(Some(partition))
     }
 
-    /// Opens a partition to read from it.
-    pub fn open_reading(path: &Path) -> Result<Partition, StoreError> {
-        // Not READ_ONLY: the last reader of a file in WAL mode must be able to remove the WAL.
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(path, flags).map_err(StoreError::sqlite(path))?;
+    /// Opens a partition to read from it; `closed` when nothing will be appended to it any more.
+    pub fn open_reading(path: &Path, closed: bool) -> Result<Partition, StoreError> {
+        let folded = fs::metadata(beside(path, "-wal")).map_or(true, |wal| wal.len() == 0);
+        let conn = match immutable_uri(path).filter(|_| closed && folded) {
+            Some(uri) => Connection::open_with_flags(uri, READ_FLAGS | OpenFlags::SQLITE_OPEN_URI),
+            None => Connection::open_with_flags(path, WRITE_FLAGS),
+        };
+        let conn = conn.map_err(StoreError::sqlite(path))?;
         conn.busy_timeout(BUSY_TIMEOUT).map_err(StoreError::sqlite(path))?;
         conn.pragma_update(None, "query_only", true).map_err(StoreError::sqlite(path))?;
         let partition = Partition { conn, path: path.into(), first_seq: named_seq(path)? };
@@ -256,6 +266,13 @@ fn insert_blocks(conn: &Connection, blocks: &[Block]) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Names a file that nobody changes: SQLite then needs no locks and no shared memory beside it, so that the log can
+/// be read while the disk is full.
+fn immutable_uri(path: &Path) -> Option<String> {
+    let path = percent_encoding::utf8_percent_encode(path.to_str()?, NOT_IN_URI);
+    Some(format!("file:{path}?immutable=1"))
+}
+
 fn named_seq(path: &Path) -> Result<Seq, StoreError> {
     Partition::first_seq_of(path).ok_or_else(|| StoreError::Name { path: path.into() })
 }
@@ -272,8 +289,7 @@ pub(super) fn create_file(path: &Path) -> Result<(), StoreError> {
 /// A connection whose every commit is on disk when it returns.
 pub(super) fn open_writing(path: &Path) -> Result<Connection, StoreError> {
     let open = || -> rusqlite::Result<(Connection, String)> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(path, flags)?;
+        let conn = Connection::open_with_flags(path, WRITE_FLAGS)?;
         conn.busy_timeout(BUSY_TIMEOUT)?;
         // FULL: the WAL is synced at each commit (NORMAL would only do so at checkpoints).
         conn.pragma_update(None, "synchronous", "FULL")?;

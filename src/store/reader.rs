@@ -24,6 +24,8 @@ struct Stretch {
     path: PathBuf,
     first_seq: Seq,
     to: Seq,
+    /// A later partition exists.
+    closed: bool,
 }
 
 impl Shared {
@@ -90,14 +92,15 @@ impl Shared {
         let partitions = locked(&self.partitions);
         let (first_seq, path) = partitions.range(..=next).next_back().or_else(|| partitions.iter().next())?;
         let after = partitions.range(first_seq + 1..).next().map(|(first_seq, _)| first_seq - 1);
-        Some(Stretch { path: path.clone(), first_seq: *first_seq, to: after.unwrap_or(committed).max(next) })
+        let to = after.unwrap_or(committed).max(next);
+        Some(Stretch { path: path.clone(), first_seq: *first_seq, to, closed: after.is_some() })
     }
 
     /// The open connection of the last read when it is the right one. A second reader at the same time opens its own.
     fn reading(&self, stretch: &Stretch) -> Result<Partition, StoreError> {
         match locked(&self.reader).take() {
             Some(partition) if partition.first_seq == stretch.first_seq => Ok(partition),
-            Some(_) | None => Partition::open_reading(&stretch.path),
+            Some(_) | None => Partition::open_reading(&stretch.path, stretch.closed),
         }
     }
 

@@ -57,7 +57,7 @@ impl Shared {
 
     fn measure_age(&self) {
         let oldest = locked(&self.partitions).values().next().cloned();
-        let opened = oldest.and_then(|path| Partition::open_reading(&path).ok()?.opened_at().ok());
+        let opened = oldest.and_then(|path| Partition::open_reading(&path, false).ok()?.opened_at().ok());
         self.metrics.oldest_record_timestamp.set(opened.map_or(0.0, |at| at.as_second() as f64));
     }
 }

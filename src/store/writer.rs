@@ -285,7 +285,7 @@ impl Writer {
 
     /// Loads the ids of the last two partitions, and the standing records of the last.
     fn learn(&mut self, partition: &Partition, previous: Option<PathBuf>) -> Result<(), StoreError> {
-        let previous = match previous.map(|path| Partition::open_reading(&path)?.ids()) {
+        let previous = match previous.map(|path| Partition::open_reading(&path, true)?.ids()) {
             Some(Ok(ids)) => ids,
             Some(Err(error)) => {
                 warn!(%error, "the partition before the last is damaged: its records may be stored again");
