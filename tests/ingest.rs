@@ -4,6 +4,7 @@
 mod bodies;
 mod credentials;
 mod hostile;
+mod http2;
 mod load;
 mod pki;
 mod server;

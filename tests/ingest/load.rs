@@ -18,7 +18,10 @@ const LIMIT_KIB: u64 = 256 << 10;
 fn memory_stays_bounded_whatever_is_sent() {
     if std::env::var_os(ALONE).is_none() {
         let name = "ingest::load::memory_stays_bounded_whatever_is_sent";
-        let output = Command::new(std::env::current_exe().unwrap())
+        // 1,000 connections have 2,000 ends.
+        let output = Command::new("sh")
+            .args(["-c", "ulimit -n 4096; exec \"$0\" \"$@\""])
+            .arg(std::env::current_exe().unwrap())
             .args(["--exact", name, "--nocapture"])
             .env(ALONE, "1")
             .output()
