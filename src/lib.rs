@@ -15,3 +15,6 @@ pub mod ruleset;
 // Stages
 pub mod correlate;
 pub mod detect;
+pub mod enrich;
+pub mod normalise;
+pub mod redact;

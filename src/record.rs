@@ -142,7 +142,7 @@ fn is_zero(n: &u32) -> bool {
 /// Why an input is not all that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Incomplete {
-    /// Over the size limit: metadata kept, bodies dropped.
+    /// Over the size limit, or a body nested too deep: metadata kept, bodies dropped.
     Oversize,
     /// The API server truncated it itself (annotation `audit.k8s.io/truncated`).
     TruncatedBySender,
@@ -188,7 +188,7 @@ pub enum Payload {
 pub enum QuarantineReason {
     /// No valid JSON.
     Syntax,
-    /// Nested deeper than 128.
+    /// Nested deeper than 128 outside the bodies.
     Depth,
     /// JSON, but no audit event (no object, or no stage, verb or time stamp).
     NotAnEvent,

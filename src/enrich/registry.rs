@@ -1,0 +1,147 @@
+//! Objects of one kind with their timelines and an index by name and address. In: changes. Out: look-ups as of a time.
+//! Bounded: live objects, gone objects and objects behind one key each have a limit; what is turned away is counted.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use super::timeline::{Timeline, is_forgotten};
+
+/// What an object can be found by, besides its own key. Several objects can share one, at a time or one after another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Handle {
+    Address(IpAddr),
+    Name { namespace: String, name: String },
+}
+
+/// Facts that can be found by handles.
+pub trait Findable: PartialEq {
+    fn handles(&self) -> Vec<Handle>;
+}
+
+/// Objects behind one handle: a crash-looping StatefulSet takes one name with many uids in an hour.
+const MAX_BEHIND_HANDLE: usize = 64;
+
+#[derive(Clone, Debug)]
+pub struct Registry<F> {
+    max_live: usize,
+    max_gone: usize,
+    objects: HashMap<Arc<str>, Timeline<F>>,
+    index: HashMap<Handle, Vec<Arc<str>>>,
+    live: usize,
+    /// In the order in which they went.
+    gone: VecDeque<(Timestamp, Arc<str>)>,
+    overflow: u64,
+}
+
+impl<F: Findable> Registry<F> {
+    pub fn new(max_live: usize, max_gone: usize) -> Registry<F> {
+        Registry {
+            max_live,
+            max_gone,
+            objects: HashMap::new(),
+            index: HashMap::new(),
+            live: 0,
+            gone: VecDeque::new(),
+            overflow: 0,
+        }
+    }
+
+    pub fn live(&self) -> usize {
+        self.live
+    }
+
+    /// Changes turned away because there were too many objects.
+    pub fn overflow(&self) -> u64 {
+        self.overflow
+    }
+
+    /// `facts` of the object `key` hold from `at` on.
+    pub fn set(&mut self, key: &str, facts: F, at: Timestamp) {
+        self.forget(at);
+        let was_live = self.objects.get(key).is_some_and(Timeline::is_live);
+        if key.is_empty() || (!was_live && self.live >= self.max_live) {
+            self.overflow += u64::from(!key.is_empty());
+            return;
+        }
+        let (key, mut timeline) = self.objects.remove_entry(key).unwrap_or_else(|| (Arc::from(key), Timeline::new()));
+        let before = handles(&timeline);
+        timeline.set(facts, at);
+        self.reindex(&key, &before, &handles(&timeline));
+        self.objects.insert(key, timeline);
+        self.live += usize::from(!was_live);
+    }
+
+    /// The object `key` is gone from `at` on.
+    pub fn end(&mut self, key: &str, at: Timestamp) {
+        self.forget(at);
+        let Some((key, mut timeline)) = self.objects.remove_entry(key) else { return };
+        let was_live = timeline.is_live();
+        let until = timeline.end(at);
+        self.objects.insert(Arc::clone(&key), timeline);
+        if was_live {
+            self.live -= 1;
+            self.gone.push_back((until, key));
+            self.forget(at);
+        }
+    }
+
+    /// Drops what went long ago, or first, when too many went.
+    fn forget(&mut self, now: Timestamp) {
+        while let Some((until, _)) = self.gone.front() {
+            if !is_forgotten(*until, now) && self.gone.len() <= self.max_gone {
+                return;
+            }
+            let Some((until, key)) = self.gone.pop_front() else { return };
+            // It may have come back meanwhile, and gone again (a node of the same name).
+            if self.objects.get(&key).is_some_and(|t| t.ended() == Some(until))
+                && let Some(timeline) = self.objects.remove(&key)
+            {
+                self.reindex(&key, &handles(&timeline), &HashSet::new());
+            }
+        }
+    }
+
+    fn reindex(&mut self, key: &Arc<str>, before: &HashSet<Handle>, after: &HashSet<Handle>) {
+        for handle in before.difference(after) {
+            if let Some(keys) = self.index.get_mut(handle) {
+                keys.retain(|k| k != key);
+                if keys.is_empty() {
+                    self.index.remove(handle);
+                }
+            }
+        }
+        for handle in after.difference(before) {
+            let keys = self.index.entry(handle.clone()).or_default();
+            if keys.len() >= MAX_BEHIND_HANDLE {
+                keys.remove(0);
+                self.overflow += 1;
+            }
+            keys.push(Arc::clone(key));
+        }
+    }
+
+    /// By its own key, which names one object for ever: the version of `at`, or the nearest.
+    pub fn by_key(&self, key: &str, at: Timestamp) -> Option<&F> {
+        self.objects.get(key)?.nearest(at)
+    }
+
+    /// The objects that had `handle` at `at`; when none had, those that were seen with it soon after.
+    pub fn by_handle(&self, handle: &Handle, at: Timestamp) -> Vec<&F> {
+        let has_it = |facts: &F| facts.handles().contains(handle);
+        let behind = || {
+            let keys = self.index.get(handle).map(Vec::as_slice).unwrap_or_default();
+            keys.iter().filter_map(|key| self.objects.get(key))
+        };
+        let held: Vec<&F> = behind().filter_map(|t| t.held(at).filter(|f| has_it(f))).collect();
+        if held.is_empty() { behind().filter_map(|t| t.soon(at, has_it)).collect() } else { held }
+    }
+}
+
+fn handles<F: Findable>(timeline: &Timeline<F>) -> HashSet<Handle> {
+    timeline.facts().flat_map(Findable::handles).collect()
+}

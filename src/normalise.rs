@@ -1,0 +1,48 @@
+//! Record -> Event, one format a file. In: a redacted record. Out: the one normalised event that rules see.
+//! Never joins anything (that is `enrich`), never judges: what a field means is the same for every event.
+
+pub mod address;
+pub mod audit;
+pub mod text;
+
+use ipnet::IpNet;
+
+use crate::{
+    event::Event,
+    record::{Payload, Record, RecordId},
+};
+
+/// Why a record that should be an event is none.
+#[derive(Debug, thiserror::Error)]
+pub enum NormaliseError {
+    #[error("record {0}: no audit event")]
+    NotAudit(RecordId),
+    #[error("record {0}: an audit event without origin")]
+    NoOrigin(RecordId),
+    /// Redaction promises that its output reads as an audit event, so such a record was not written by it.
+    #[error("record {id}: the stored audit event can't be read: {source}")]
+    Unreadable { id: RecordId, source: serde_json::Error },
+}
+
+/// Turns records into events. What it needs to know of the installation is in it.
+#[derive(Clone, Debug, Default)]
+pub struct Normaliser {
+    /// Proxies and load balancers before the API server: their addresses are passed over when an event's source is sought.
+    pub proxies: Vec<IpNet>,
+}
+
+impl Normaliser {
+    /// The event of a record; `None` for what is no event (inventory, rules, quarantine) and for a record whose event
+    /// can't be read, which `audit` explains.
+    pub fn event(&self, record: &Record) -> Option<Event> {
+        match &record.payload {
+            Payload::Audit(_) => self.audit(record).ok(),
+            Payload::Quarantined(_) | Payload::Inventory(_) | Payload::Rule(_) => None,
+        }
+    }
+}
+
+/// As `Normaliser::event`, without proxies.
+pub fn event(record: &Record) -> Option<Event> {
+    Normaliser::default().event(record)
+}

@@ -1,0 +1,172 @@
+//! Secrets that are known by their text: tokens of known makers, private keys, headers, flags, assignments, URLs with a
+//! password. In: any text. Out: the text with each such value replaced, and how many. One set of patterns is searched
+//! first, so that text without secrets costs one pass.
+
+use std::{borrow::Cow, sync::LazyLock};
+
+use regex::{Captures, Regex, RegexSet};
+
+/// What stands where a secret stood.
+pub const REDACTED: &str = "[redacted]";
+
+/// Names in free text, case-insensitive. Narrower than `names`: prose must survive.
+const NAME: &str = r"[A-Za-z0-9_.-]*(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|client[_-]?key[_-]?data|credential)s?(?:[_-]?(?:data|value|id|b64|base64|[0-9]+))?";
+
+/// Each: what may stay is in group `keep` (before) and `tail` (after); the secret is all between.
+fn patterns() -> Vec<String> {
+    let plain = [
+        r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?:-----)?|\z)",
+        // The same in base64: "-----BEGIN " then PRIVATE, RSA, EC, OPENSSH, ENCRYPTED or DSA.
+        r"LS0tLS1CRUdJTi(?:BQUkl|BSU0Eg|BFQyBQ|BPUEVO|BFTkNS|BEU0Eg)[A-Za-z0-9+/=_-]+",
+        // JSON Web Token, also one that was cut after its header.
+        r"eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){1,4}|eyJhbGciOi[A-Za-z0-9_-]{4,}",
+        r"(?:AKIA|ASIA)[0-9A-Z]{16}",
+        r"gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,}|glpat-[A-Za-z0-9_-]{16,}",
+        r"xox[abeoprs]-[A-Za-z0-9-]{8,}",
+        r"AIza[0-9A-Za-z_-]{35}|[sr]k_live_[0-9A-Za-z]{16,}|hvs\.[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{30,}",
+    ];
+    let around = [
+        // A decoder's error quotes what it could not read.
+        r"(?s)(?P<keep>error found in #[0-9]+ byte of ).+".to_owned(),
+        // A validator quotes the value that it refuses.
+        format!(r#"(?i)(?P<keep>{NAME}[^\s:]*:\s+(?:invalid|unsupported|duplicate) value:\s+)(?:"(?:[^"\\]|\\.)*"|[^\s,;]+)"#),
+        r"(?P<keep>hooks\.slack\.com/services/)[A-Za-z0-9/_-]+".to_owned(),
+        r#"(?i)(?P<keep>[a-z][a-z0-9+.-]*://)[^\s/@"']*:[^\s/@"']+(?P<tail>@)"#.to_owned(),
+        r#"(?i)(?P<keep>[a-z][a-z0-9+.-]*://)[^\s/@:"'\[]{16,}(?P<tail>@)"#.to_owned(),
+        r#"(?i)(?P<keep>authorization\\*["']?\s*[:=]\s*\\*["']?(?:(?:bearer|basic|token|digest|negotiate)\s+)?)[^\r\n"'\\]+"#
+            .to_owned(),
+        r"(?i)(?P<keep>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{16,}".to_owned(),
+        format!(r#"(?i)(?P<keep>{NAME}\\*["']?\s*[:=]\s*\\*)(?:"[^"]*"|'[^']*')"#),
+        format!(
+            r#"(?i)(?P<keep>{NAME}\\*["']?\s*(?:=\s*|:\s+(?:[|>][-+]?\s+)?|:\\*["'])\\*["']?)[^\s"'&,;\\]+"#
+        ),
+        format!(r#"(?i)(?P<keep>--?{NAME}\s+["']?)[^\s"'-][^\s"']*"#),
+        r#"(?P<keep>(?:^|\s)(?:-u|--user|--proxy-user)[=\s]+["']?[^\s:"']+:)[^\s"']+"#.to_owned(),
+        r#"(?P<keep>--from-literal[=\s]+["']?[^\s=]+=)[^\s"']+"#.to_owned(),
+    ];
+    plain.iter().map(ToString::to_string).chain(around).collect()
+}
+
+struct Patterns {
+    any: RegexSet,
+    each: Vec<Regex>,
+}
+
+static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
+    any: RegexSet::new(patterns()).expect("the patterns are fixed and tested"),
+    each: patterns().iter().map(|p| Regex::new(p).expect("the patterns are fixed and tested")).collect(),
+});
+
+/// Rounds until nothing changes; what one pattern leaves may be another's match.
+const ROUNDS: usize = 4;
+
+/// Matches of one pattern in one text. A text with more is hidden whole, so that a body made of nothing but assignments
+/// costs no more than any other of its size.
+const MAX_MATCHES: usize = 128;
+
+/// Replaces every secret in `text` that is known by its look; says how many.
+pub fn redact(text: &str) -> (Cow<'_, str>, u32) {
+    let mut count = 0_u32;
+    let mut current = Cow::Borrowed(text);
+    for _ in 0..ROUNDS {
+        let hits = PATTERNS.any.matches(&current);
+        let mut next: Option<String> = None;
+        for pattern in hits.iter().filter_map(|i| PATTERNS.each.get(i)) {
+            let before = next.as_deref().unwrap_or(current.as_ref());
+            if pattern.find_iter(before).nth(MAX_MATCHES).is_some() {
+                return (Cow::Owned(REDACTED.to_owned()), count.saturating_add(1));
+            }
+            let replaced = pattern.replace_all(before, |found: &Captures<'_>| replacement(found, &mut count));
+            if replaced != before {
+                next = Some(replaced.into_owned());
+            }
+        }
+        match next {
+            Some(changed) => current = Cow::Owned(changed),
+            None => break,
+        }
+    }
+    (current, count)
+}
+
+fn replacement(found: &Captures<'_>, count: &mut u32) -> String {
+    let part = |name| found.name(name).map_or("", |m| m.as_str());
+    let whole = found.get(0).map_or("", |m| m.as_str());
+    let (keep, tail) = (part("keep"), part("tail"));
+    let secret = whole.strip_prefix(keep).and_then(|rest| rest.strip_suffix(tail)).unwrap_or(whole);
+    if secret.trim_matches(['"', '\'']) == REDACTED {
+        return whole.to_owned();
+    }
+    *count = count.saturating_add(1);
+    let quote = secret.chars().next().filter(|c| matches!(c, '"' | '\'')).map(String::from).unwrap_or_default();
+    format!("{keep}{quote}{REDACTED}{quote}{tail}")
+}
+
+/// Whole elements of an argument list: `--password=x` by pattern, and `--password` makes the next element a secret.
+pub fn is_secret_flag(argument: &str) -> bool {
+    match argument.strip_prefix('-') {
+        Some(flag) => !flag.contains(['=', ' ']) && super::names::is_secret(flag),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_pattern_hides_its_secret_and_leaves_the_rest() {
+        let cases = [
+            ("curl -H 'Authorization: Bearer abc.def' http://x", "curl -H 'Authorization: Bearer [redacted]' http://x"),
+            ("mysql --password=hunter2 -h db", "mysql --password=[redacted] -h db"),
+            ("mysql --password hunter2 -h db", "mysql --password [redacted] -h db"),
+            ("export DB_PASSWORD=hunter2; run", "export DB_PASSWORD=[redacted]; run"),
+            ("password: hunter2\nuser: bob", "password: [redacted]\nuser: bob"),
+            (r#"x={"token":"a b c"}"#, r#"x={"token":"[redacted]"}"#),
+            ("postgres://bob:hunter2@db/x", "postgres://[redacted]@db/x"),
+            ("id AKIAIOSFODNN7EXAMPLE end", "id [redacted] end"),
+            ("ghp_0123456789abcdef0123456789abcdef0123", "[redacted]"),
+            ("xoxb-123456789012-abcdef", "[redacted]"),
+            ("t eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln z", "t [redacted] z"),
+            ("a -----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY----- b", "a [redacted] b"),
+            ("spec.password: Invalid value: \"a b\": short", "spec.password: [redacted] value: \"[redacted]\": short"),
+            ("json: error found in #10 byte of ...|x|...", "json: error found in #10 byte of [redacted]"),
+            ("curl -u bob:hunter2 http://x", "curl -u bob:[redacted] http://x"),
+            (
+                "kubectl create secret generic s --from-literal=a=hunter2",
+                "kubectl create secret generic s --from-literal=a=[redacted]",
+            ),
+        ];
+        for (text, expected) in cases {
+            let (redacted, count) = redact(text);
+            assert_eq!(redacted, expected);
+            assert!(count > 0, "{text}");
+            assert_eq!(redact(&redacted), (Cow::Borrowed(expected), 0), "again: {text}");
+        }
+    }
+
+    #[test]
+    fn text_with_too_many_secrets_is_hidden_whole() {
+        let some = "a=1 token=x ".repeat(MAX_MATCHES);
+        assert_eq!(redact(&some).0, "a=1 token=[redacted] ".repeat(MAX_MATCHES));
+        assert_eq!(redact(&"a=1 token=x ".repeat(MAX_MATCHES + 1)).0, REDACTED);
+    }
+
+    #[test]
+    fn ordinary_text_is_left_alone() {
+        for text in [
+            r#"RBAC: allowed by RoleBinding "secret-reader/shop" of Role "r" to ServiceAccount "app/shop""#,
+            r#"secrets "db-token" is forbidden: User "system:serviceaccount:my-secret:app" cannot list"#,
+            "system:serviceaccount:vault-token:app",
+            "registry.local/app-token:v1.2",
+            "JTI=aff668e2-6af8-4e74-a272-a00dcb0e59d7",
+            "X509SHA256=558a353f9d91f99ae2e94ee01e22965e22d40800c8c015345265911d0a7f5def",
+            "kubectl/v1.34.4 (linux/amd64) kubernetes/$Format",
+            "/var/run/secrets/kubernetes.io/serviceaccount/token",
+            "--token-file=/etc/x",
+            "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----",
+        ] {
+            assert_eq!(redact(text), (Cow::Borrowed(text), 0));
+        }
+    }
+}
