@@ -13,6 +13,7 @@ pub mod record;
 // Rules
 pub mod ruleset;
 // Stages
+pub mod alert;
 pub mod correlate;
 pub mod detect;
 pub mod enrich;
