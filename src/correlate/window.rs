@@ -11,25 +11,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Contribution,
     distinct::Distinct,
-    lanes::{Lanes, Steps},
+    lanes::Lanes,
+    plan::{Plan, Selectors, indices, steps_of},
     stamp::{Stamp, minus, plus, second_before},
 };
-use crate::{
-    detect::Evidence,
-    ruleset::{CompiledDetection, CompiledStep},
-};
-
-/// Selectors of a rule, bit by bit. A rule has at most 8.
-pub type Selectors = u32;
-
-/// The bit of selector `index`.
-pub fn bit(index: usize) -> Selectors {
-    u32::try_from(index).ok().and_then(|i| 1u32.checked_shl(i)).unwrap_or(0)
-}
-
-fn indices(selectors: Selectors) -> impl Iterator<Item = usize> {
-    (0..Selectors::BITS as usize).filter(move |i| selectors & bit(*i) != 0)
-}
+use crate::detect::Evidence;
 
 /// What one event says to one rule and key.
 #[derive(Debug, Clone)]
@@ -55,73 +41,6 @@ pub struct Completion {
     pub completing: Arc<Evidence>,
     pub new: bool,
     pub contributing: Vec<Contribution>,
-}
-
-/// How a window is read: a detection in the terms of this module.
-#[derive(Debug, Clone, Copy)]
-pub enum Plan<'a> {
-    Threshold { selector: usize, count: usize, distinct: bool, within: SignedDuration },
-    Sequence { steps: &'a [CompiledStep], ordered: bool, within: SignedDuration },
-}
-
-impl<'a> Plan<'a> {
-    /// None for a detection that needs no window.
-    pub fn of(detection: &'a CompiledDetection) -> Option<Plan<'a>> {
-        match detection {
-            CompiledDetection::Match => None,
-            CompiledDetection::Threshold { selector, count, distinct, within } => Some(Plan::Threshold {
-                selector: *selector,
-                count: *count as usize,
-                distinct: *distinct,
-                within: *within,
-            }),
-            CompiledDetection::Sequence { steps, ordered, within } => {
-                Some(Plan::Sequence { steps, ordered: *ordered, within: *within })
-            }
-        }
-    }
-
-    fn within(self) -> SignedDuration {
-        match self {
-            Plan::Threshold { within, .. } | Plan::Sequence { within, .. } => within,
-        }
-    }
-
-    /// The selectors that take part at all.
-    fn selectors(self) -> Selectors {
-        match self {
-            Plan::Threshold { selector, .. } => bit(selector),
-            Plan::Sequence { steps, .. } => steps.iter().fold(0, |set, s| set | bit(s.selector)),
-        }
-    }
-
-    fn may_complete(self, selectors: Selectors) -> bool {
-        match self {
-            Plan::Sequence { steps, ordered: true, .. } => {
-                steps.last().is_some_and(|s| selectors & bit(s.selector) != 0)
-            }
-            Plan::Threshold { .. } | Plan::Sequence { ordered: false, .. } => selectors & self.selectors() != 0,
-        }
-    }
-
-    fn counts_values(self) -> bool {
-        matches!(self, Plan::Threshold { distinct: true, .. })
-    }
-
-    /// Events tie across sources, so that one with a larger stamp may stand before the completing one.
-    fn has_ties(self) -> bool {
-        matches!(self, Plan::Sequence { ordered: true, .. })
-    }
-
-    /// True when the window that ends at `completing` holds `other`.
-    fn reaches(self, completing: &Stamp, other: &Stamp) -> bool {
-        let before = if self.has_ties() { other.may_precede(completing) } else { other <= completing };
-        before && other.at >= minus(completing.at, self.within())
-    }
-}
-
-fn steps_of(steps: &[CompiledStep], selectors: Selectors) -> Steps {
-    steps.iter().enumerate().filter(|(_, s)| selectors & bit(s.selector) != 0).fold(0, |set, (k, _)| set | 1 << k)
 }
 
 #[derive(Debug, Clone)]
