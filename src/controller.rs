@@ -118,7 +118,11 @@ async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     let admin_address = admin_listener.local_addr()?;
 
     let parts = Parts::new(&args, client, &store, &appender, &metrics)?;
-    let checks = Checks { pipeline: Check::new("pipeline runs", true), replayed: parts.pipeline.replayed.clone(), rules: Check::new("rules read", false) };
+    let checks = Checks {
+        pipeline: Check::new("pipeline runs", true),
+        replayed: parts.pipeline.replayed.clone(),
+        rules: Check::new("rules read", false),
+    };
     let shutdown = Shutdown::default();
     let writer = spawn_writer(writer)?;
     let mut edges = JoinSet::new();
@@ -190,7 +194,13 @@ impl Parts {
             rules,
             rules_synced,
             inventory: InventoryWatch::new(client.clone(), journal, metrics.cluster.clone(), &standing),
-            alerts: AlertWriter::new(client, args.namespace.clone(), args.alerts.clone(), metrics.cluster.clone(), tray),
+            alerts: AlertWriter::new(
+                client,
+                args.namespace.clone(),
+                args.alerts.clone(),
+                metrics.cluster.clone(),
+                tray,
+            ),
         })
     }
 
@@ -220,7 +230,10 @@ impl Parts {
 }
 
 fn spawn_writer(writer: Writer) -> anyhow::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name("store-writer".into()).spawn(move || writer.run()).context("starting the store's writer")
+    thread::Builder::new()
+        .name("store-writer".into())
+        .spawn(move || writer.run())
+        .context("starting the store's writer")
 }
 
 fn spawn_admin(

@@ -108,11 +108,13 @@ pub fn detect(ruleset: &Ruleset, event: &Event, seq: Seq) -> Detected {
 fn in_scope(rule: &CompiledRule, event: &Event) -> bool {
     match rule.id.kind {
         RuleKind::ClusterSecurityRule => true,
-        RuleKind::SecurityRule => event.source == Source::Audit
-            && event.audit.as_ref().and_then(|a| a.object_ref.as_ref()).is_some_and(|object| {
-                let is_namespace_object = object.resource == "namespaces" && object.api_group.is_empty();
-                !object.namespace.is_empty() && *object.namespace == *rule.id.namespace && !is_namespace_object
-            }),
+        RuleKind::SecurityRule => {
+            event.source == Source::Audit
+                && event.audit.as_ref().and_then(|a| a.object_ref.as_ref()).is_some_and(|object| {
+                    let is_namespace_object = object.resource == "namespaces" && object.api_group.is_empty();
+                    !object.namespace.is_empty() && *object.namespace == *rule.id.namespace && !is_namespace_object
+                })
+        }
     }
 }
 
@@ -171,13 +173,8 @@ fn select(
         captures: captures.collect(),
         entities: entities(event),
     };
-    let found = Match {
-        rule: Arc::clone(rule),
-        selector: index,
-        key: key.into(),
-        distinct,
-        evidence: Arc::new(evidence),
-    };
+    let found =
+        Match { rule: Arc::clone(rule), selector: index, key: key.into(), distinct, evidence: Arc::new(evidence) };
     Ok(Some(found))
 }
 

@@ -62,11 +62,8 @@ fn fields() -> String {
     );
     for field in FIELDS {
         let sources: Vec<_> = field.sources.iter().map(|s| s.as_str()).collect();
-        let values = if field.values.is_empty() {
-            String::new()
-        } else {
-            format!(" One of: `{}`.", field.values.join("`, `"))
-        };
+        let values =
+            if field.values.is_empty() { String::new() } else { format!(" One of: `{}`.", field.values.join("`, `")) };
         writeln!(
             text,
             "| `{}` | {} | {} | {} | {}{values} |",
@@ -88,7 +85,8 @@ fn metrics() -> Result<String, GenerateError> {
          values: never a user, pod, address or message.\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n"
     );
     for family in registry.gather() {
-        let mut labels: Vec<_> = family.get_metric().iter().flat_map(|m| m.get_label()).map(|l| l.name().to_owned()).collect();
+        let mut labels: Vec<_> =
+            family.get_metric().iter().flat_map(|m| m.get_label()).map(|l| l.name().to_owned()).collect();
         labels.sort();
         labels.dedup();
         let kind = format!("{:?}", family.get_field_type()).to_lowercase();
@@ -99,7 +97,8 @@ fn metrics() -> Result<String, GenerateError> {
 }
 
 fn flags() -> String {
-    let mut text = format!("{MD_HEADER}# Flags\n\nEvery flag can also be set by the environment variable that its help names.\n");
+    let mut text =
+        format!("{MD_HEADER}# Flags\n\nEvery flag can also be set by the environment variable that its help names.\n");
     let mut command = crate::cli::Cli::command().term_width(100);
     command.build();
     for sub in command.get_subcommands_mut() {

@@ -38,8 +38,8 @@ impl PipelineConfig {
     pub fn offline() -> PipelineConfig {
         PipelineConfig {
             normaliser: Normaliser::default(),
-            limits: Limits { lateness: None, ..Limits::default() },
-            book: BookConfig { keep_all_contributions: true, ..BookConfig::default() },
+            limits: Limits { lateness: None, max_entries: 8_000_000, max_entries_per_key: 1_000_000 },
+            book: BookConfig { keep_all_contributions: true, max_alerts: 1_000_000 },
         }
     }
 }

@@ -39,8 +39,7 @@ pub struct BadFilter {
 
 /// Starts logging to standard output. Event bodies are never logged.
 pub fn init_logs(args: &LogArgs) -> Result<(), BadFilter> {
-    let filter =
-        EnvFilter::try_new(&args.log).map_err(|source| BadFilter { filter: args.log.clone(), source })?;
+    let filter = EnvFilter::try_new(&args.log).map_err(|source| BadFilter { filter: args.log.clone(), source })?;
     let registry = tracing_subscriber::registry().with(filter);
     // A second start (in tests) finds a subscriber in place and keeps it.
     let started = match args.log_format {

@@ -36,7 +36,7 @@ enum Change {
     Pod(PodFacts),
     PodGone(String),
     /// A list begins: what it does not name is gone when it ends.
-    Begin(Watched),
+    Begin,
     End(Watched),
 }
 
@@ -62,7 +62,9 @@ impl<J: Journal> InventoryWatch<J> {
         };
         for record in standing {
             match &record.payload {
-                Payload::Inventory(InventoryChange::Node(node)) => drop(watch.nodes.insert(node.name.clone(), node.clone())),
+                Payload::Inventory(InventoryChange::Node(node)) => {
+                    drop(watch.nodes.insert(node.name.clone(), node.clone()))
+                }
                 Payload::Inventory(InventoryChange::Pod(pod)) => drop(watch.pods.insert(pod.uid.clone(), pod.clone())),
                 _ => {}
             }
@@ -72,7 +74,9 @@ impl<J: Journal> InventoryWatch<J> {
 
     /// Returns when `shutdown` is cancelled.
     pub async fn run(mut self, shutdown: CancellationToken) {
-        let nodes = changes::<Node>(&self.client, &self.metrics, Watched::Nodes, node_change, |n| Change::NodeGone(n.name_any()));
+        let nodes = changes::<Node>(&self.client, &self.metrics, Watched::Nodes, node_change, |n| {
+            Change::NodeGone(n.name_any())
+        });
         let pods = changes::<Pod>(&self.client, &self.metrics, Watched::Pods, pod_change, |p| {
             Change::PodGone(p.uid().unwrap_or_default())
         });
@@ -106,7 +110,7 @@ impl<J: Journal> InventoryWatch<J> {
     /// Turns a change into what must be recorded: nothing, when it says what is known.
     fn take(&mut self, change: Change, batch: &mut Vec<InventoryChange>) {
         match change {
-            Change::Begin(_) => {}
+            Change::Begin => {}
             Change::Node(node) => {
                 self.listed.insert(format!("node/{}", node.name));
                 if self.nodes.get(&node.name) != Some(&node) && self.nodes.len() < MAX_OBJECTS {
@@ -134,11 +138,13 @@ impl<J: Journal> InventoryWatch<J> {
                 }
             }
             Change::End(Watched::Nodes) => {
-                let gone: Vec<_> = self.nodes.keys().filter(|n| !self.listed.contains(&format!("node/{n}"))).cloned().collect();
+                let gone: Vec<_> =
+                    self.nodes.keys().filter(|n| !self.listed.contains(&format!("node/{n}"))).cloned().collect();
                 gone.into_iter().for_each(|name| self.take(Change::NodeGone(name), batch));
             }
             Change::End(_) => {
-                let gone: Vec<_> = self.pods.keys().filter(|uid| !self.listed.contains(&format!("pod/{uid}"))).cloned().collect();
+                let gone: Vec<_> =
+                    self.pods.keys().filter(|uid| !self.listed.contains(&format!("pod/{uid}"))).cloned().collect();
                 gone.into_iter().for_each(|uid| self.take(Change::PodGone(uid), batch));
             }
         }
@@ -185,7 +191,7 @@ where
             let change = match event {
                 Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => apply(&object),
                 Ok(watcher::Event::Delete(object)) => Some(delete(&object)),
-                Ok(watcher::Event::Init) => Some(Change::Begin(what)),
+                Ok(watcher::Event::Init) => Some(Change::Begin),
                 Ok(watcher::Event::InitDone) => Some(Change::End(what)),
                 Err(_) => None,
             };
@@ -195,8 +201,13 @@ where
 
 fn node_change(node: &Node) -> Option<Change> {
     let addresses = node.status.as_ref().and_then(|s| s.addresses.as_ref());
-    let mut addresses: Vec<_> =
-        addresses.into_iter().flatten().filter(|a| a.type_.ends_with("IP")).map(|a| a.address.clone()).take(16).collect();
+    let mut addresses: Vec<_> = addresses
+        .into_iter()
+        .flatten()
+        .filter(|a| a.type_.ends_with("IP"))
+        .map(|a| a.address.clone())
+        .take(16)
+        .collect();
     addresses.sort();
     Some(Change::Node(NodeFacts { name: node.name_any(), addresses }))
 }

@@ -52,14 +52,26 @@ fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<In
     Ok(counter)
 }
 
-fn counters(registry: &Registry, name: &str, help: &str, label: &str, values: &[&str]) -> prometheus::Result<IntCounterVec> {
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: &[&str],
+) -> prometheus::Result<IntCounterVec> {
     let counters = IntCounterVec::new(Opts::new(format!("kubewitness_cluster_{name}"), help), &[label])?;
     values.iter().for_each(|value| drop(counters.with_label_values(&[value])));
     registry.register(Box::new(counters.clone()))?;
     Ok(counters)
 }
 
-fn gauges(registry: &Registry, name: &str, help: &str, label: &str, values: &[&str]) -> prometheus::Result<IntGaugeVec> {
+fn gauges(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: &[&str],
+) -> prometheus::Result<IntGaugeVec> {
     let gauges = IntGaugeVec::new(Opts::new(format!("kubewitness_cluster_{name}"), help), &[label])?;
     values.iter().for_each(|value| drop(gauges.with_label_values(&[value])));
     registry.register(Box::new(gauges.clone()))?;
@@ -77,18 +89,74 @@ impl Metrics {
         )?;
         registry.register(Box::new(limit.clone()))?;
         Ok(Metrics {
-            watch_errors: counters(registry, "watch_errors_total", "Watches that broke and were started again.", "kind", &watched)?,
-            rules: gauges(registry, "rules", "Rules by whether their newest generation is at work.", "ready", &["true", "false"])?,
-            rules_refused: counters(registry, "rules_refused_total", "Rule generations that were refused.", "reason", &reasons)?,
-            inventory_objects: gauges(registry, "inventory_objects", "Objects of the cluster that are known.", "kind", &["pods", "nodes"])?,
-            alerts: gauges(registry, "alerts", "SecurityAlert objects that are not resolved, by severity.", "severity", &severities)?,
+            watch_errors: counters(
+                registry,
+                "watch_errors_total",
+                "Watches that broke and were started again.",
+                "kind",
+                &watched,
+            )?,
+            rules: gauges(
+                registry,
+                "rules",
+                "Rules by whether their newest generation is at work.",
+                "ready",
+                &["true", "false"],
+            )?,
+            rules_refused: counters(
+                registry,
+                "rules_refused_total",
+                "Rule generations that were refused.",
+                "reason",
+                &reasons,
+            )?,
+            inventory_objects: gauges(
+                registry,
+                "inventory_objects",
+                "Objects of the cluster that are known.",
+                "kind",
+                &["pods", "nodes"],
+            )?,
+            alerts: gauges(
+                registry,
+                "alerts",
+                "SecurityAlert objects that are not resolved, by severity.",
+                "severity",
+                &severities,
+            )?,
             alert_writes: counter(registry, "alert_writes_total", "Writes of SecurityAlert objects.")?,
-            alert_write_errors: counter(registry, "alert_write_errors_total", "Writes of SecurityAlert objects that failed and are retried.")?,
-            alert_writes_deferred: counter(registry, "alert_writes_deferred_total", "Times that an alert had to wait for the write budget.")?,
-            alerts_suppressed: counter(registry, "alerts_suppressed_total", "Alerts that got no object because the object limit was reached.")?,
-            alerts_evicted: counters(registry, "alerts_evicted_total", "Alert objects that were deleted, by why.", "reason", &["Expired", "Limit"])?,
-            alerts_restored: counter(registry, "alerts_restored_total", "Alert objects that somebody deleted and that were written again.")?,
-            status_write_errors: counter(registry, "status_write_errors_total", "Writes of rule statuses that failed and are retried.")?,
+            alert_write_errors: counter(
+                registry,
+                "alert_write_errors_total",
+                "Writes of SecurityAlert objects that failed and are retried.",
+            )?,
+            alert_writes_deferred: counter(
+                registry,
+                "alert_writes_deferred_total",
+                "Times that an alert had to wait for the write budget.",
+            )?,
+            alerts_suppressed: counter(
+                registry,
+                "alerts_suppressed_total",
+                "Alerts that got no object because the object limit was reached.",
+            )?,
+            alerts_evicted: counters(
+                registry,
+                "alerts_evicted_total",
+                "Alert objects that were deleted, by why.",
+                "reason",
+                &["Expired", "Limit"],
+            )?,
+            alerts_restored: counter(
+                registry,
+                "alerts_restored_total",
+                "Alert objects that somebody deleted and that were written again.",
+            )?,
+            status_write_errors: counter(
+                registry,
+                "status_write_errors_total",
+                "Writes of rule statuses that failed and are retried.",
+            )?,
             alert_limit_reached: limit,
         })
     }

@@ -26,7 +26,10 @@ use super::{
     status::{Verdict, rule_status},
 };
 use crate::{
-    api::{ClusterSecurityRule, GROUP, Reason, RuleSpec, RuleStatus, SecurityRule, VERSION, alert::RuleKind, rule::Requirements},
+    api::{
+        ClusterSecurityRule, GROUP, Reason, RuleSpec, RuleStatus, SecurityRule, VERSION, alert::RuleKind,
+        rule::Requirements,
+    },
     record::{Payload, Record, RuleChange, RuleId},
     ruleset::compile::{RuleError, RuleSource},
     telemetry,
@@ -35,7 +38,11 @@ use crate::{
 /// What the watches and the status writer of this module need.
 pub const ACCESS: &[Access] = &[
     Access { group: GROUP, resources: &["clustersecurityrules", "securityrules"], verbs: &["get", "list", "watch"] },
-    Access { group: GROUP, resources: &["clustersecurityrules/status", "securityrules/status"], verbs: &["get", "patch"] },
+    Access {
+        group: GROUP,
+        resources: &["clustersecurityrules/status", "securityrules/status"],
+        verbs: &["get", "patch"],
+    },
 ];
 
 const RETRY: Duration = Duration::from_secs(2);
@@ -122,7 +129,9 @@ impl<J: Journal> RulesWatch<J> {
 
     /// Returns when `shutdown` is cancelled.
     pub async fn run(mut self, shutdown: CancellationToken) {
-        let mut changes = stream::select(cluster_rules(&self.client, &self.metrics), tenant_rules(&self.client, &self.metrics)).boxed();
+        let mut changes =
+            stream::select(cluster_rules(&self.client, &self.metrics), tenant_rules(&self.client, &self.metrics))
+                .boxed();
         let mut retry = tokio::time::interval(RETRY);
         let mut activity = tokio::time::interval(ACTIVITY_INTERVAL);
         loop {
@@ -148,7 +157,8 @@ impl<J: Journal> RulesWatch<J> {
             Change::Gone(id) => self.gone(id, shutdown).await,
             Change::End(kind) => {
                 let standing = self.standing.keys().chain(self.known.keys());
-                let gone: BTreeSet<_> = standing.filter(|id| id.kind == kind && !self.listed.contains(id)).cloned().collect();
+                let gone: BTreeSet<_> =
+                    standing.filter(|id| id.kind == kind && !self.listed.contains(id)).cloned().collect();
                 for id in gone {
                     self.gone(id, shutdown).await;
                 }
@@ -166,7 +176,10 @@ impl<J: Journal> RulesWatch<J> {
     async fn apply(&mut self, object: Object, shutdown: &CancellationToken) {
         if let Some(known) = self.known.get_mut(&object.id)
             && known.generation == object.generation
-            && self.standing.get(&object.id).is_none_or(|(_, spec)| object.spec.as_ref() == Ok(spec) || known.outcome.is_err())
+            && self
+                .standing
+                .get(&object.id)
+                .is_none_or(|(_, spec)| object.spec.as_ref() == Ok(spec) || known.outcome.is_err())
         {
             known.status = object.status; // an echo of our own status write
             return;
@@ -313,11 +326,8 @@ where
     K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
 {
     let object = move |guarded: DeserializeGuard<K>| {
-        let id = RuleId {
-            kind,
-            namespace: guarded.namespace().unwrap_or_default().into(),
-            name: guarded.name_any().into(),
-        };
+        let id =
+            RuleId { kind, namespace: guarded.namespace().unwrap_or_default().into(), name: guarded.name_any().into() };
         let generation = guarded.meta().generation.unwrap_or_default();
         let (spec, status) = match guarded.0 {
             Ok(rule) => {

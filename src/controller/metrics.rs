@@ -33,13 +33,19 @@ impl PipelineMetrics {
             Ok(gauge)
         };
         let failed = IntCounterVec::new(
-            Opts::new("kubewitness_pipeline_evaluations_failed_total", "Evaluations of a rule that ended without a value."),
+            Opts::new(
+                "kubewitness_pipeline_evaluations_failed_total",
+                "Evaluations of a rule that ended without a value.",
+            ),
             &["reason"],
         )?;
         Failure::ALL.iter().for_each(|f| drop(failed.with_label_values(&[f.as_str()])));
         registry.register(Box::new(failed.clone()))?;
         Ok(PipelineMetrics {
-            events: counter("events_total", "Events that were evaluated, since the start; a restart evaluates the retained log again.")?,
+            events: counter(
+                "events_total",
+                "Events that were evaluated, since the start; a restart evaluates the retained log again.",
+            )?,
             matched: counter("events_matched_total", "Events that at least one rule's selector took.")?,
             findings: counter("findings_total", "Detections that were completed.")?,
             unreadable: counter("records_unreadable_total", "Records that hold no readable event.")?,

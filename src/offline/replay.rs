@@ -165,7 +165,8 @@ impl Replay {
     }
 
     fn take(&mut self, element: &Element) {
-        let outcome = redact::audit_event(redact::Input { bytes: &element.bytes, oversize: element.form != Form::Whole });
+        let outcome =
+            redact::audit_event(redact::Input { bytes: &element.bytes, oversize: element.form != Form::Whole });
         if let Err(redact::Rejected(quarantined)) = &outcome {
             self.reject(&format!("line {}: {}", element.line, quarantined.error));
             return;
@@ -210,7 +211,9 @@ impl Replay {
 
     fn print(&self, output: Output, out: &mut impl Write) -> io::Result<()> {
         let mut lines: Vec<AlertLine<'_>> = self.pipeline.alerts().map(line).collect();
-        lines.sort_by(|a, b| (a.first_seen, a.namespace, a.rule, &a.key).cmp(&(b.first_seen, b.namespace, b.rule, &b.key)));
+        lines.sort_by(|a, b| {
+            (a.first_seen, a.namespace, a.rule, &a.key).cmp(&(b.first_seen, b.namespace, b.rule, &b.key))
+        });
         match output {
             Output::Jsonl => {
                 for line in &lines {
@@ -289,4 +292,3 @@ impl Progress {
         }
     }
 }
-

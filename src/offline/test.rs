@@ -40,7 +40,10 @@ pub fn main(args: &TestArgs) -> anyhow::Result<ExitCode> {
         }
     }
     if totals.untested > 0 {
-        println!("{} rule(s) carry no test: add spec.tests with a case that alerts and one that stays quiet", totals.untested);
+        println!(
+            "{} rule(s) carry no test: add spec.tests with a case that alerts and one that stays quiet",
+            totals.untested
+        );
     }
     if totals.refused > 0 {
         println!("{} rule(s) refused", totals.refused);

@@ -97,9 +97,10 @@ pub fn run(rule: &Arc<CompiledRule>, test: &RuleTest) -> Result<(), Failed> {
 }
 
 fn inventory_changes(inventory: &TestInventory) -> Vec<InventoryChange> {
-    let nodes = inventory.nodes.iter().map(|node| {
-        InventoryChange::Node(NodeFacts { name: node.name.clone(), addresses: node.addresses.clone() })
-    });
+    let nodes = inventory
+        .nodes
+        .iter()
+        .map(|node| InventoryChange::Node(NodeFacts { name: node.name.clone(), addresses: node.addresses.clone() }));
     let pods = inventory.pods.iter().map(|pod| {
         let (kind, name) = pod.workload.split_once('/').unwrap_or(("", ""));
         let uid = if pod.uid.is_empty() { format!("{}/{}", pod.namespace, pod.name) } else { pod.uid.clone() };

@@ -120,7 +120,8 @@ impl Compiler<'_> {
                 self.expression_error(format!("spec.variables[{}].expression", place(&variable.name, i)), &error);
             }
         }
-        let mut selectors: Vec<_> = spec.selectors.iter().enumerate().filter_map(|(i, s)| self.selector(i, s)).collect();
+        let mut selectors: Vec<_> =
+            spec.selectors.iter().enumerate().filter_map(|(i, s)| self.selector(i, s)).collect();
         let detection = self.detection();
         let summary = self.summary(&mut selectors);
         CompiledRule {
@@ -178,7 +179,10 @@ impl Compiler<'_> {
                     self.invalid(list, format!("the name {name:?} occurs twice; names must be unique"));
                 }
                 if list != "spec.tests" && !is_identifier(name) {
-                    self.invalid(list, format!("the name {name:?} must be letters, digits and _, not beginning with a digit"));
+                    self.invalid(
+                        list,
+                        format!("the name {name:?} must be letters, digits and _, not beginning with a digit"),
+                    );
                 }
             }
         }
@@ -241,7 +245,9 @@ impl Compiler<'_> {
             let own = key.from.iter().find(|f| f.selector == selector.name).map(|f| f.value.as_str());
             match own.or(key.value.as_deref()) {
                 Some(text) => keys.extend(self.program(field, text, Expected::Text)),
-                None => self.invalid(field, format!("has neither value nor a from entry for selector {:?}", selector.name)),
+                None => {
+                    self.invalid(field, format!("has neither value nor a from entry for selector {:?}", selector.name))
+                }
             }
         }
         (keys.len() == spec.group_by.len()).then_some(keys)
@@ -281,7 +287,10 @@ impl Compiler<'_> {
         for (owner, member, set) in members {
             if set != (owner == type_) {
                 let verb = if set { "must not" } else { "must" };
-                self.invalid(format!("spec.detection.{member}"), format!("{verb} be set when type is {}", type_.as_str()));
+                self.invalid(
+                    format!("spec.detection.{member}"),
+                    format!("{verb} be set when type is {}", type_.as_str()),
+                );
             }
         }
         match (type_, &detection.threshold, &detection.sequence) {

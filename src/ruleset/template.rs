@@ -18,7 +18,10 @@ pub enum Part {
     /// `{SELECTOR.count}`: how many contributing matches the selector has; index into the rule's selectors.
     Count(usize),
     /// `{SELECTOR.field}`: the value of capture slot `slot`, from the newest contributing match of that selector.
-    Capture { selector: usize, slot: usize },
+    Capture {
+        selector: usize,
+        slot: usize,
+    },
 }
 
 /// A capture slot that the compiler has to fill with an expression.
@@ -105,9 +108,9 @@ impl Template {
                 .map(Part::Key)
                 .ok_or_else(|| TemplateError::UnknownKey { name: name.to_owned(), known: owned(keys) });
         }
-        let named = inner.split_once('.').and_then(|(head, rest)| {
-            selectors.iter().position(|s| *s == head).map(|selector| (selector, rest))
-        });
+        let named = inner
+            .split_once('.')
+            .and_then(|(head, rest)| selectors.iter().position(|s| *s == head).map(|selector| (selector, rest)));
         let (selector, expression) = match (named, selectors) {
             (Some(named), _) => named,
             (None, [_]) => (0, inner),

@@ -104,7 +104,9 @@ impl Process {
             bail!("{} (process {}) takes no SIG{signal}", self.name, self.pid);
         }
         let pid = self.pid;
-        super::wait_until(&format!("end of {}", self.name), Duration::from_secs(40), || (!is_running(pid)).then_some(()))
+        super::wait_until(&format!("end of {}", self.name), Duration::from_secs(40), || {
+            (!is_running(pid)).then_some(())
+        })
     }
 
     /// Resident memory in MiB, as the kernel counts it now.

@@ -170,7 +170,10 @@ impl WatchedCluster {
     /// All SecurityAlerts of one rule.
     pub fn alerts_of(&self, rule: &str) -> Result<Vec<Value>> {
         let alerts = list(&self.kubectl(), "securityalerts")?;
-        Ok(alerts.into_iter().filter(|alert| alert["spec"]["ruleRef"]["name"] == rule && alert["status"].is_object()).collect())
+        Ok(alerts
+            .into_iter()
+            .filter(|alert| alert["spec"]["ruleRef"]["name"] == rule && alert["status"].is_object())
+            .collect())
     }
 
     /// Waits until exactly one alert of the rule exists and counts `count`.
@@ -214,11 +217,19 @@ fn install(cluster: &TestCluster) -> Result<()> {
     for path in ["crds", "manifests/rbac"] {
         admin.run(&["apply", "-f", &repository(path).display().to_string()]).success()?;
     }
-    admin.run(&["wait", "--for=condition=Established", "--timeout=30s", "-f", &repository("crds").display().to_string()]).success()?;
+    admin
+        .run(&["wait", "--for=condition=Established", "--timeout=30s", "-f", &repository("crds").display().to_string()])
+        .success()?;
     for arguments in [
         &["create", "namespace", NAMESPACE][..],
         &["create", "serviceaccount", "controller", "-n", NAMESPACE],
-        &["create", "clusterrolebinding", "kubewitness-controller", "--clusterrole=kubewitness-controller", "--serviceaccount=kubewitness:controller"],
+        &[
+            "create",
+            "clusterrolebinding",
+            "kubewitness-controller",
+            "--clusterrole=kubewitness-controller",
+            "--serviceaccount=kubewitness:controller",
+        ],
     ] {
         admin.run(arguments).success()?;
     }

@@ -126,11 +126,11 @@ impl<'a> Evaluation<'a, '_> {
                 Ok(Val::Bool(_)) => {}
                 Ok(other) => {
                     first_error.get_or_insert_with(|| no_overload(&[other]));
-                },
+                }
                 Err(EvalError::OverBudget) => return Err(EvalError::OverBudget),
                 Err(error) => {
                     first_error.get_or_insert(error);
-                },
+                }
             }
         }
         first_error.map_or(Ok(Val::Bool(!absorbing)), Err)
@@ -251,7 +251,9 @@ impl<'a> Evaluation<'a, '_> {
             values.push(self.node(arg)?);
         }
         implementation(&values, self.steps).map_err(|error| match error {
-            EvalError::NoSuchOverload(types) => EvalError::NoSuchOverload(format!("{}{types}", super::functions::symbol(name))),
+            EvalError::NoSuchOverload(types) => {
+                EvalError::NoSuchOverload(format!("{}{types}", super::functions::symbol(name)))
+            }
             other => other,
         })
     }
@@ -317,7 +319,7 @@ impl<'a> Evaluation<'a, '_> {
                 Err(EvalError::OverBudget) => return Err(EvalError::OverBudget),
                 Err(error) => {
                     first_error.get_or_insert(error);
-                },
+                }
             }
         }
         first_error.map_or(Ok(Val::Bool(!absorbing)), Err)

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use super::{budget::Steps, convert, error::EvalError, lists, net, operators as op, text, time, types::Type, value::Val};
+use super::{
+    budget::Steps, convert, error::EvalError, lists, net, operators as op, text, time, types::Type, value::Val,
+};
 
 /// Evaluates a function on its arguments, the receiver first.
 pub(super) type Implementation = for<'a> fn(&[Val<'a>], &mut Steps) -> Result<Val<'a>, EvalError>;
@@ -272,5 +274,9 @@ pub(super) fn symbol(name: &str) -> &str {
 
 /// All names that can be called, for hints.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    OVERLOADS.keys().map(|(name, _)| *name).filter(|n| n.starts_with(|c: char| c.is_ascii_alphabetic())).chain(MACROS.iter().copied())
+    OVERLOADS
+        .keys()
+        .map(|(name, _)| *name)
+        .filter(|n| n.starts_with(|c: char| c.is_ascii_alphabetic()))
+        .chain(MACROS.iter().copied())
 }

@@ -192,10 +192,7 @@ fn uint<'a>(value: Option<u64>) -> Answer<'a> {
 
 /// A duration, when it is within the reference implementation's range: 2^63 nanoseconds either way.
 pub(super) fn duration<'a>(value: Option<SignedDuration>) -> Answer<'a> {
-    value
-        .filter(|d| i64::try_from(d.as_nanos()).is_ok())
-        .map(Val::Duration)
-        .ok_or(EvalError::Overflow("duration"))
+    value.filter(|d| i64::try_from(d.as_nanos()).is_ok()).map(Val::Duration).ok_or(EvalError::Overflow("duration"))
 }
 
 /// First and last second that CEL's timestamps have: the years 1 to 9999.

@@ -182,13 +182,7 @@ impl Convert<'_> {
         Ok(Box::new(self.node(expr, depth + 1)?))
     }
 
-    fn call(
-        &mut self,
-        call: &CallExpr,
-        operator: usize,
-        start: &mut usize,
-        depth: usize,
-    ) -> Result<Kind, ExprError> {
+    fn call(&mut self, call: &CallExpr, operator: usize, start: &mut usize, depth: usize) -> Result<Kind, ExprError> {
         let function = call.func_name.as_str();
         if function == operators::LOGICAL_AND || function == operators::LOGICAL_OR {
             let mut terms = Vec::new();
@@ -206,7 +200,9 @@ impl Convert<'_> {
         match (&target, args.first()) {
             (Some(target), _) => *start = target.start,
             (None, Some(first)) if infix || function == operators::IN => *start = first.start,
-            (None, _) if function.starts_with(|c: char| c.is_ascii_alphabetic()) => *start = self.name_before(operator, function),
+            (None, _) if function.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+                *start = self.name_before(operator, function)
+            }
             (None, _) => {}
         }
         Ok(self.shape(function, target, args))
