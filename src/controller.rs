@@ -166,7 +166,7 @@ struct Parts {
     rules: RulesWatch<StoreJournal>,
     rules_synced: tokio::sync::watch::Receiver<bool>,
     inventory: InventoryWatch<StoreJournal>,
-    alerts: AlertWriter,
+    alerts: AlertWriter<StoreJournal>,
 }
 
 impl Parts {
@@ -193,13 +193,15 @@ impl Parts {
             pipeline: PipelineThread::new(store.clone(), Arc::clone(&tray), activity, metrics.pipeline.clone()),
             rules,
             rules_synced,
-            inventory: InventoryWatch::new(client.clone(), journal, metrics.cluster.clone(), &standing),
+            inventory: InventoryWatch::new(client.clone(), journal.clone(), metrics.cluster.clone(), &standing),
             alerts: AlertWriter::new(
                 client,
+                journal,
                 args.namespace.clone(),
                 args.alerts.clone(),
                 metrics.cluster.clone(),
                 tray,
+                &standing,
             ),
         })
     }
