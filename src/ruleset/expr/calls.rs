@@ -96,7 +96,9 @@ impl Checker<'_> {
         let message = match (symbol == name, shown.as_slice(), member) {
             (false, [only], _) => format!("`{symbol}` does not take {only}"),
             (false, both, _) => format!("`{symbol}` does not take {}", both.join(" and ")),
-            (true, [receiver, rest @ ..], true) => format!("`{name}` does not take {receiver}.{name}({})", rest.join(", ")),
+            (true, [receiver, rest @ ..], true) => {
+                format!("`{name}` does not take {receiver}.{name}({})", rest.join(", "))
+            }
             (true, all, _) => format!("`{name}` does not take ({})", all.join(", ")),
         };
         let at = if symbol == name && member { ast.operator.saturating_sub(name.len()) } else { ast.operator };
@@ -109,7 +111,8 @@ impl Checker<'_> {
         let (then, then_type) = self.child(then)?;
         let (otherwise, otherwise_type) = self.child(otherwise)?;
         let type_ = then_type.meet(&otherwise_type).ok_or_else(|| {
-            let message = format!("the sides of `?:` are {} and {}", then_type.with_article(), otherwise_type.with_article());
+            let message =
+                format!("the sides of `?:` are {} and {}", then_type.with_article(), otherwise_type.with_article());
             self.error_with_hint(ast.operator, message, "convert one, or both with dyn()")
         })?;
         Ok(Typed { node: Node::If { condition, then, otherwise }, type_ })
@@ -130,7 +133,8 @@ impl Checker<'_> {
 
     fn never_equal(&self, ast: &Ast, left: (&Ast, &Type), right: (&Ast, &Type)) -> ExprError {
         // Speak of the side that is named; the other is most often the literal that is wrong.
-        let (named, other) = if left.0.path().is_some() || right.0.path().is_none() { (left, right) } else { (right, left) };
+        let (named, other) =
+            if left.0.path().is_some() || right.0.path().is_none() { (left, right) } else { (right, left) };
         let message = format!(
             "{} is {}; compared with {} it can never match",
             described(named.0),
@@ -193,7 +197,8 @@ impl Checker<'_> {
             return Err(self.error(name.start, "a macro's variable must be a simple name"));
         };
         if schema::is_prefix(variable) || schema::lookup(variable).is_some() || variable == "variables" {
-            let message = format!("`{variable}` already names fields of the event; choose another name for the variable");
+            let message =
+                format!("`{variable}` already names fields of the event; choose another name for the variable");
             return Err(self.error(name.start, message));
         }
         self.locals.push((variable.clone(), type_));
@@ -202,13 +207,21 @@ impl Checker<'_> {
         checked
     }
 
-    fn macro_(&mut self, range: &Ast, function: &str, name: &Ast, condition: Option<&Ast>, body: &Ast) -> Result<Typed, ExprError> {
+    fn macro_(
+        &mut self,
+        range: &Ast,
+        function: &str,
+        name: &Ast,
+        condition: Option<&Ast>,
+        body: &Ast,
+    ) -> Result<Typed, ExprError> {
         let (range_node, range_type) = self.child(range)?;
         let element = match &range_type {
             Type::List(element) | Type::Map(element, _) => (**element).clone(),
             Type::Dyn => Type::Dyn,
             other => {
-                let message = format!("{} is {}; {function}() needs a list or a map", described(range), other.with_article());
+                let message =
+                    format!("{} is {}; {function}() needs a list or a map", described(range), other.with_article());
                 return Err(self.error(range.start, message));
             }
         };

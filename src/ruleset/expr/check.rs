@@ -107,7 +107,9 @@ impl<'s> Checker<'s> {
             Kind::Or(terms) => Ok(Typed { node: Node::Or(self.conditions(terms, "||")?), type_: Type::Bool }),
             Kind::List(elements) => self.list(elements),
             Kind::Map(entries) => self.map(ast, entries),
-            Kind::Struct(name) => Err(self.error(ast.start, format!("messages such as `{name}{{}}` can't be built here"))),
+            Kind::Struct(name) => {
+                Err(self.error(ast.start, format!("messages such as `{name}{{}}` can't be built here")))
+            }
         }
     }
 
@@ -142,7 +144,9 @@ impl<'s> Checker<'s> {
             Type::List(element) if matches!(index_type, Type::Int | Type::Dyn) => (**element).clone(),
             Type::Map(key, value) if key.meet(&index_type).is_some() => (**value).clone(),
             Type::List(_) => {
-                return Err(self.error(index.start, format!("a list is indexed by an int, not {}", index_type.with_article())));
+                return Err(
+                    self.error(index.start, format!("a list is indexed by an int, not {}", index_type.with_article()))
+                );
             }
             Type::Map(key, _) => {
                 let message = format!("this map's keys are {key}; indexed with {}", index_type.with_article());

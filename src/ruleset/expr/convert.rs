@@ -33,6 +33,8 @@ pub(super) fn int<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
         [Val::Double(_)] => return Err(EvalError::Overflow("int")),
         [Val::Str(text)] => text.as_str().parse().map_err(|_| unreadable(text.as_str(), "int"))?,
         [Val::Timestamp(t)] => t.as_second() - i64::from(t.subsec_nanosecond() < 0),
+        // Nanoseconds; durations are kept within 2^63 of them.
+        [Val::Duration(d)] => i64::try_from(d.as_nanos()).map_err(|_| EvalError::Overflow("int"))?,
         _ => return Err(no_overload(args)),
     }))
 }

@@ -83,7 +83,9 @@ impl<'a> Evaluation<'a, '_> {
                 Val::Optional(Some(value)) if *unwrap => Ok(Arc::unwrap_or_clone(value)),
                 Val::Optional(Some(value)) => Ok(Val::Optional(Some(value))),
                 Val::Optional(None) => self.node(other),
-                other => Err(no_overload(&[other])),
+                // A value that is no optional stands for itself, as in the reference implementation.
+                value if *unwrap => Ok(value),
+                value => Err(no_overload(&[value])),
             },
             Node::OptionalMap { optional, body, wrap } => match self.node(optional)? {
                 Val::Optional(Some(value)) => {
@@ -126,11 +128,11 @@ impl<'a> Evaluation<'a, '_> {
                 Ok(Val::Bool(_)) => {}
                 Ok(other) => {
                     first_error.get_or_insert_with(|| no_overload(&[other]));
-                },
+                }
                 Err(EvalError::OverBudget) => return Err(EvalError::OverBudget),
                 Err(error) => {
                     first_error.get_or_insert(error);
-                },
+                }
             }
         }
         first_error.map_or(Ok(Val::Bool(!absorbing)), Err)
@@ -138,27 +140,25 @@ impl<'a> Evaluation<'a, '_> {
 
     fn select(&mut self, selection: &'a Selection) -> Answer<'a> {
         let Selection { operand, key, optional, path } = selection;
-        match self.node(operand)? {
+        let operand = self.node(operand)?;
+        let (operand, viral) = match operand {
+            Val::Optional(None) => return Ok(Val::Optional(None)),
+            Val::Optional(Some(inner)) => (Arc::unwrap_or_clone(inner), true),
+            other => (other, false),
+        };
+        let value = match &operand {
             Val::Map(map) => {
-                self.charge_lookup(&map)?;
-                match (map.get(key), optional) {
-                    (Some(value), false) => Ok(value),
-                    (value, true) => Ok(Val::Optional(value.map(Arc::new))),
-                    (None, false) => Err(EvalError::NoSuchKey(path.to_string())),
-                }
+                self.charge_lookup(map)?;
+                map.get(key)
             }
-            Val::Optional(None) => Ok(Val::Optional(None)),
-            Val::Optional(Some(inner)) => match &*inner {
-                Val::Map(map) => {
-                    self.charge_lookup(map)?;
-                    match (map.get(key), optional) {
-                        (None, false) => Err(EvalError::NoSuchKey(path.to_string())),
-                        (value, _) => Ok(Val::Optional(value.map(Arc::new))),
-                    }
-                }
-                other => Err(no_field(other, key)),
-            },
-            other => Err(no_field(&other, key)),
+            // What has no keys has none of them, as the reference implementation sees it.
+            _ if *optional || viral => None,
+            other => return Err(no_field(other, key)),
+        };
+        match value {
+            value if *optional || viral => Ok(Val::Optional(value.map(Arc::new))),
+            Some(value) => Ok(value),
+            None => Err(EvalError::NoSuchKey(path.to_string())),
         }
     }
 
@@ -169,17 +169,16 @@ impl<'a> Evaluation<'a, '_> {
         }
     }
 
+    /// Only a map has keys; for anything else the answer is false, as in the reference implementation.
     fn has(&mut self, selection: &'a Selection) -> Answer<'a> {
         let Selection { operand, key, optional: _, path: _ } = selection;
-        match self.node(operand)? {
-            Val::Map(map) => Ok(Val::Bool(map.get(key).is_some())),
-            Val::Optional(None) => Ok(Val::Bool(false)),
-            Val::Optional(Some(inner)) => match &*inner {
-                Val::Map(map) => Ok(Val::Bool(map.get(key).is_some())),
-                other => Err(no_field(other, key)),
-            },
-            other => Err(no_field(&other, key)),
-        }
+        let operand = match self.node(operand)? {
+            Val::Optional(Some(inner)) => Arc::unwrap_or_clone(inner),
+            other => other,
+        };
+        let Val::Map(map) = operand else { return Ok(Val::Bool(false)) };
+        self.charge_lookup(&map)?;
+        Ok(Val::Bool(map.get(key).is_some()))
     }
 
     fn index(&mut self, operand: &'a Node, index: &'a Node, optional: bool) -> Answer<'a> {
@@ -190,12 +189,20 @@ impl<'a> Evaluation<'a, '_> {
             Val::Optional(Some(inner)) => (Arc::unwrap_or_clone(inner), true),
             other => (other, false),
         };
-        match self.element(&operand, &index)? {
-            Some(value) if optional || viral => Ok(Val::some(value)),
-            Some(value) => Ok(value),
-            None if optional => Ok(Val::Optional(None)),
-            None if matches!(operand, Val::List(_)) => Err(EvalError::IndexOutOfRange(index.to_string())),
-            None => Err(EvalError::NoSuchKey(index.to_string())),
+        if !optional && !viral {
+            return match (self.element(&operand, &index)?, operand) {
+                (Some(value), _) => Ok(value),
+                (None, Val::List(_)) => Err(EvalError::IndexOutOfRange(index.to_string())),
+                (None, _) => Err(EvalError::NoSuchKey(index.to_string())),
+            };
+        }
+        match (&operand, &index) {
+            (_, Val::Str(_) | Val::Int(_) | Val::Uint(_) | Val::Double(_) | Val::Bool(_)) => {}
+            (_, other) => return Err(EvalError::NoSuchOverload(format!("[?{}]", other.type_name()))),
+        }
+        match operand {
+            Val::List(_) | Val::Map(_) => Ok(Val::Optional(self.element(&operand, &index)?.map(Arc::new))),
+            _ => Ok(Val::Optional(None)),
         }
     }
 
@@ -251,7 +258,9 @@ impl<'a> Evaluation<'a, '_> {
             values.push(self.node(arg)?);
         }
         implementation(&values, self.steps).map_err(|error| match error {
-            EvalError::NoSuchOverload(types) => EvalError::NoSuchOverload(format!("{}{types}", super::functions::symbol(name))),
+            EvalError::NoSuchOverload(types) => {
+                EvalError::NoSuchOverload(format!("{}{types}", super::functions::symbol(name)))
+            }
             other => other,
         })
     }
@@ -317,7 +326,7 @@ impl<'a> Evaluation<'a, '_> {
                 Err(EvalError::OverBudget) => return Err(EvalError::OverBudget),
                 Err(error) => {
                     first_error.get_or_insert(error);
-                },
+                }
             }
         }
         first_error.map_or(Ok(Val::Bool(!absorbing)), Err)

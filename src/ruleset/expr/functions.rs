@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use super::{budget::Steps, convert, error::EvalError, lists, net, operators as op, text, time, types::Type, value::Val};
+use super::{
+    budget::Steps, convert, error::EvalError, lists, net, operators as op, text, time, types::Type, value::Val,
+};
 
 /// Evaluates a function on its arguments, the receiver first.
 pub(super) type Implementation = for<'a> fn(&[Val<'a>], &mut Steps) -> Result<Val<'a>, EvalError>;
@@ -72,7 +74,7 @@ static TABLE: &[Row] = &[
     Row("_>=_", Operator, ORDERED, op::greater_equal),
     Row("@in", Operator, &["A, list(A) -> bool", "A, map(A, B) -> bool"], op::contained),
     Row("!_", Operator, &["bool -> bool"], op::not),
-    Row("-_", Operator, &["int -> int", "double -> double"], op::negate),
+    Row("-_", Operator, &["int -> int", "double -> double", "duration -> duration"], op::negate),
     Row("_+_", Operator, &["int, int -> int", "uint, uint -> uint", "double, double -> double", "string, string -> string", "bytes, bytes -> bytes", "list(A), list(A) -> list(A)",
         "timestamp, duration -> timestamp", "duration, timestamp -> timestamp", "duration, duration -> duration"], op::add),
     Row("_-_", Operator, &["int, int -> int", "uint, uint -> uint", "double, double -> double", "timestamp, timestamp -> duration", "timestamp, duration -> timestamp", "duration, duration -> duration"], op::subtract),
@@ -112,7 +114,7 @@ static TABLE: &[Row] = &[
     Row("sets.equivalent", Global, &["list(A), list(A) -> bool"], lists::set_equivalent),
     Row("sets.intersects", Global, &["list(A), list(A) -> bool"], lists::set_intersects),
 
-    Row("int", Global, &["int -> int", "uint -> int", "double -> int", "string -> int", "timestamp -> int"], convert::int),
+    Row("int", Global, &["int -> int", "uint -> int", "double -> int", "string -> int", "timestamp -> int", "duration -> int"], convert::int),
     Row("uint", Global, &["uint -> uint", "int -> uint", "double -> uint", "string -> uint"], convert::uint),
     Row("double", Global, &["double -> double", "int -> double", "uint -> double", "string -> double"], convert::double),
     Row("bool", Global, &["bool -> bool", "string -> bool"], convert::bool),
@@ -272,5 +274,9 @@ pub(super) fn symbol(name: &str) -> &str {
 
 /// All names that can be called, for hints.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    OVERLOADS.keys().map(|(name, _)| *name).filter(|n| n.starts_with(|c: char| c.is_ascii_alphabetic())).chain(MACROS.iter().copied())
+    OVERLOADS
+        .keys()
+        .map(|(name, _)| *name)
+        .filter(|n| n.starts_with(|c: char| c.is_ascii_alphabetic()))
+        .chain(MACROS.iter().copied())
 }

@@ -4,12 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{
-    budget::Steps,
-    error::EvalError,
-    operators::no_overload,
-    value::Val,
-};
+use super::{budget::Steps, error::EvalError, operators::no_overload, value::Val};
 
 type Answer<'a> = Result<Val<'a>, EvalError>;
 

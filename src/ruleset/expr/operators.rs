@@ -178,6 +178,7 @@ pub(super) fn negate<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
     match args {
         [Val::Int(i)] => i.checked_neg().map(Val::Int).ok_or(EvalError::Overflow("int")),
         [Val::Double(d)] => Ok(Val::Double(-d)),
+        [Val::Duration(d)] => duration(d.checked_neg()),
         _ => Err(no_overload(args)),
     }
 }
@@ -192,10 +193,7 @@ fn uint<'a>(value: Option<u64>) -> Answer<'a> {
 
 /// A duration, when it is within the reference implementation's range: 2^63 nanoseconds either way.
 pub(super) fn duration<'a>(value: Option<SignedDuration>) -> Answer<'a> {
-    value
-        .filter(|d| i64::try_from(d.as_nanos()).is_ok())
-        .map(Val::Duration)
-        .ok_or(EvalError::Overflow("duration"))
+    value.filter(|d| i64::try_from(d.as_nanos()).is_ok()).map(Val::Duration).ok_or(EvalError::Overflow("duration"))
 }
 
 /// First and last second that CEL's timestamps have: the years 1 to 9999.

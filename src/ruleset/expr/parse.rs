@@ -54,7 +54,8 @@ fn syntax_error(source: &str, errors: &ParseErrors) -> ExprError {
     let Some(first) = errors.errors.first() else { return ExprError::at(source, 0, "syntax error", None) };
     let message = first.msg.strip_prefix("Syntax error: ").unwrap_or(&first.msg);
     let message: String = match message {
-        "UNKNOWN" => "nested too deeply".into(),
+        // What the parser says when its own recursion limit ends it.
+        other if other == "UNKNOWN" || other.contains("Recursion limit") => "nested too deeply".into(),
         other => other.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect(),
     };
     let (line, column) = first.pos;
@@ -170,7 +171,10 @@ impl Convert<'_> {
                 }
                 Kind::Map(entries)
             }
-            Expr::Struct(message) => Kind::Struct(message.type_name.clone()),
+            Expr::Struct(message) => {
+                start = self.name_before(operator, &message.type_name);
+                Kind::Struct(message.type_name.clone())
+            }
             Expr::Comprehension(_) | Expr::Unspecified => {
                 return Err(self.error(operator, "syntax error".into()));
             }
@@ -182,13 +186,7 @@ impl Convert<'_> {
         Ok(Box::new(self.node(expr, depth + 1)?))
     }
 
-    fn call(
-        &mut self,
-        call: &CallExpr,
-        operator: usize,
-        start: &mut usize,
-        depth: usize,
-    ) -> Result<Kind, ExprError> {
+    fn call(&mut self, call: &CallExpr, operator: usize, start: &mut usize, depth: usize) -> Result<Kind, ExprError> {
         let function = call.func_name.as_str();
         if function == operators::LOGICAL_AND || function == operators::LOGICAL_OR {
             let mut terms = Vec::new();
@@ -206,7 +204,9 @@ impl Convert<'_> {
         match (&target, args.first()) {
             (Some(target), _) => *start = target.start,
             (None, Some(first)) if infix || function == operators::IN => *start = first.start,
-            (None, _) if function.starts_with(|c: char| c.is_ascii_alphabetic()) => *start = self.name_before(operator, function),
+            (None, _) if function.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+                *start = self.name_before(operator, function)
+            }
             (None, _) => {}
         }
         Ok(self.shape(function, target, args))

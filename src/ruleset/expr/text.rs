@@ -2,12 +2,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::{
-    budget::Steps,
-    error::EvalError,
-    operators::no_overload,
-    value::Val,
-};
+use super::{budget::Steps, error::EvalError, operators::no_overload, value::Val};
 
 type Answer<'a> = Result<Val<'a>, EvalError>;
 

@@ -6,12 +6,7 @@ use jiff::{
     tz::{Offset, TimeZone},
 };
 
-use super::{
-    budget::Steps,
-    error::EvalError,
-    operators::no_overload,
-    value::Val,
-};
+use super::{budget::Steps, error::EvalError, operators::no_overload, value::Val};
 
 type Answer<'a> = Result<Val<'a>, EvalError>;
 
@@ -89,7 +84,11 @@ fn zone(name: &str) -> Result<TimeZone, EvalError> {
     Ok(TimeZone::fixed(Offset::from_seconds(seconds).map_err(|_| bad())?))
 }
 
-fn part<'a>(args: &[Val<'a>], of_time: fn(&Zoned) -> i64, of_duration: Option<fn(SignedDuration) -> i64>) -> Answer<'a> {
+fn part<'a>(
+    args: &[Val<'a>],
+    of_time: fn(&Zoned) -> i64,
+    of_duration: Option<fn(SignedDuration) -> i64>,
+) -> Answer<'a> {
     match (args, of_duration) {
         ([Val::Timestamp(t)], _) => Ok(Val::Int(of_time(&t.to_zoned(TimeZone::UTC)))),
         ([Val::Timestamp(t), Val::Str(name)], _) => Ok(Val::Int(of_time(&t.to_zoned(zone(name.as_str())?)))),

@@ -19,23 +19,53 @@ pub(super) enum Node {
     /// `has()` of a field, or of a group of fields: any of them is set.
     HasField(Vec<&'static Field>),
     /// `a.?b.c` over schema fields: none unless each group is set.
-    OptionalField { field: &'static Field, guards: Vec<Vec<&'static Field>> },
+    OptionalField {
+        field: &'static Field,
+        guards: Vec<Vec<&'static Field>>,
+    },
     Select(Selection),
     Has(Selection),
-    Index { operand: Box<Node>, index: Box<Node>, optional: bool },
+    Index {
+        operand: Box<Node>,
+        index: Box<Node>,
+        optional: bool,
+    },
     And(Vec<Node>),
     Or(Vec<Node>),
-    If { condition: Box<Node>, then: Box<Node>, otherwise: Box<Node> },
+    If {
+        condition: Box<Node>,
+        then: Box<Node>,
+        otherwise: Box<Node>,
+    },
     /// Elements; `true` for `?element`.
     List(Vec<(Node, bool)>),
     Map(Vec<(Node, Node, bool)>),
-    Call { name: &'static str, implementation: Implementation, args: Vec<Node> },
-    Matches { text: Box<Node>, regex: Regex },
-    Macro { kind: Macro, range: Box<Node>, body: Box<Node> },
+    Call {
+        name: &'static str,
+        implementation: Implementation,
+        args: Vec<Node>,
+    },
+    Matches {
+        text: Box<Node>,
+        regex: Regex,
+    },
+    Macro {
+        kind: Macro,
+        range: Box<Node>,
+        body: Box<Node>,
+    },
     /// `orValue` (`unwrap`) and `or`.
-    OrElse { optional: Box<Node>, other: Box<Node>, unwrap: bool },
+    OrElse {
+        optional: Box<Node>,
+        other: Box<Node>,
+        unwrap: bool,
+    },
     /// `optMap` (`wrap`) and `optFlatMap`.
-    OptionalMap { optional: Box<Node>, body: Box<Node>, wrap: bool },
+    OptionalMap {
+        optional: Box<Node>,
+        body: Box<Node>,
+        wrap: bool,
+    },
 }
 
 /// `operand.key`, `operand.?key`.

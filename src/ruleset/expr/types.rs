@@ -58,9 +58,9 @@ impl Type {
         match (self, other) {
             (a, b) if a == b => Some(a.clone()),
             (Type::Dyn, _) | (_, Type::Dyn) => Some(Type::Dyn),
-            (Type::Null, t @ (Type::Timestamp | Type::Duration)) | (t @ (Type::Timestamp | Type::Duration), Type::Null) => {
-                Some(t.clone())
-            }
+            (Type::Null, t @ (Type::Timestamp | Type::Duration))
+            | (t @ (Type::Timestamp | Type::Duration), Type::Null) => Some(t.clone()),
+            (Type::Null, t @ Type::Optional(_)) | (t @ Type::Optional(_), Type::Null) => Some(t.clone()),
             (Type::List(a), Type::List(b)) => Some(Type::list(a.meet(b)?)),
             (Type::Optional(a), Type::Optional(b)) => Some(Type::optional(a.meet(b)?)),
             (Type::Map(ak, av), Type::Map(bk, bv)) => Some(Type::map(ak.meet(bk)?, av.meet(bv)?)),
