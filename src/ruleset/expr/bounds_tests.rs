@@ -58,6 +58,7 @@ fn hostile_sources_are_refused_quickly() {
         ("too long", " ".repeat(4097)),
         ("regex", format!("'a'.matches('{}')", "(a{1000}){1000}".repeat(5))),
         ("big regex class", r"'a'.matches('(\\w{500}){500}')".to_owned()),
+        ("many regexes", ["'a'.matches('\\\\w{99}')"; 150].join("||")),
         ("macros", repeat(100, "[1].all(x,", "true", ")")),
         ("nul", "\0".repeat(4096)),
         ("emoji", "\u{1F600}".repeat(1000)),

@@ -8,6 +8,7 @@ use super::{
     convert::is_zero,
     error::EvalError,
     operators::no_overload,
+    text,
     tree::{Macro, Node, Selection},
     value::{List, Map, Val},
 };
@@ -71,13 +72,13 @@ impl<'a> Evaluation<'a, '_> {
             Node::List(elements) => self.list(elements),
             Node::Map(entries) => self.map_literal(entries),
             Node::Call { name, implementation, args } => self.call(name, *implementation, args),
-            Node::Matches { text, regex } => match self.node(text)? {
-                Val::Str(text) => {
-                    self.steps.charge_bytes(text.as_str().len())?;
-                    Ok(Val::Bool(regex.is_match(text.as_str())))
+            Node::Pattern { search, text: subject, regex, most } => {
+                let mut args = vec![self.node(subject)?];
+                if let Some(most) = most {
+                    args.push(self.node(most)?);
                 }
-                other => Err(no_overload(&[other])),
-            },
+                text::search(*search, regex, &args, self.steps)
+            }
             Node::Macro { kind, range, body } => self.macro_(kind, range, body),
             Node::OrElse { optional, other, unwrap } => match self.node(optional)? {
                 Val::Optional(Some(value)) if *unwrap => Ok(Arc::unwrap_or_clone(value)),

@@ -165,7 +165,7 @@ fn string_functions_count_characters() {
         "'tacocat'.lastIndexOf('a', 4) == 1 && 'tacocat'.lastIndexOf('a', 5) == 5 && 'tacocat'.lastIndexOf('') == 7 && 'añañ'.lastIndexOf('ñ', 2) == 1",
         "'tacocat'.substring(4) == 'cat' && 'tacocat'.substring(0, 4) == 'taco' && 'añb'.substring(1, 2) == 'ñ' && 'a'.substring(1) == ''",
         "['a', 'b'].join('-') == 'a-b' && ['a', 'b'].join() == 'ab' && 'abc'.charAt(1) == 'b' && 'abc'.charAt(3) == ''",
-        "'abc 123 45'.find('[0-9]+') == '123' && 'abc 123 45'.findAll('[0-9]+') == ['123', '45'] && 'a1b2'.findAll('[0-9]', 1) == ['1']",
+        "'abc 123 45'.find('[0-9]+') == '123' && 'abc 123 45'.findAll('[0-9]+') == ['123', '45'] && 'a1b2'.findAll('[0-9]', 1) == ['1'] && 'a1b2'.findAll('[0-9]' + '', 1) == ['1']",
         "'abc'.find('x') == '' && 'abc'.reverse() == 'cba'",
     ]);
 }
