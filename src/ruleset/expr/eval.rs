@@ -85,8 +85,7 @@ impl<'a> Evaluation<'a, '_> {
                 Val::Optional(Some(value)) => Ok(Val::Optional(Some(value))),
                 Val::Optional(None) => self.node(other),
                 // A value that is no optional stands for itself, as in the reference implementation.
-                value if *unwrap => Ok(value),
-                value => Err(no_overload(&[value])),
+                value => Ok(value),
             },
             Node::OptionalMap { optional, body, wrap } => match self.node(optional)? {
                 Val::Optional(Some(value)) => {
@@ -152,8 +151,8 @@ impl<'a> Evaluation<'a, '_> {
                 self.charge_lookup(map)?;
                 map.get(key)
             }
-            // What has no keys has none of them, as the reference implementation sees it.
-            _ if *optional || viral => None,
+            // A number or text has no keys, so not this one, as the reference implementation sees it; a list is indexed.
+            other if (*optional || viral) && !matches!(other, Val::List(_)) => None,
             other => return Err(no_field(other, key)),
         };
         match value {
@@ -170,16 +169,21 @@ impl<'a> Evaluation<'a, '_> {
         }
     }
 
-    /// Only a map has keys; for anything else the answer is false, as in the reference implementation.
+    /// False for what has no keys, an error for a list, as in the reference implementation.
     fn has(&mut self, selection: &'a Selection) -> Answer<'a> {
         let Selection { operand, key, optional: _, path: _ } = selection;
         let operand = match self.node(operand)? {
             Val::Optional(Some(inner)) => Arc::unwrap_or_clone(inner),
             other => other,
         };
-        let Val::Map(map) = operand else { return Ok(Val::Bool(false)) };
-        self.charge_lookup(&map)?;
-        Ok(Val::Bool(map.get(key).is_some()))
+        match operand {
+            Val::Map(map) => {
+                self.charge_lookup(&map)?;
+                Ok(Val::Bool(map.get(key).is_some()))
+            }
+            list @ Val::List(_) => Err(no_field(&list, key)),
+            _ => Ok(Val::Bool(false)),
+        }
     }
 
     fn index(&mut self, operand: &'a Node, index: &'a Node, optional: bool) -> Answer<'a> {

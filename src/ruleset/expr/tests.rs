@@ -145,7 +145,7 @@ fn macros_and_optionals_follow_cel() {
         "optional.none() == optional.none() && optional.of(1) != optional.of(2) && optional.ofNonZeroValue(0) == optional.none()",
         "optional.of(2).optMap(x, x + 1).value() == 3 && optional.of(2).optFlatMap(x, optional.of(x)).value() == 2",
         "!has(audit.requestObject.kind.x) && !has(audit.requestObject.spec.nodeName.x) && audit.requestObject.?kind.?x == optional.none()",
-        "audit.requestObject.kind[?0] == optional.none() && optional.none() != null && dyn(1).orValue(2) == 1",
+        "audit.requestObject.kind[?0] == optional.none() && optional.none() != null && dyn(1).orValue(2) == 1 && dyn(dyn(1).or(optional.none())) == 1",
         "[?optional.of(1), ?optional.none(), 3] == [1, 3] && {?'a': optional.none(), 'b': 1} == {'b': 1}",
     ]);
 }
@@ -242,6 +242,7 @@ fn errors_are_absorbed_as_cel_says() {
         ("dyn('a') ? 1 : 2", "no such overload"),
         ("dyn(1).exists(x, true)", "no such overload"),
         ("audit.requestObject.kind.x", "no such overload: string.x"),
+        ("has(audit.requestObject.spec.containers.x)", "no such overload: list.x"),
         ("optional.none().value()", "optional has no value"),
         ("[].max()", "max called on empty list"),
         ("{'a': 1, 'a': 2}", "occurs twice"),
