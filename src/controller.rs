@@ -16,6 +16,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use futures::FutureExt;
 use jiff::Timestamp;
 use kube::Client;
 use prometheus::Registry;
@@ -215,9 +216,9 @@ impl Parts {
         let Parts { pipeline, rules, mut rules_synced, inventory, alerts } = self;
         let (watches, alerts_token) = (shutdown.watches.clone(), shutdown.alerts.clone());
         let token = watches.clone();
-        edges.spawn(async move { Ok(rules.run(token).await) });
-        edges.spawn(async move { Ok(inventory.run(watches).await) });
-        edges.spawn(async move { Ok(alerts.run(alerts_token).await) });
+        edges.spawn(rules.run(token).map(Ok));
+        edges.spawn(inventory.run(watches).map(Ok));
+        edges.spawn(alerts.run(alerts_token).map(Ok));
         let (rules_check, token) = (checks.rules.clone(), shutdown.watches.clone());
         edges.spawn(async move {
             tokio::select! {
