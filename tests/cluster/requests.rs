@@ -190,11 +190,11 @@ fn refused_credentials_watches_and_impersonation_count_once_and_for_the_real_use
     accept(&watched, &cluster_rule("unknown-credential", spec("audit.responseStatus.code == 401", "audit.requestURI")));
     let watches = "audit.verb == \"watch\" && audit.objectRef.namespace == \"watched\"";
     accept(&watched, &cluster_rule("watch", spec(watches, "user.name")));
-    let mut acting = spec("user.effective.name != \"\"", "user.name");
-    let more = [("as", "user.effective.name"), ("outcome", "event.outcome")];
-    let keys = acting["groupBy"].as_array_mut().unwrap();
-    keys.extend(more.map(|(name, value)| json!({"name": name, "value": value})));
+    let who = "user.name + \" as \" + user.effective.name";
+    let acting = spec("user.name == \"dana\" && event.outcome == \"success\"", who);
+    let refused = spec("user.name == \"dana\" && event.outcome == \"failure\"", who);
     accept(&watched, &cluster_rule("acting", acting));
+    accept(&watched, &cluster_rule("refused-acting", refused));
 
     get(&stranger(&watched), "/api/v1/nodes");
     get(&admin, "/api/v1/namespaces/watched/configmaps?watch=true&timeoutSeconds=1");
@@ -202,18 +202,20 @@ fn refused_credentials_watches_and_impersonation_count_once_and_for_the_real_use
     for arguments in [
         &["create", "clusterrole", "impersonator", "--verb=impersonate", "--resource=users", "--resource-name=carol"][..],
         &["create", "clusterrolebinding", "dana", "--clusterrole=impersonator", "--user=dana"],
-        &["create", "clusterrolebinding", "carol", "--clusterrole=view", "--user=carol"],
+        &["create", "clusterrole", "reader", "--verb=list", "--resource=pods"],
+        &["create", "clusterrolebinding", "carol", "--clusterrole=reader", "--user=carol"],
     ] {
         admin.run(arguments).success().unwrap();
     }
     let dana = admin.with_kubeconfig(&watched.client_certificate("dana", &[]).unwrap());
     dana.run(&["get", "--as=carol", "--raw", "/api/v1/namespaces/default/pods"]).success().unwrap();
-    // Whom one may not act as: the API server refuses, and it is still dana who tried.
+    // Whom one may not act as: the API server refuses, and reports dana alone.
     let refused = dana.run(&["get", "--as=root", "--raw", "/api/v1/namespaces/default/pods"]);
     assert!(!refused.ok && refused.stderr.contains("orbidden"), "{refused:?}");
 
     mark.pass(&watched);
     expect(&watched, "unknown-credential", &[("/api/v1/nodes", 1)]);
     expect(&watched, "watch", &[("admin", 1)]);
-    expect(&watched, "acting", &[("dana carol success", 1), ("dana root failure", 1)]);
+    expect(&watched, "acting", &[("dana as carol", 1)]);
+    expect(&watched, "refused-acting", &[("dana as ", 1)]);
 }

@@ -105,7 +105,10 @@ fn deleted_alert_comes_back_and_its_count_never_goes_backwards() {
     let mut desk = Desk::open();
     let admin = desk.watched.kubectl();
     look_at(&admin, "default", "bait");
-    let before = desk.watched.alert(RULE, 2).unwrap();
+    desk.watched.alert(RULE, 2).unwrap();
+    let said = json!({"acknowledged": true, "verdict": "TruePositive", "note": "it was eve"});
+    desk.patch(&desk.triager, json!({"spec": {"triage": said}}), &[]).success().unwrap();
+    let before = desk.wait_for_state("Acknowledged");
     let delete = |desk: &Desk| {
         let uid = desk.object()["metadata"]["uid"].clone();
         admin.run(&["delete", "securityalert", &desk.alert, "-n", "kubewitness"]).success().unwrap();
@@ -114,7 +117,7 @@ fn deleted_alert_comes_back_and_its_count_never_goes_backwards() {
         back
     };
     let back = delete(&desk);
-    for part in ["/metadata/name", "/spec", "/status/count", "/status/firstSeen", "/status/evidence"] {
+    for part in ["/metadata/name", "/spec", "/status/state", "/status/count", "/status/firstSeen", "/status/evidence"] {
         assert_eq!(back.pointer(part), before.pointer(part), "{part}");
     }
     assert_eq!(desk.watched.metric("kubewitness_cluster_alerts_restored_total").unwrap(), 1.0);
@@ -126,7 +129,8 @@ fn deleted_alert_comes_back_and_its_count_never_goes_backwards() {
     desk.watched.end_controller("KILL").unwrap();
     admin.run(&["delete", "securityalert", &desk.alert, "-n", "kubewitness"]).success().unwrap();
     desk.watched.start_controller().unwrap();
-    desk.watched.alert(RULE, 3).unwrap();
+    let back = desk.watched.alert(RULE, 3).unwrap();
+    assert_eq!(back["spec"], before["spec"], "and what people said of it");
     look_at(&admin, "default", "bait");
     expect(&desk.watched, RULE, &[("admin", 4)]);
 }
