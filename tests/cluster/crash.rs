@@ -172,3 +172,21 @@ fn rules_and_inventory_that_changed_while_it_was_down_are_noticed() {
     let wanted = [("comes", 1), ("goes", 1), ("stays", 2)].map(|(name, count)| (name.to_owned(), count));
     assert!(seen.iter().eq(&wanted), "{seen:?}");
 }
+
+/// Every holder of the store's queue has to let go of it, or the drain waits for its limit and the pod for its kill.
+#[test]
+fn terminated_controller_drains_to_the_end_and_goes_on_where_it_was() {
+    let mut watched = WatchedCluster::start(ClusterOptions::default()).unwrap();
+    let admin = watched.kubectl();
+    let mark = Mark::start(&watched);
+    accept(&watched, &bait("kept", "bait"));
+    look_at(&admin, "default", "bait");
+    expect(&watched, "kept", &[("bait", 1)]);
+    look_at(&admin, "default", "bait");
+    watched.end_controller("TERM").unwrap();
+    let log = watched.controller().log();
+    assert!(log.contains("\"drained\"") && !log.contains("drain took longer"), "{log}");
+    watched.start_controller().unwrap();
+    mark.pass(&watched);
+    expect(&watched, "kept", &[("bait", 2)]);
+}
