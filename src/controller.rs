@@ -215,10 +215,10 @@ impl Parts {
     ) -> anyhow::Result<thread::JoinHandle<()>> {
         let Parts { pipeline, rules, mut rules_synced, inventory, alerts } = self;
         let (watches, alerts_token) = (shutdown.watches.clone(), shutdown.alerts.clone());
+        edges.spawn(alerts.run(watches.clone(), alerts_token).map(Ok));
         let token = watches.clone();
         edges.spawn(rules.run(token).map(Ok));
         edges.spawn(inventory.run(watches).map(Ok));
-        edges.spawn(alerts.run(alerts_token).map(Ok));
         let (rules_check, token) = (checks.rules.clone(), shutdown.watches.clone());
         edges.spawn(async move {
             tokio::select! {
@@ -281,7 +281,7 @@ async fn drain(
 ) {
     shutdown.ingest.cancel();
     shutdown.watches.cancel();
-    // The writer ends when the last appender is gone; ingest and the watches hold theirs until they ended.
+    // The writer ends when the last appender is gone; ingest, the watches and the alert writer let go of theirs now.
     drop(appender);
     join(writer, "store writer").await;
     shutdown.pipeline.cancel();

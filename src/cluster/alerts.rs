@@ -125,7 +125,8 @@ impl Bucket {
 
 pub struct AlertWriter<J> {
     client: Client,
-    journal: J,
+    /// None from the moment on that the store closes: its writer waits for everybody to let go of it.
+    journal: Option<J>,
     namespace: String,
     args: AlertArgs,
     metrics: Metrics,
@@ -165,7 +166,7 @@ impl<J: Journal> AlertWriter<J> {
             triage: journaled.collect(),
             unjournaled: BTreeSet::new(),
             client,
-            journal,
+            journal: Some(journal),
             namespace,
             urgent: Bucket::new(args.alert_writes, now),
             ordinary: Bucket::new(args.alert_writes, now),
@@ -179,8 +180,8 @@ impl<J: Journal> AlertWriter<J> {
         }
     }
 
-    /// Returns when `shutdown` is cancelled and what was waiting got one last try.
-    pub async fn run(mut self, shutdown: CancellationToken) {
+    /// Lets go of the journal when `watches` is cancelled; returns when `shutdown` is and what was waiting got one last try.
+    pub async fn run(mut self, watches: CancellationToken, shutdown: CancellationToken) {
         let errors = self.metrics.watch_errors.with_label_values(&[Watched::SecurityAlerts.as_str()]);
         let objects: Api<DeserializeGuard<SecurityAlert>> = Api::all(self.client.clone());
         let mut changes = watcher(objects, watcher::Config::default())
@@ -195,6 +196,10 @@ impl<J: Journal> AlertWriter<J> {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
+                () = watches.cancelled(), if self.journal.is_some() => {
+                    self.journal_triage().await;
+                    self.journal = None;
+                }
                 Some(change) = changes.next() => if let Ok(event) = change { self.observe(event) },
                 () = tray.filled.notified() => {}
                 _ = tick.tick() => {}
@@ -265,10 +270,8 @@ impl<J: Journal> AlertWriter<J> {
             Payload::Triage(TriageChange { namespace: key.0.clone(), name: key.1.clone(), triage })
         };
         let payloads: Vec<_> = self.unjournaled.iter().map(change).collect();
-        if payloads.is_empty() {
-            return;
-        }
-        match self.journal.append(payloads).await {
+        let Some(journal) = self.journal.as_ref().filter(|_| !payloads.is_empty()) else { return };
+        match journal.append(payloads).await {
             Ok(()) => self.unjournaled.clear(),
             Err(error) => tracing::warn!(%error, "what people say of alerts waits for the store"),
         }
