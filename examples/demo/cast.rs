@@ -2,7 +2,7 @@
 //! without credentials.
 //! In: a cluster that holds what setup.yaml says. Out: one way to act for each identity. None but `admin` may do everything.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -30,7 +30,7 @@ impl Cast {
         let user = |name| Ok::<_, anyhow::Error>(admin.with_kubeconfig(&cluster.client_certificate(name, &[])?));
         let account =
             |name| Ok::<_, anyhow::Error>(admin.with_kubeconfig(&cluster.service_account_kubeconfig("shop", name)?));
-        Ok(Cast {
+        let cast = Cast {
             dana: user("dana")?,
             eve: user("eve")?,
             mallory: user("mallory")?,
@@ -40,7 +40,12 @@ impl Cast {
             frontend: account("frontend")?,
             nobody: Anonymous::of(cluster)?,
             admin,
-        })
+        };
+        // One of each kind of binding: what was applied with them is known as well.
+        may(&cast.oscar, "create roles -n payments")?;
+        may(&cast.mallory, "create clusterrolebindings")?;
+        allowed(&cast.admin, "wait --for=create serviceaccount/default -n shop --timeout=30s")?;
+        Ok(cast)
     }
 }
 
@@ -98,10 +103,13 @@ pub fn refused(kubectl: &Kubectl, command: &str) -> Result<()> {
     }
 }
 
-/// Runs kubectl until it succeeds: the API server learns of a new permission within moments, not at once.
-pub fn soon_allowed(kubectl: &Kubectl, command: &str) -> Result<()> {
-    let limit = std::time::Duration::from_secs(5);
-    wait_until(&format!("kubectl {command} is allowed"), limit, || kubectl.run(&words(command)).ok.then_some(()))
+/// Waits until the API server knows a permission that was just given: moments, not at once. It asks by `kubectl auth can-i`,
+/// so that no refused try is counted among the attacks.
+pub fn may(kubectl: &Kubectl, what: &str) -> Result<()> {
+    let command = format!("auth can-i {what}");
+    wait_until(&format!("kubectl {command}"), Duration::from_secs(20), || {
+        kubectl.run(&words(&command)).ok.then_some(())
+    })
 }
 
 fn words(command: &str) -> Vec<&str> {

@@ -1,6 +1,6 @@
 //! What the demo must find: each alert, with severity, key and count. Its attacks are made for this table, so that an alert
 //! too many is as wrong as one too few.
-//! In: SecurityAlert objects, or lines of `replay --output jsonl`. Out: the differences, in words.
+//! In: SecurityAlert objects. Out: the differences, in words. Read by tests/demo.rs too.
 
 use std::collections::BTreeMap;
 
@@ -69,17 +69,6 @@ impl Row {
             severity: text(&alert["status"]["severity"]),
             key: alert["spec"]["key"].as_array().map(|key| key.iter().map(pair).collect()).unwrap_or_default(),
             count: alert["status"]["count"].as_u64().unwrap_or_default(),
-        }
-    }
-
-    /// A line of `kubewitness replay --output jsonl`.
-    pub fn of_replay(alert: &Value) -> Row {
-        let key = alert["key"].as_object().into_iter().flatten();
-        Row {
-            rule: text(&alert["rule"]),
-            severity: text(&alert["severity"]),
-            key: key.map(|(name, value)| (name.clone(), text(value))).collect(),
-            count: alert["count"].as_u64().unwrap_or_default(),
         }
     }
 
