@@ -6,6 +6,7 @@ use crate::support::{Kubectl, WatchedCluster, kubewitness, repository};
 
 /// The rule whose alert is shown in full: a sequence, whose evidence has both steps.
 const SHOWN: &str = "role-written-then-used";
+const RULES: &str = "manifests/rules/audit";
 
 pub fn print(cluster: &WatchedCluster) -> Result<()> {
     let admin = cluster.kubectl();
@@ -29,42 +30,47 @@ pub fn farewell() {
     println!(
         "
 Where to go from here
-  make demo KEEP=1                        leaves all of this running, and says how to look around
-  {binary} test {rules}
-                                          runs the tests that the rules carry
-  {binary} replay --rules {rules} AUDIT-LOG
-                                          what the rules find in an audit log of yours, without a cluster
-  README.md                               how to write a rule, and what it takes to run this on a cluster of your own",
+  # leave all of this running, and look around in it
+  make demo KEEP=1
+  # run the tests that the rules carry
+  {binary} test {RULES}
+  # what would the rules find in an audit log of yours? No cluster is needed
+  {binary} replay --rules {RULES} --output table AUDIT-LOG
+README.md says how to write a rule, and what it takes to watch a cluster of your own.",
         binary = binary(),
-        rules = "manifests/rules/audit",
     );
 }
 
 pub fn invite(cluster: &WatchedCluster) {
-    let dir = cluster.dir().display();
     println!(
         "
 It runs on until Ctrl-C (or: kill {pid}), which ends and removes all of it. In another terminal:
   export KUBECONFIG={kubeconfig}
   alias kubectl={kubectl}
-  kubectl get securityalerts -A -w        then do something that you should not
-  kubectl get csrule forbidden-burst -o yaml
+  # do something that you should not, and see it
+  kubectl create clusterrolebinding mine --clusterrole=cluster-admin --user=me
+  kubectl get securityalerts -A --watch
+  # what a rule says of itself
+  kubectl get csrule cluster-admin-granted -o yaml
+  # the controller's metrics
   curl -s http://127.0.0.1:{admin}/metrics
-  {binary} replay --rules {rules} {log}
-                                          the API server's own audit log, without a cluster: the same alerts
-  {dir}/kubewitness
-                                          the record; logs are in {dir}/log",
+  # the API server's own audit log, without a cluster: the same alerts
+  {binary} replay --rules {rules} --output table {log}
+  # the record, and the logs of all processes
+  ls {store} {dir}/log",
         pid = std::process::id(),
         kubeconfig = cluster.kubeconfig().display(),
         kubectl = cluster.kubectl().program().display(),
         admin = cluster.admin_port(),
         binary = binary(),
-        rules = repository("manifests/rules/audit").display(),
+        rules = repository(RULES).display(),
         log = cluster.audit_log().display(),
+        store = cluster.store().display(),
+        dir = cluster.dir().display(),
     );
 }
 
-/// The binary's path, from the working directory where it lies below it.
+/// The binary's path, short where it lies below the working directory.
 fn binary() -> String {
     let path = kubewitness().unwrap_or_else(|_| "kubewitness".into());
     let here = std::env::current_dir().ok();

@@ -77,8 +77,11 @@ async fn main() -> Result<ExitCode> {
     stop.set();
     demo.thread().unpark();
     println!("\n\nended by a signal: removing what the demo started");
-    // If it does not end in time this process does, and the keeper of the cluster removes all of it.
-    tokio::time::timeout(LAST_STEP, outcome).await.ok();
+    // If it does not end in time, or at a second Ctrl-C, this process does: then the keeper of the cluster removes all of it.
+    tokio::select! {
+        _ = tokio::time::timeout(LAST_STEP, outcome) => {}
+        _ = interrupt.recv() => {}
+    }
     Ok(ExitCode::from(code))
 }
 
@@ -90,11 +93,11 @@ fn demo(args: &Args, stop: &Stop) -> Result<()> {
 }
 
 fn perform(args: &Args, story: &mut Story) -> Result<()> {
-    story.chapter("A cluster of its own, on free ports of 127.0.0.1");
+    story.chapter("A cluster of its own, on free ports of 127.0.0.1")?;
     let options = ClusterOptions { controller_manager: true, ..ClusterOptions::default() };
     let cluster = WatchedCluster::start_telling(options, &mut |what| story.step(what))?;
     let outcome = act(&cluster, story);
-    if outcome.is_err() && story.stop.check().is_ok() {
+    if outcome.is_err() && !story.stop.is_set() {
         eprintln!("\nthe controller's last lines were:\n{}", cluster.controller().log_tail());
     }
     outcome?;
@@ -134,14 +137,14 @@ fn act(cluster: &WatchedCluster, story: &mut Story) -> Result<()> {
     cluster.apply(include_str!("setup.yaml"))?;
     let cast = Cast::of(cluster)?;
 
-    story.chapter("Ordinary traffic, which goes on beside the attacks and may raise no alert");
+    story.chapter("Ordinary traffic, which goes on beside the attacks and may raise no alert")?;
     story.step("deployments, roles by an administrator, a deleted namespace, refusals, health checks")?;
     benign::day(&cast)?;
 
-    story.chapter("Attacks");
+    story.chapter("Attacks")?;
     let rounds = beside(&cast, || attacks::attack(&cast, story))?;
 
-    story.chapter("What kubewitness makes of it");
+    story.chapter("What kubewitness makes of it")?;
     arrive(cluster, story)?;
     judge(cluster, story)?;
     let seconds = story.seconds();

@@ -19,9 +19,13 @@ impl Stop {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Fails after a signal: the demo ends here, and what it started with it.
     pub fn check(&self) -> Result<()> {
-        match self.0.load(Ordering::Relaxed) {
+        match self.is_set() {
             true => bail!("interrupted"),
             false => Ok(()),
         }
@@ -29,7 +33,7 @@ impl Stop {
 
     /// Sleeps until a signal. Whoever sets it must unpark this thread.
     pub fn wait(&self) {
-        while !self.0.load(Ordering::Relaxed) {
+        while !self.is_set() {
             thread::park();
         }
     }
@@ -52,9 +56,11 @@ impl Story<'_> {
     }
 
     /// A heading.
-    pub fn chapter(&mut self, title: &str) {
+    pub fn chapter(&mut self, title: &str) -> Result<()> {
         self.end();
+        self.stop.check()?;
         println!("\n{title}");
+        Ok(())
     }
 
     /// A step begins; the one before it, if any, has ended.
@@ -75,8 +81,9 @@ impl Story<'_> {
         }
     }
 
+    /// The step has ended. After a signal its time is of no interest.
     pub fn end(&mut self) {
-        if let Some(since) = self.open.take() {
+        if let Some(since) = self.open.take().filter(|_| !self.stop.is_set()) {
             let pad = COLUMN.saturating_sub(self.width);
             println!("{:pad$} {:5.1} s", "", since.elapsed().as_secs_f64());
             self.width = 0;
