@@ -98,6 +98,7 @@ fn perform(args: &Args, story: &mut Story) -> Result<()> {
     let cluster = WatchedCluster::start_telling(options, &mut |what| story.step(what))?;
     let outcome = act(&cluster, story);
     if outcome.is_err() && !story.stop.is_set() {
+        story.end();
         eprintln!("\nthe controller's last lines were:\n{}", cluster.controller().log_tail());
     }
     outcome?;
@@ -184,7 +185,7 @@ fn arrive(cluster: &WatchedCluster, story: &mut Story) -> Result<()> {
             lost = given_up(cluster)?;
         }
         let known = received - again + lost;
-        story.progress(&format!("{known}"));
+        story.progress(known.to_string());
         (known >= written && lag == 0.0).then_some(Ok(()))
     });
     arrived??;
@@ -209,23 +210,23 @@ fn judge(cluster: &WatchedCluster, story: &mut Story) -> Result<()> {
     let expected = expected();
     let findings: u64 = expected.iter().map(|row| row.count).sum();
     story.step(&format!("{} alerts are written to the cluster", expected.len()))?;
-    let mut found = Vec::new();
+    let rows = || Ok::<_, anyhow::Error>(cluster.alerts()?.iter().map(Row::of_object).collect::<Vec<_>>());
     let mut made = 0.0;
     let judged = wait_until("the alerts that were expected", ARRIVAL, || {
         if let Err(stopped) = story.stop.check() {
             return Some(Err(stopped));
         }
-        found = cluster.alerts().ok()?.iter().map(Row::of_object).collect();
         made = cluster.metric("kubewitness_pipeline_findings_total").ok()?;
+        let found = rows().ok()?;
         let right = expected.iter().filter(|row| found.contains(row)).count();
-        story.progress(&format!("{right} of {}", expected.len()));
+        story.progress(format!("{right} of {}", expected.len()));
         (differences(&expected, &found).is_empty() && made == findings as f64).then_some(Ok(()))
     });
     story.end();
     match judged {
         Ok(outcome) => outcome,
         Err(_) => {
-            let mut lines = differences(&expected, &found);
+            let mut lines = differences(&expected, &rows()?);
             if made != findings as f64 {
                 lines.push(format!("{made} detections were completed; the attacks make {findings}"));
             }

@@ -44,6 +44,7 @@ pub struct Story<'a> {
     began: Instant,
     open: Option<Instant>,
     noted: Instant,
+    how_far: String,
     width: usize,
 }
 
@@ -52,7 +53,7 @@ const COLUMN: usize = 92;
 
 impl Story<'_> {
     pub fn new(stop: &Stop) -> Story<'_> {
-        Story { stop, began: Instant::now(), open: None, noted: Instant::now(), width: 0 }
+        Story { stop, began: Instant::now(), open: None, noted: Instant::now(), how_far: String::new(), width: 0 }
     }
 
     /// A heading.
@@ -73,11 +74,13 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// How far a step is that takes longer: at most once a second.
-    pub fn progress(&mut self, how_far: &str) {
-        if self.noted.elapsed() >= Duration::from_secs(1) {
+    /// How far a step is that takes longer: at most once a second, and the same again every ten.
+    pub fn progress(&mut self, how_far: String) {
+        let pause = Duration::from_secs(if how_far == self.how_far { 10 } else { 1 });
+        if self.noted.elapsed() >= pause {
             self.write(&format!(" .. {how_far}"));
             self.noted = Instant::now();
+            self.how_far = how_far;
         }
     }
 
