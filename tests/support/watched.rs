@@ -66,13 +66,21 @@ pub fn kubewitness() -> Result<PathBuf> {
 impl WatchedCluster {
     /// Starts a control plane, installs the CRDs and the generated roles, and starts the controller.
     pub fn start(options: ClusterOptions) -> Result<WatchedCluster> {
+        WatchedCluster::start_telling(options, &mut |_| Ok(()))
+    }
+
+    /// The same; `tell` hears of each step before it begins, and can end the start by an error.
+    pub fn start_telling(options: ClusterOptions, tell: &mut dyn FnMut(&str) -> Result<()>) -> Result<WatchedCluster> {
         let authority = Authority::new("kubewitness-ingest-ca")?;
         let (ingest_port, admin_port) = (free_port()?, free_port()?);
         let token = format!("testbed-token-{ingest_port}-{admin_port}");
         let url = format!("https://127.0.0.1:{ingest_port}{AUDIT_PATH}");
         let webhook = AuditWebhook { url, ca_pem: authority.pem().to_owned(), token: token.clone() };
+        tell("boot etcd and Kubernetes, with the shipped audit policy and webhook")?;
         let mut cluster = TestCluster::start(ClusterOptions { audit_webhook: Some(webhook), ..options })?;
+        tell("apply crds/ and manifests/rbac/")?;
         install(&cluster)?;
+        tell("start the controller, under its own ClusterRole alone")?;
         let arguments = controller_arguments(&cluster, &authority, &token, ingest_port, admin_port)?;
         let controller = cluster.spawn("kubewitness", Path::new("/usr/bin/env"), &arguments)?;
         let watched = WatchedCluster { controller, arguments, ingest_port, admin_port, token, authority, cluster };
@@ -167,9 +175,14 @@ impl WatchedCluster {
         })
     }
 
+    /// All SecurityAlerts of all namespaces.
+    pub fn alerts(&self) -> Result<Vec<Value>> {
+        list(&self.kubectl(), "securityalerts")
+    }
+
     /// All SecurityAlerts of one rule.
     pub fn alerts_of(&self, rule: &str) -> Result<Vec<Value>> {
-        let alerts = list(&self.kubectl(), "securityalerts")?;
+        let alerts = self.alerts()?;
         Ok(alerts
             .into_iter()
             .filter(|alert| alert["spec"]["ruleRef"]["name"] == rule && alert["status"].is_object())
