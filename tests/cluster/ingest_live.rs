@@ -112,7 +112,10 @@ fn stage_time(event: &Value) -> jiff::Timestamp {
 
 #[test]
 fn store_holds_what_the_api_server_has_logged_each_event_once() {
-    let watched = WatchedCluster::start(ClusterOptions { controller_manager: true, ..Default::default() }).unwrap();
+    // Also how long the API server waits at its end for the watches that are open.
+    let api_server_args = vec!["--request-timeout=10s".to_owned()];
+    let options = ClusterOptions { controller_manager: true, api_server_args, ..Default::default() };
+    let watched = WatchedCluster::start(options).unwrap();
     let ready = kubewitness::telemetry::now();
     let admin = watched.kubectl();
     for namespace in ["shop", "billing", "vault"] {

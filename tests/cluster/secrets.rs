@@ -413,7 +413,7 @@ fn no_planted_secret_is_kept_or_said() {
         ("rules with their statuses", "by-password"),
         ("log", "controller started"),
         ("metrics", "kubewitness_ingest_events_received_total"),
-        ("answers of ingest", "received"),
+        ("answers of ingest", "stored"),
         ("records", CONTROL),
         ("records", "careless-0"),
         ("files", "CREATE TABLE"),
