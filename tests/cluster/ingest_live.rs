@@ -139,7 +139,7 @@ fn store_holds_what_the_api_server_has_logged_each_event_once() {
         |events: Vec<Value>| tally(events.into_iter().filter(|event| (ready..=last).contains(&stage_time(event))));
     let logged = window(audit_log(&watched));
     let stored = window(stored_events(&watched.store()));
-    assert!(logged.len() > 100, "{} events", logged.len());
+    assert!(logged.len() > 50, "{} events", logged.len());
     let missing: Vec<_> = logged.keys().filter(|key| !stored.contains_key(key)).collect();
     assert!(missing.is_empty(), "{} of {} are logged and not stored: {missing:?}", missing.len(), logged.len());
     let added: Vec<_> = stored.keys().filter(|key| !logged.contains_key(key)).collect();

@@ -72,10 +72,15 @@ fn forms(value: &str) -> Vec<String> {
     forms
 }
 
-/// The planted values that stand in `text` in any form: place and form.
+/// The planted values that stand in `text` in any form: where each was planted, and what stands around it.
 fn found<'a>(planter: &'a Planter, text: &str) -> Vec<(&'a str, String)> {
     let all = planter.planted.iter().flat_map(|(place, value)| forms(value).into_iter().map(move |f| (place, f)));
-    all.filter(|(_, form)| text.contains(form.as_str())).map(|(place, form)| (place.as_str(), form)).collect()
+    let around = |form: &str| {
+        let (before, after) = text.split_once(form)?;
+        let before: String = before.chars().rev().take(200).collect::<Vec<_>>().into_iter().rev().collect();
+        Some(format!("{before}{form}{}", after.chars().take(60).collect::<String>()))
+    };
+    all.filter_map(|(place, form)| Some((place.as_str(), around(&form)?))).collect()
 }
 
 fn apply(kubectl: &Kubectl, object: Value) {
