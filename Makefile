@@ -12,7 +12,7 @@ TESTBED := tests/testbed
 # need TOOL REMEDY: one clear line when a tool is missing.
 need = command -v $(1) >/dev/null || { echo "make: $(1) is needed and is not on PATH: $(2)" >&2; exit 1; }
 
-.PHONY: help build fmt lint test verify generate demo bench clean rust prerequisites testbed
+.PHONY: help build fmt lint test verify generate demo clean rust prerequisites testbed
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,9 +43,6 @@ generate: rust ## Rewrite crds/, manifests/rbac/ and docs/reference/ from the co
 demo: testbed ## Attack a real control plane and look at the alerts; KEEP=1 leaves it running
 	$(CARGO) build $(LOCKED)
 	KEEP=$(KEEP) $(CARGO) run $(LOCKED) --quiet --example demo
-
-bench: rust ## Run the benchmarks
-	$(CARGO) bench $(LOCKED) --bench '*'
 
 clean: rust ## Remove what cargo built (the test bed's cache outside the tree stays)
 	$(CARGO) clean

@@ -16,6 +16,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use futures::FutureExt;
 use jiff::Timestamp;
 use kube::Client;
 use prometheus::Registry;
@@ -166,7 +167,7 @@ struct Parts {
     rules: RulesWatch<StoreJournal>,
     rules_synced: tokio::sync::watch::Receiver<bool>,
     inventory: InventoryWatch<StoreJournal>,
-    alerts: AlertWriter,
+    alerts: AlertWriter<StoreJournal>,
 }
 
 impl Parts {
@@ -193,13 +194,15 @@ impl Parts {
             pipeline: PipelineThread::new(store.clone(), Arc::clone(&tray), activity, metrics.pipeline.clone()),
             rules,
             rules_synced,
-            inventory: InventoryWatch::new(client.clone(), journal, metrics.cluster.clone(), &standing),
+            inventory: InventoryWatch::new(client.clone(), journal.clone(), metrics.cluster.clone(), &standing),
             alerts: AlertWriter::new(
                 client,
+                journal,
                 args.namespace.clone(),
                 args.alerts.clone(),
                 metrics.cluster.clone(),
                 tray,
+                &standing,
             ),
         })
     }
@@ -213,9 +216,9 @@ impl Parts {
         let Parts { pipeline, rules, mut rules_synced, inventory, alerts } = self;
         let (watches, alerts_token) = (shutdown.watches.clone(), shutdown.alerts.clone());
         let token = watches.clone();
-        edges.spawn(async move { Ok(rules.run(token).await) });
-        edges.spawn(async move { Ok(inventory.run(watches).await) });
-        edges.spawn(async move { Ok(alerts.run(alerts_token).await) });
+        edges.spawn(rules.run(token).map(Ok));
+        edges.spawn(inventory.run(watches).map(Ok));
+        edges.spawn(alerts.run(alerts_token).map(Ok));
         let (rules_check, token) = (checks.rules.clone(), shutdown.watches.clone());
         edges.spawn(async move {
             tokio::select! {

@@ -37,7 +37,7 @@ impl Normaliser {
     pub fn event(&self, record: &Record) -> Option<Event> {
         match &record.payload {
             Payload::Audit(_) => self.audit(record).ok(),
-            Payload::Quarantined(_) | Payload::Inventory(_) | Payload::Rule(_) => None,
+            Payload::Quarantined(_) | Payload::Inventory(_) | Payload::Rule(_) | Payload::Triage(_) => None,
         }
     }
 }

@@ -108,6 +108,7 @@ impl Pipeline {
                 }
             }
             Payload::Rule(RuleChange::Removed { rule }) => self.remove(rule),
+            Payload::Triage(_) => {} // of the objects, not of the findings
         }
     }
 

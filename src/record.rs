@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::Sha256;
 
-use crate::api::{RuleSpec, alert::RuleKind};
+use crate::api::{
+    RuleSpec,
+    alert::{RuleKind, Triage},
+};
 
 /// Position in the log, from 1, without holes.
 pub type Seq = u64;
@@ -181,6 +184,8 @@ pub enum Payload {
     Inventory(InventoryChange),
     /// A rule was accepted, or removed.
     Rule(RuleChange),
+    /// What people say of an alert changed, so that an object that has to be written again keeps it.
+    Triage(TriageChange),
 }
 
 /// Why an input went to the quarantine. Also a metric label.
@@ -291,6 +296,15 @@ pub enum RuleChange {
     Removed { rule: RuleId },
 }
 
+/// `triage` of the SecurityAlert `namespace`/`name`; `None` when it has none any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TriageChange {
+    pub namespace: String,
+    pub name: String,
+    pub triage: Option<Box<Triage>>,
+}
+
 /// One entry of the log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -323,6 +337,7 @@ impl Record {
             Payload::Rule(RuleChange::Accepted { rule, .. } | RuleChange::Removed { rule }) => {
                 Some(format!("rule/{}/{rule}", rule.kind.as_str()))
             }
+            Payload::Triage(TriageChange { namespace, name, .. }) => Some(format!("triage/{namespace}/{name}")),
             Payload::Audit(_) | Payload::Quarantined(_) => None,
         }
     }
@@ -334,6 +349,7 @@ impl Record {
                 matches!(change, InventoryChange::NodeGone { .. } | InventoryChange::PodGone { .. })
             }
             Payload::Rule(change) => matches!(change, RuleChange::Removed { .. }),
+            Payload::Triage(change) => change.triage.is_none(),
             Payload::Audit(_) | Payload::Quarantined(_) => false,
         }
     }

@@ -6,6 +6,7 @@ mod architecture;
 mod cluster;
 mod generated;
 mod ingest;
+mod offline;
 mod scenarios;
 mod shipped_rules;
 mod support;

@@ -82,7 +82,7 @@ impl Alert {
 
     /// True when `triage` acknowledges the current episode. A late event may have moved the episode's start, so any time
     /// within it names it.
-    fn acknowledged_by(&self, triage: &Triage) -> bool {
+    pub fn acknowledged_by(&self, triage: &Triage) -> bool {
         let current = self.current();
         triage.acknowledged && triage.episode.is_none_or(|at| current.start <= at && at <= current.end)
     }

@@ -20,14 +20,15 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{ClusterError, FIELD_MANAGER, Metrics, call, is_status, metrics::Watched, rbac::Access};
+use super::{ClusterError, FIELD_MANAGER, Journal, Metrics, call, is_status, metrics::Watched, rbac::Access};
 use crate::{
     alert::{Alert, AlertId},
     api::{
-        GROUP, SecurityAlert, SecurityAlertStatus, VERSION,
+        GROUP, SecurityAlert, SecurityAlertSpec, SecurityAlertStatus, VERSION,
         alert::{AlertState, Triage},
         rule::Severity,
     },
+    record::{Payload, Record, TriageChange},
     telemetry,
 };
 
@@ -118,8 +119,9 @@ impl Bucket {
     }
 }
 
-pub struct AlertWriter {
+pub struct AlertWriter<J> {
     client: Client,
+    journal: J,
     namespace: String,
     args: AlertArgs,
     metrics: Metrics,
@@ -127,18 +129,39 @@ pub struct AlertWriter {
     ours: BTreeMap<ObjectKey, Ours>,
     existing: BTreeMap<ObjectKey, Existing>,
     listed: BTreeSet<ObjectKey>,
+    /// What people said, as journaled: it outlives the object.
+    triage: BTreeMap<ObjectKey, Triage>,
+    /// Triage that changed and is still to be journaled.
+    unjournaled: BTreeSet<ObjectKey>,
     /// Nothing is written before the first list: what exists decides what must be.
     synced: bool,
     urgent: Bucket,
     ordinary: Bucket,
 }
 
-impl AlertWriter {
-    /// Alerts of cluster rules are written to `namespace`.
-    pub fn new(client: Client, namespace: String, args: AlertArgs, metrics: Metrics, tray: Arc<Tray>) -> AlertWriter {
+impl<J: Journal> AlertWriter<J> {
+    /// Alerts of cluster rules are written to `namespace`. `standing` are the records in force at the end of the log.
+    pub fn new(
+        client: Client,
+        journal: J,
+        namespace: String,
+        args: AlertArgs,
+        metrics: Metrics,
+        tray: Arc<Tray>,
+        standing: &[Record],
+    ) -> AlertWriter<J> {
         let now = telemetry::now();
+        let journaled = standing.iter().filter_map(|record| match &record.payload {
+            Payload::Triage(TriageChange { namespace, name, triage: Some(triage) }) => {
+                Some(((namespace.clone(), name.clone()), (**triage).clone()))
+            }
+            _ => None,
+        });
         AlertWriter {
+            triage: journaled.collect(),
+            unjournaled: BTreeSet::new(),
             client,
+            journal,
             namespace,
             urgent: Bucket::new(args.alert_writes, now),
             ordinary: Bucket::new(args.alert_writes, now),
@@ -173,6 +196,7 @@ impl AlertWriter {
                 _ = tick.tick() => {}
             }
             self.collect();
+            self.journal_triage().await;
             self.write_due().await;
         }
         self.collect();
@@ -218,11 +242,32 @@ impl AlertWriter {
             Err(_) => Existing { status: None, triage: None }, // not our shape any more: written anew
         };
         if let Some(ours) = self.ours.get_mut(&key) {
-            let acknowledged = |e: &Existing| e.triage.as_ref().is_some_and(|t| t.acknowledged);
-            let changed = self.existing.get(&key).is_some_and(|before| acknowledged(before) != acknowledged(&existing));
-            ours.dirty |= changed || existing.status.is_none();
+            ours.dirty |= existing.status.is_none();
+        }
+        if self.triage.get(&key) != existing.triage.as_ref() {
+            match &existing.triage {
+                Some(triage) => drop(self.triage.insert(key.clone(), triage.clone())),
+                None => drop(self.triage.remove(&key)),
+            }
+            self.unjournaled.insert(key.clone());
         }
         self.existing.insert(key, existing);
+    }
+
+    /// What the store does not take now is tried again with the next round.
+    async fn journal_triage(&mut self) {
+        let change = |key: &ObjectKey| {
+            let triage = self.triage.get(key).cloned().map(Box::new);
+            Payload::Triage(TriageChange { namespace: key.0.clone(), name: key.1.clone(), triage })
+        };
+        let payloads: Vec<_> = self.unjournaled.iter().map(change).collect();
+        if payloads.is_empty() {
+            return;
+        }
+        match self.journal.append(payloads).await {
+            Ok(()) => self.unjournaled.clear(),
+            Err(error) => tracing::warn!(%error, "what people say of alerts waits for the store"),
+        }
     }
 
     /// Somebody deleted an object: it comes back, unless its time was over anyway.
@@ -294,7 +339,8 @@ impl AlertWriter {
             Ok(())
         } else {
             self.metrics.alert_writes.inc();
-            write(&self.client, key, &ours.alert, existing.is_some(), &status).await
+            let create = existing.is_none().then(|| self.triage.get(key));
+            write(&self.client, key, &ours.alert, create, &status).await
         };
         let Some(ours) = self.ours.get_mut(key) else { return };
         match outcome {
@@ -349,6 +395,9 @@ impl AlertWriter {
             _ => {
                 self.existing.remove(key);
                 self.ours.remove(key);
+                if self.triage.remove(key).is_some() {
+                    self.unjournaled.insert(key.clone());
+                }
                 self.metrics.alerts_evicted.with_label_values(&[reason]).inc();
                 true
             }
@@ -362,7 +411,7 @@ impl AlertWriter {
         for (key, existing) in &self.existing {
             let Some(status) = &existing.status else { continue };
             if let Some(ours) = self.ours.get_mut(key) {
-                let acknowledged = existing.triage.as_ref().is_some_and(|t| t.acknowledged);
+                let acknowledged = existing.triage.as_ref().is_some_and(|t| ours.alert.acknowledged_by(t));
                 ours.dirty |= ours.alert.state_at(now, acknowledged) != status.state;
             }
             if status.state == AlertState::Resolved && now.duration_since(status.last_seen) > ttl {
@@ -410,7 +459,7 @@ async fn write(
     client: &Client,
     key: &ObjectKey,
     alert: &Alert,
-    exists: bool,
+    create: Option<Option<&Triage>>,
     status: &SecurityAlertStatus,
 ) -> Result<(), ClusterError> {
     let (namespace, name) = key;
@@ -423,10 +472,10 @@ async fn write(
         body[part] = value;
         body
     };
-    if !exists {
-        // Without `triage`: that is people's, and so never in what we apply.
-        let spec = json!({"ruleRef": alert.spec().rule_ref, "key": alert.spec().key});
-        call(alerts.patch(name, &parameters, &Patch::Apply(body("spec", spec)))).await?;
+    if let Some(triage) = create {
+        // `triage` is people's: only an object that is written again gets back what they had said.
+        let spec = SecurityAlertSpec { triage: triage.cloned(), ..alert.spec() };
+        call(alerts.patch(name, &parameters, &Patch::Apply(body("spec", json!(spec))))).await?;
     }
     call(alerts.patch_status(name, &parameters, &Patch::Apply(body("status", json!(status))))).await.map(drop)
 }

@@ -46,118 +46,58 @@ impl Watched {
     }
 }
 
-fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-    let counter = IntCounter::new(format!("kubewitness_cluster_{name}"), help)?;
-    registry.register(Box::new(counter.clone()))?;
-    Ok(counter)
-}
+/// Registers with the module's prefix, and exports zeros from the start.
+struct Prefixed<'a>(&'a Registry);
 
-fn counters(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    label: &str,
-    values: &[&str],
-) -> prometheus::Result<IntCounterVec> {
-    let counters = IntCounterVec::new(Opts::new(format!("kubewitness_cluster_{name}"), help), &[label])?;
-    values.iter().for_each(|value| drop(counters.with_label_values(&[value])));
-    registry.register(Box::new(counters.clone()))?;
-    Ok(counters)
-}
+impl Prefixed<'_> {
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        let counter = IntCounter::new(format!("kubewitness_cluster_{name}"), help)?;
+        self.0.register(Box::new(counter.clone()))?;
+        Ok(counter)
+    }
 
-fn gauges(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    label: &str,
-    values: &[&str],
-) -> prometheus::Result<IntGaugeVec> {
-    let gauges = IntGaugeVec::new(Opts::new(format!("kubewitness_cluster_{name}"), help), &[label])?;
-    values.iter().for_each(|value| drop(gauges.with_label_values(&[value])));
-    registry.register(Box::new(gauges.clone()))?;
-    Ok(gauges)
+    fn counters(&self, name: &str, help: &str, label: &str, values: &[&str]) -> prometheus::Result<IntCounterVec> {
+        let counters = IntCounterVec::new(Opts::new(format!("kubewitness_cluster_{name}"), help), &[label])?;
+        values.iter().for_each(|value| drop(counters.with_label_values(&[value])));
+        self.0.register(Box::new(counters.clone()))?;
+        Ok(counters)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        let gauge = IntGauge::new(format!("kubewitness_cluster_{name}"), help)?;
+        self.0.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
+    }
+
+    fn gauges(&self, name: &str, help: &str, label: &str, values: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        let gauges = IntGaugeVec::new(Opts::new(format!("kubewitness_cluster_{name}"), help), &[label])?;
+        values.iter().for_each(|value| drop(gauges.with_label_values(&[value])));
+        self.0.register(Box::new(gauges.clone()))?;
+        Ok(gauges)
+    }
 }
 
 impl Metrics {
+    #[rustfmt::skip] // a table reads best as one
     pub fn register(registry: &Registry) -> prometheus::Result<Metrics> {
+        let r = Prefixed(registry);
         let watched = Watched::ALL.map(Watched::as_str);
         let reasons = Reason::ALL.map(Reason::as_str);
         let severities = Severity::ALL.map(Severity::as_str);
-        let limit = IntGauge::new(
-            "kubewitness_cluster_alert_limit_reached",
-            "1 while new alerts are kept out of the cluster because the object limit is reached; the record has them all.",
-        )?;
-        registry.register(Box::new(limit.clone()))?;
         Ok(Metrics {
-            watch_errors: counters(
-                registry,
-                "watch_errors_total",
-                "Watches that broke and were started again.",
-                "kind",
-                &watched,
-            )?,
-            rules: gauges(
-                registry,
-                "rules",
-                "Rules by whether their newest generation is at work.",
-                "ready",
-                &["true", "false"],
-            )?,
-            rules_refused: counters(
-                registry,
-                "rules_refused_total",
-                "Rule generations that were refused.",
-                "reason",
-                &reasons,
-            )?,
-            inventory_objects: gauges(
-                registry,
-                "inventory_objects",
-                "Objects of the cluster that are known.",
-                "kind",
-                &["pods", "nodes"],
-            )?,
-            alerts: gauges(
-                registry,
-                "alerts",
-                "SecurityAlert objects that are not resolved, by severity.",
-                "severity",
-                &severities,
-            )?,
-            alert_writes: counter(registry, "alert_writes_total", "Writes of SecurityAlert objects.")?,
-            alert_write_errors: counter(
-                registry,
-                "alert_write_errors_total",
-                "Writes of SecurityAlert objects that failed and are retried.",
-            )?,
-            alert_writes_deferred: counter(
-                registry,
-                "alert_writes_deferred_total",
-                "Times that an alert had to wait for the write budget.",
-            )?,
-            alerts_suppressed: counter(
-                registry,
-                "alerts_suppressed_total",
-                "Alerts that got no object because the object limit was reached.",
-            )?,
-            alerts_evicted: counters(
-                registry,
-                "alerts_evicted_total",
-                "Alert objects that were deleted, by why.",
-                "reason",
-                &["Expired", "Limit"],
-            )?,
-            alerts_restored: counter(
-                registry,
-                "alerts_restored_total",
-                "Alert objects that somebody deleted and that were written again.",
-            )?,
-            status_write_errors: counter(
-                registry,
-                "status_write_errors_total",
-                "Writes of rule statuses that failed and are retried.",
-            )?,
-            alert_limit_reached: limit,
+            watch_errors: r.counters("watch_errors_total", "Watches that broke and were started again.", "kind", &watched)?,
+            rules: r.gauges("rules", "Rules by whether their newest generation is at work.", "ready", &["true", "false"])?,
+            rules_refused: r.counters("rules_refused_total", "Rule generations that were refused.", "reason", &reasons)?,
+            inventory_objects: r.gauges("inventory_objects", "Objects of the cluster that are known.", "kind", &["pods", "nodes"])?,
+            alerts: r.gauges("alerts", "SecurityAlert objects that are not resolved, by severity.", "severity", &severities)?,
+            alert_writes: r.counter("alert_writes_total", "Writes of SecurityAlert objects.")?,
+            alert_write_errors: r.counter("alert_write_errors_total", "Writes of SecurityAlert objects that failed and are retried.")?,
+            alert_writes_deferred: r.counter("alert_writes_deferred_total", "Times that an alert had to wait for the write budget.")?,
+            alerts_suppressed: r.counter("alerts_suppressed_total", "Alerts that got no object because the object limit was reached.")?,
+            alerts_evicted: r.counters("alerts_evicted_total", "Alert objects that were deleted, by why.", "reason", &["Expired", "Limit"])?,
+            alerts_restored: r.counter("alerts_restored_total", "Alert objects that somebody deleted and that were written again.")?,
+            status_write_errors: r.counter("status_write_errors_total", "Writes of rule statuses that failed and are retried.")?,
+            alert_limit_reached: r.gauge("alert_limit_reached", "1 while new alerts are kept out of the cluster because the object limit is reached; the record has them all.")?,
         })
     }
 }

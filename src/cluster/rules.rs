@@ -52,6 +52,7 @@ pub type Activity = Arc<Mutex<BTreeMap<RuleId, Timestamp>>>;
 #[derive(Debug, Clone)]
 struct Object {
     id: RuleId,
+    uid: String,
     generation: i64,
     /// `Err` when it does not even have our shape.
     spec: Result<RuleSpec, String>,
@@ -68,6 +69,7 @@ enum Change {
 
 /// What is known of a rule that exists.
 struct Known {
+    uid: String,
     generation: i64,
     suspended: bool,
     outcome: Result<Requirements, RuleError>,
@@ -171,13 +173,9 @@ impl<J: Journal> RulesWatch<J> {
 
     async fn apply(&mut self, object: Object, shutdown: &CancellationToken) {
         if let Some(known) = self.known.get_mut(&object.id)
-            && known.generation == object.generation
-            && self
-                .standing
-                .get(&object.id)
-                .is_none_or(|(_, spec)| object.spec.as_ref() == Ok(spec) || known.outcome.is_err())
+            && (known.generation, &known.uid) == (object.generation, &object.uid)
         {
-            known.status = object.status; // an echo of our own status write
+            known.status = object.status; // an echo of our own status write, or a change of metadata
             return;
         }
         let outcome = self.check(&object).await;
@@ -196,7 +194,7 @@ impl<J: Journal> RulesWatch<J> {
             (Ok(_), Err(_)) => {}
         }
         let suspended = self.standing.get(&object.id).is_some_and(|(_, spec)| spec.suspend);
-        let known = Known { generation: object.generation, suspended, outcome, status: object.status };
+        let known = Known { uid: object.uid, generation: object.generation, suspended, outcome, status: object.status };
         self.known.insert(object.id.clone(), known);
         self.unwritten.insert(object.id);
         self.write_statuses().await;
@@ -324,6 +322,7 @@ where
     let object = move |guarded: DeserializeGuard<K>| {
         let id =
             RuleId { kind, namespace: guarded.namespace().unwrap_or_default().into(), name: guarded.name_any().into() };
+        let uid = guarded.uid().unwrap_or_default();
         let generation = guarded.meta().generation.unwrap_or_default();
         let (spec, status) = match guarded.0 {
             Ok(rule) => {
@@ -332,7 +331,7 @@ where
             }
             Err(invalid) => (Err(invalid.error), None),
         };
-        Change::Apply(Box::new(Object { id, generation, spec, status }))
+        Change::Apply(Box::new(Object { id, uid, generation, spec, status }))
     };
     let errors = metrics.watch_errors.with_label_values(&[what.as_str()]);
     watcher(Api::<DeserializeGuard<K>>::all(client.clone()), watcher::Config::default())

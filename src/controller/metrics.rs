@@ -17,6 +17,8 @@ pub struct PipelineMetrics {
     state: IntGauge,
     evicted: IntCounter,
     late: IntCounter,
+    dry_run: IntCounter,
+    alerts_dropped: IntCounter,
     pub read_errors: IntCounter,
 }
 
@@ -56,6 +58,8 @@ impl PipelineMetrics {
             state: gauge("state_entries", "Matches that are kept for windows.")?,
             evicted: counter("state_evicted_total", "Matches that were dropped from windows before their time.")?,
             late: counter("matches_late_total", "Matches that came after their window was forgotten.")?,
+            dry_run: counter("dry_run_findings_total", "Detections of rules in mode DryRun, which make no alert.")?,
+            alerts_dropped: counter("alerts_dropped_total", "Alerts that were forgotten because too many were known.")?,
             read_errors: counter("read_errors_total", "Reads of the log that failed and are tried again.")?,
         })
     }
@@ -72,8 +76,11 @@ impl PipelineMetrics {
             raise(&self.failed.with_label_values(&[failure.as_str()]), *count);
         }
         let state = pipeline.correlator().counters();
-        raise(&self.evicted, state.evicted);
+        raise(&self.evicted, state.evicted + state.evicted_from_full_key);
         raise(&self.late, state.late);
+        let book = pipeline.book().counters();
+        raise(&self.dry_run, book.dry_run.values().sum());
+        raise(&self.alerts_dropped, book.evicted);
         self.state.set(i64::try_from(state.entries).unwrap_or(i64::MAX));
         self.rules.set(i64::try_from(pipeline.rules().len()).unwrap_or(i64::MAX));
         self.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));

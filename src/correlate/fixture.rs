@@ -1,6 +1,6 @@
 //! Rules, evidence and matches for tests, built by hand: what `ruleset` compiles and `detect` finds.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -9,12 +9,19 @@ use crate::{
     detect::{Evidence, Key, Match},
     event::Precision,
     record::{RecordId, RuleId},
-    ruleset::{CompiledDetection, CompiledRule, CompiledSelector, CompiledStep, expr::Program, template::Template},
+    ruleset::{
+        CompiledDetection, CompiledRule, CompiledSelector, CompiledStep,
+        expr::{Expected, Program, Variables},
+        template::Template,
+    },
 };
 
 /// The one place that makes an expression; correlation never evaluates it.
 fn program() -> Program {
-    Program {}
+    static TRUE: LazyLock<Program> = LazyLock::new(|| {
+        Program::compile("true", Expected::Bool, &Variables::default()).expect("`true` is an expression")
+    });
+    TRUE.clone()
 }
 
 /// 2026-01-01T00:00:00Z, so that times in tests are small numbers.
@@ -26,6 +33,7 @@ pub fn rule(name: &str, selectors: &[&str], detection: CompiledDetection) -> Com
     CompiledRule {
         id: RuleId::cluster(name),
         generation: 1,
+        digest: RecordId([0; 16]),
         title: format!("Title of {name}"),
         severity: Severity::High,
         attack: vec!["T1110".into()],

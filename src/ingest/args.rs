@@ -93,12 +93,12 @@ pub struct IngestLimits {
 }
 
 impl IngestLimits {
-    /// Memory: 1,024 connections x about 50 KiB (TLS session, read buffer) = 50 MiB; 24 bodies x at most 5 MiB (an
+    /// Memory: 1,280 connections x about 40 KiB (TLS session, read buffer) = 50 MiB; 24 bodies x at most 5 MiB (an
     /// event being read: 1 MiB, in a vector that may have grown to 2; a batch waiting: under 2 MiB; pieces not read
     /// yet: 1 MiB) = 120 MiB; a body of the audit webhook is about 1 MiB (400 events of 2.5 KiB).
     /// Times: Go's client keeps an idle connection for 90 s and gives up on an answer after 30 s.
     pub const SHIPPED: IngestLimits = IngestLimits {
-        connections: 1024 + 256,
+        connections: 1280,
         handshake: Duration::from_secs(10),
         first_request: Duration::from_secs(30),
         idle: Duration::from_secs(120),

@@ -43,8 +43,8 @@ fn is_subdomain(name: &str) -> bool {
 /// What is wrong with the credentials file.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
-    #[error("not a credentials file: {0}")]
-    Yaml(String),
+    #[error("line {line}, column {column}: not `credentials: [{{cluster, apiserver, tokenSHA256}}]`")]
+    Yaml { line: u64, column: u64 },
     #[error("credentials[{at}]: cluster and apiserver must be lower case DNS names")]
     Name { at: usize },
     #[error("credentials[{at}]: tokenSHA256 must be the 64 hexadecimal digits that `sha256sum` prints for the token")]
@@ -113,9 +113,11 @@ pub(super) struct Credentials {
 
 impl Credentials {
     pub(super) fn parse(yaml: &str) -> Result<Credentials, CredentialsError> {
-        // The error without the snippet that it carries: the file may hold what should not be printed.
-        let file: File =
-            serde_saphyr::from_str(yaml).map_err(|error| CredentialsError::Yaml(first_line(&error.to_string())))?;
+        // The place alone: the parser's text quotes the file, which may hold a token in clear by mistake.
+        let file: File = serde_saphyr::from_str(yaml).map_err(|error| {
+            let place = error.location();
+            CredentialsError::Yaml { line: place.map_or(0, |p| p.line()), column: place.map_or(0, |p| p.column()) }
+        })?;
         if file.credentials.len() > MOST {
             return Err(CredentialsError::TooMany);
         }
@@ -178,10 +180,6 @@ fn admit_certificate(source: &Source, name: &CertificateName) -> Result<(), Refu
     }
 }
 
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().chars().take(200).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,7 +236,8 @@ mod tests {
         for (yaml, expected) in [
             ("credentials:\n- {cluster: A, apiserver: b, tokenSHA256: ''}".to_owned(), "credentials[0]: cluster"),
             ("credentials:\n- {cluster: a, apiserver: b, tokenSHA256: s3cret}".to_owned(), "credentials[0]: tokenSHA"),
-            ("credentials:\n- {cluster: a, apiserver: b, token: s3cret}".to_owned(), "not a credentials file"),
+            ("credentials:\n- {cluster: a, apiserver: b, token: s3cret}".to_owned(), "line 2, column"),
+            ("credentials: s3cret".to_owned(), "line 1, column"),
             (twice, "credentials[1]: the same token as credentials[0]"),
         ] {
             let message = Credentials::parse(&yaml).err().unwrap().to_string();

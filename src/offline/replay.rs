@@ -32,7 +32,7 @@ use crate::{
 /// event is counted once, however often it occurs. An event is taken as received when it happened.
 #[derive(Debug, clap::Args)]
 pub struct ReplayArgs {
-    /// Files, or directories with *.yaml and *.yml files, that hold the rules.
+    /// Files, or directories with *.yaml and *.yml files, that hold the rules. A last PATH that is neither is taken as FILE.
     #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
     pub rules: Vec<PathBuf>,
     /// jsonl: one JSON object an alert; table: for people.
@@ -75,13 +75,23 @@ const REMEMBERED: usize = 2_000_000;
 /// Broken places of the input that are named one by one.
 const MAX_NAMED: u64 = 10;
 
+/// The rules and the input: `--rules DIR events.jsonl` reads as it looks, though the flag takes several values.
+fn paths(args: &ReplayArgs) -> (&[PathBuf], &Path) {
+    let is_rules = |path: &Path| path.is_dir() || path.extension().is_some_and(|e| e == "yaml" || e == "yml");
+    match args.rules.split_last() {
+        Some((last, rest)) if args.input == Path::new("-") && !rest.is_empty() && !is_rules(last) => (rest, last),
+        _ => (&args.rules, &args.input),
+    }
+}
+
 pub fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let mut replay = Replay::new(load(&args.rules)?);
-    if args.input == Path::new("-") {
+    let (rules, input) = paths(args);
+    let mut replay = Replay::new(load(rules)?);
+    if input == Path::new("-") {
         replay.read(io::stdin().lock()).context("reading standard input")?;
     } else {
-        let file = File::open(&args.input).with_context(|| format!("opening {}", args.input.display()))?;
-        replay.read(file).with_context(|| format!("reading {}", args.input.display()))?;
+        let file = File::open(input).with_context(|| format!("opening {}", input.display()))?;
+        replay.read(file).with_context(|| format!("reading {}", input.display()))?;
     }
     replay.report();
     let mut out = io::BufWriter::new(io::stdout().lock());

@@ -27,6 +27,10 @@ mod types;
 mod value;
 
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
+mod refusal_tests;
+#[cfg(test)]
 mod tests;
 
 use std::{

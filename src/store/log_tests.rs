@@ -150,10 +150,9 @@ async fn full_queue_refuses_at_once_and_slow_commit_is_reported() {
         // The writer does not run yet, as if the disk hung.
         let (store, appender, writer) = Store::open(config, metrics.clone()).unwrap();
         assert_eq!(appender.append(vec![audit(0)]).await, Err(AppendError::Slow), "{name}");
-        let begun = std::time::Instant::now();
+        // Busy, not Slow: it did not wait for the deadline.
         assert_eq!(appender.append(vec![audit(1)]).await, Err(AppendError::Busy), "{name}");
         assert_eq!(appender.append_blocking(vec![audit(1)]), Err(AppendError::Busy), "{name}");
-        assert!(begun.elapsed() < deadline, "{name}");
         let refused = |reason: &str| metrics.append_refused.with_label_values(&[reason]).get();
         assert_eq!((refused("slow"), refused("busy"), refused("failed")), (1, 2, 0), "{name}");
         // Once the disk is back the late append is there, and offering it again does not store it twice.

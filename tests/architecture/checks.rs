@@ -37,9 +37,9 @@ fn an_import_that_points_up_or_sideways_is_found_wherever_it_stands() {
         (
             "super from a test",
             "src/api.rs",
-            "#[cfg(test)]\nmod tests {\n use super::super::event::Event;\n}",
+            "#[cfg(test)]\nmod tests {\n use super::super::detect::Match;\n}",
             3,
-            "event::Event",
+            "detect::Match",
         ),
         ("glob of the crate", "src/detect.rs", "use crate::*;", 1, "*"),
         ("renamed crate", "src/detect.rs", "use crate as everything;", 1, "as"),
@@ -56,6 +56,13 @@ fn an_import_that_points_up_or_sideways_is_found_wherever_it_stands() {
         ("edge to unlisted edge", "src/ingest/http.rs", "use crate::cluster::Watch;", 1, "cluster::Watch"),
         ("edge to unlisted stage", "src/store.rs", "use crate::detect::Match;", 1, "detect::Match"),
         ("root to root", "src/offline.rs", "use crate::controller::Controller;", 1, "controller::Controller"),
+        (
+            "fixture outside of tests",
+            "src/alert.rs",
+            "use crate::correlate::fixture::rule;",
+            1,
+            "correlate::fixture::rule",
+        ),
         ("own name of the crate", "src/record.rs", "use kubewitness::store::Log;", 1, "store::Log"),
     ] {
         let name = path.strip_prefix("src/").unwrap().split(['/', '.']).next().unwrap();
@@ -80,6 +87,11 @@ fn an_import_along_an_arrow_passes() {
         ("listed part of a stage", "src/alert/wording.rs", "use crate::normalise::text::clip;"),
         ("pipeline", "src/pipeline.rs", "fn f() { crate::detect::run() }"),
         ("listed edge", "src/ingest.rs", "use crate::{store::Log, redact::redact, record::Record, telemetry};"),
+        (
+            "fixture of the same rank",
+            "src/alert.rs",
+            "#[cfg(test)]\nmod tests { use crate::correlate::fixture::rule; }",
+        ),
         ("root", "src/controller.rs", "use crate::{ingest, store, pipeline};"),
         ("visibility", "src/event/body.rs", "pub(crate) struct A; pub(super) struct B; pub(in crate::event) struct C;"),
         (

@@ -16,9 +16,20 @@ fn counts(stored: u64, duplicates: u64, quarantined: u64) -> Value {
 }
 
 fn gzip(plain: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(plain).unwrap();
     encoder.finish().unwrap()
+}
+
+/// One event, and then a thousand times as much as is sent.
+pub fn bomb() -> Vec<u8> {
+    gzip(&[format!("{{{HEAD},\"items\":[{}", event("b")).as_bytes(), &vec![b' '; 12 << 20]].concat())
+}
+
+pub fn zipped(body: &[u8]) -> Sending<'_> {
+    let mut sending = batch(body);
+    sending.headers.push("Content-Encoding: gzip".into());
+    sending
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,7 +179,7 @@ async fn headers_decide_what_is_read() {
     let server = Server::start().await;
     let body = list(&[event("a")]);
     let zipped = gzip(&body);
-    let bomb = gzip(&[format!("{{{HEAD},\"items\":[{}", event("b")).as_bytes(), &vec![b' '; 12 << 20]].concat());
+    let bomb = bomb();
     for (case, header, body, length, code) in [
         ("yaml", "Content-Type: application/yaml", &body, None, 415),
         ("brotli", "Content-Encoding: br", &body, None, 415),

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::{io::AsyncWriteExt, task::JoinSet};
 
 use super::{
-    HEAD, event, list,
+    HEAD, bodies, event, list,
     server::{Sending, Server, batch, head, reply},
 };
 
@@ -44,7 +44,8 @@ fn peak_kib() -> u64 {
 }
 
 async fn send_everything() {
-    let server = Arc::new(Server::start().await);
+    // A thousand handshakes take their time without optimisation.
+    let server = Arc::new(Server::with(|limits| limits.first_request = Duration::from_secs(600)).await);
     let client = server.pki.client(None);
     let mut idle = Vec::new();
     for _ in 0..1000 {
@@ -52,6 +53,10 @@ async fn send_everything() {
     }
     server.until_metric("connections", 1000.0).await;
     assert_eq!(server.post(&list(&[event("between idle ones")])).await.code, 200);
+    let bomb = bodies::bomb();
+    for _ in 0..4 {
+        assert_eq!(server.send(bodies::zipped(&bomb)).await.code, 413);
+    }
     // Bodies that are all in the making at the same time; half an event each, as large as it may get.
     let mut sending = JoinSet::new();
     for sender in 0..40 {
@@ -62,7 +67,7 @@ async fn send_everything() {
     let taken = codes.iter().filter(|code| **code == 200).count();
     assert!(codes.iter().all(|code| matches!(code, 200 | 503)), "{codes:?}");
     assert!(taken >= 24, "{codes:?}");
-    assert_eq!(server.metric("events_received_total"), 1.0 + 3.0 * taken as f64);
+    assert_eq!(server.metric("events_received_total"), 5.0 + 3.0 * taken as f64);
     assert_eq!(server.post(&list(&[event("after all")])).await.code, 200);
     drop(idle);
 }

@@ -2,11 +2,11 @@
 
 use super::{
     ast::{Ast, Kind},
-    check::{Checker, Typed, described},
+    check::{Checker, Extent, Typed, described},
     error::ExprError,
     functions, names,
     text::regex,
-    tree::{Macro, Node},
+    tree::{Macro, Node, Search},
     types::Type,
 };
 use crate::event::schema::{self, Field};
@@ -77,17 +77,31 @@ impl Checker<'_> {
         let Some(resolved) = functions::resolve(name, target.is_some(), &types) else {
             return Err(self.no_overload(ast, target.is_some(), name, &types));
         };
-        if name == "matches"
-            && let Some((pattern, text)) = args.last().and_then(Ast::literal_text).zip(args.last())
-        {
-            let regex = regex(pattern).map_err(|why| self.error(text.start, format!("bad regex: {why}")))?;
-            nodes.pop();
-            if let Some(text) = nodes.pop() {
-                return Ok(Typed { node: Node::Matches { text: Box::new(text), regex }, type_: Type::Bool });
-            }
+        let pattern = target.into_iter().chain(args).nth(1);
+        if let Some((search, (pattern, place))) = search(name).zip(pattern.and_then(Ast::literal_text).zip(pattern)) {
+            return self.pattern(search, pattern, place.start, nodes, resolved.result);
         }
         let node = Node::Call { name: resolved.name, implementation: resolved.implementation, args: nodes };
         Ok(Typed { node, type_: resolved.result })
+    }
+
+    /// A regex function whose pattern is a literal, as its second argument.
+    fn pattern(
+        &mut self,
+        search: Search,
+        pattern: &str,
+        at: usize,
+        nodes: Vec<Node>,
+        type_: Type,
+    ) -> Result<Typed, ExprError> {
+        self.count(Extent { patterns: 1, ..Extent::default() }, at)?;
+        let regex = regex(pattern).map_err(|why| self.error(at, format!("bad regex: {why}")))?;
+        let mut nodes = nodes.into_iter();
+        let (Some(text), Some(_), most) = (nodes.next(), nodes.next(), nodes.next()) else {
+            return Err(self.error(at, "a regex function without a text"));
+        };
+        let node = Node::Pattern { search, text: Box::new(text), regex, most: most.map(Box::new) };
+        Ok(Typed { node, type_ })
     }
 
     fn no_overload(&self, ast: &Ast, member: bool, name: &str, types: &[Type]) -> ExprError {
@@ -282,6 +296,16 @@ impl Checker<'_> {
             self.error(other.start, message)
         })?;
         Ok(Typed { node: Node::OrElse { optional, other: other_node, unwrap }, type_ })
+    }
+}
+
+/// The functions whose literal patterns are compiled once.
+fn search(function: &str) -> Option<Search> {
+    match function {
+        "matches" => Some(Search::Matches),
+        "find" => Some(Search::Find),
+        "findAll" => Some(Search::FindAll),
+        _ => None,
     }
 }
 

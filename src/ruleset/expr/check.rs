@@ -15,6 +15,9 @@ use crate::event::schema::Field;
 /// Deepest nesting of macros in each other's bodies.
 pub(super) const MACROS: usize = 4;
 
+/// Most regexes in one expression: each may take 1 MiB and milliseconds to compile.
+const PATTERNS: usize = 16;
+
 /// A node with its type.
 pub(super) struct Typed {
     pub node: Node,
@@ -36,6 +39,8 @@ pub(super) struct Extent {
     pub nodes: usize,
     pub depth: usize,
     pub macros: usize,
+    /// Compiled regexes.
+    pub patterns: usize,
 }
 
 /// Where top-level names come from.
@@ -75,10 +80,19 @@ impl<'s> Checker<'s> {
     /// Counts a tree of this extent at the current place against the caps.
     pub fn count(&mut self, part: Extent, at: usize) -> Result<(), ExprError> {
         self.extent.nodes += part.nodes;
+        self.extent.patterns += part.patterns;
         self.extent.depth = self.extent.depth.max(self.depth + part.depth);
         self.extent.macros = self.extent.macros.max(self.locals.len() + part.macros);
         if self.extent.nodes > NODES {
             return Err(self.error(at, format!("more than {NODES} parts, those of the variables included")));
+        }
+        if self.extent.patterns > PATTERNS {
+            let message = format!("more than {PATTERNS} regexes");
+            return Err(self.error_with_hint(
+                at,
+                message,
+                "join patterns with |, or use startsWith, endsWith, contains",
+            ));
         }
         if self.extent.depth > DEPTH {
             return Err(self.error(at, format!("nested more than {DEPTH} deep, variables included")));
@@ -90,7 +104,7 @@ impl<'s> Checker<'s> {
     }
 
     pub fn check(&mut self, ast: &Ast) -> Result<Typed, ExprError> {
-        self.count(Extent { nodes: 1, depth: 1, macros: 0 }, ast.operator)?;
+        self.count(Extent { nodes: 1, depth: 1, ..Extent::default() }, ast.operator)?;
         self.depth += 1;
         let checked = self.kind(ast);
         self.depth -= 1;

@@ -20,6 +20,8 @@ fn unreadable(text: &str, type_: &str) -> EvalError {
     EvalError::BadArgument(format!("{shown:?} is no {type_}"))
 }
 
+/// 0001-01-01T00:00:00Z in seconds since 1970.
+const YEAR_1: i64 = -62_135_596_800;
 /// 2^63 and 2^64 as doubles.
 const TWO_63: f64 = 9_223_372_036_854_775_808.0;
 const TWO_64: f64 = 18_446_744_073_709_551_616.0;
@@ -33,6 +35,8 @@ pub(super) fn int<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
         [Val::Double(_)] => return Err(EvalError::Overflow("int")),
         [Val::Str(text)] => text.as_str().parse().map_err(|_| unreadable(text.as_str(), "int"))?,
         [Val::Timestamp(t)] => t.as_second() - i64::from(t.subsec_nanosecond() < 0),
+        // Nanoseconds; durations are kept within 2^63 of them.
+        [Val::Duration(d)] => i64::try_from(d.as_nanos()).map_err(|_| EvalError::Overflow("int"))?,
         _ => return Err(no_overload(args)),
     }))
 }
@@ -167,6 +171,9 @@ pub(super) fn is_zero(value: &Val<'_>) -> bool {
 
 pub(super) fn optional_of_non_zero<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
     match args {
+        // The reference implementation's zero time is the year 1, not 1970.
+        [Val::Timestamp(t)] if t.as_second() != YEAR_1 => Ok(Val::some(Val::Timestamp(*t))),
+        [Val::Timestamp(_)] => Ok(Val::Optional(None)),
         [value] if is_zero(value) => Ok(Val::Optional(None)),
         [value] => Ok(Val::some(value.clone())),
         _ => Err(no_overload(args)),

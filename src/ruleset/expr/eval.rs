@@ -8,6 +8,7 @@ use super::{
     convert::is_zero,
     error::EvalError,
     operators::no_overload,
+    text,
     tree::{Macro, Node, Selection},
     value::{List, Map, Val},
 };
@@ -71,19 +72,20 @@ impl<'a> Evaluation<'a, '_> {
             Node::List(elements) => self.list(elements),
             Node::Map(entries) => self.map_literal(entries),
             Node::Call { name, implementation, args } => self.call(name, *implementation, args),
-            Node::Matches { text, regex } => match self.node(text)? {
-                Val::Str(text) => {
-                    self.steps.charge_bytes(text.as_str().len())?;
-                    Ok(Val::Bool(regex.is_match(text.as_str())))
+            Node::Pattern { search, text: subject, regex, most } => {
+                let mut args = vec![self.node(subject)?];
+                if let Some(most) = most {
+                    args.push(self.node(most)?);
                 }
-                other => Err(no_overload(&[other])),
-            },
+                text::search(*search, regex, &args, self.steps)
+            }
             Node::Macro { kind, range, body } => self.macro_(kind, range, body),
             Node::OrElse { optional, other, unwrap } => match self.node(optional)? {
                 Val::Optional(Some(value)) if *unwrap => Ok(Arc::unwrap_or_clone(value)),
                 Val::Optional(Some(value)) => Ok(Val::Optional(Some(value))),
                 Val::Optional(None) => self.node(other),
-                other => Err(no_overload(&[other])),
+                // A value that is no optional stands for itself, as in the reference implementation.
+                value => Ok(value),
             },
             Node::OptionalMap { optional, body, wrap } => match self.node(optional)? {
                 Val::Optional(Some(value)) => {
@@ -138,27 +140,25 @@ impl<'a> Evaluation<'a, '_> {
 
     fn select(&mut self, selection: &'a Selection) -> Answer<'a> {
         let Selection { operand, key, optional, path } = selection;
-        match self.node(operand)? {
+        let operand = self.node(operand)?;
+        let (operand, viral) = match operand {
+            Val::Optional(None) => return Ok(Val::Optional(None)),
+            Val::Optional(Some(inner)) => (Arc::unwrap_or_clone(inner), true),
+            other => (other, false),
+        };
+        let value = match &operand {
             Val::Map(map) => {
-                self.charge_lookup(&map)?;
-                match (map.get(key), optional) {
-                    (Some(value), false) => Ok(value),
-                    (value, true) => Ok(Val::Optional(value.map(Arc::new))),
-                    (None, false) => Err(EvalError::NoSuchKey(path.to_string())),
-                }
+                self.charge_lookup(map)?;
+                map.get(key)
             }
-            Val::Optional(None) => Ok(Val::Optional(None)),
-            Val::Optional(Some(inner)) => match &*inner {
-                Val::Map(map) => {
-                    self.charge_lookup(map)?;
-                    match (map.get(key), optional) {
-                        (None, false) => Err(EvalError::NoSuchKey(path.to_string())),
-                        (value, _) => Ok(Val::Optional(value.map(Arc::new))),
-                    }
-                }
-                other => Err(no_field(other, key)),
-            },
-            other => Err(no_field(&other, key)),
+            // A number or text has no keys, so not this one, as the reference implementation sees it; a list is indexed.
+            other if (*optional || viral) && !matches!(other, Val::List(_)) => None,
+            other => return Err(no_field(other, key)),
+        };
+        match value {
+            value if *optional || viral => Ok(Val::Optional(value.map(Arc::new))),
+            Some(value) => Ok(value),
+            None => Err(EvalError::NoSuchKey(path.to_string())),
         }
     }
 
@@ -169,16 +169,20 @@ impl<'a> Evaluation<'a, '_> {
         }
     }
 
+    /// False for what has no keys, an error for a list, as in the reference implementation.
     fn has(&mut self, selection: &'a Selection) -> Answer<'a> {
         let Selection { operand, key, optional: _, path: _ } = selection;
-        match self.node(operand)? {
-            Val::Map(map) => Ok(Val::Bool(map.get(key).is_some())),
-            Val::Optional(None) => Ok(Val::Bool(false)),
-            Val::Optional(Some(inner)) => match &*inner {
-                Val::Map(map) => Ok(Val::Bool(map.get(key).is_some())),
-                other => Err(no_field(other, key)),
-            },
-            other => Err(no_field(&other, key)),
+        let operand = match self.node(operand)? {
+            Val::Optional(Some(inner)) => Arc::unwrap_or_clone(inner),
+            other => other,
+        };
+        match operand {
+            Val::Map(map) => {
+                self.charge_lookup(&map)?;
+                Ok(Val::Bool(map.get(key).is_some()))
+            }
+            list @ Val::List(_) => Err(no_field(&list, key)),
+            _ => Ok(Val::Bool(false)),
         }
     }
 
@@ -190,12 +194,20 @@ impl<'a> Evaluation<'a, '_> {
             Val::Optional(Some(inner)) => (Arc::unwrap_or_clone(inner), true),
             other => (other, false),
         };
-        match self.element(&operand, &index)? {
-            Some(value) if optional || viral => Ok(Val::some(value)),
-            Some(value) => Ok(value),
-            None if optional => Ok(Val::Optional(None)),
-            None if matches!(operand, Val::List(_)) => Err(EvalError::IndexOutOfRange(index.to_string())),
-            None => Err(EvalError::NoSuchKey(index.to_string())),
+        if !optional && !viral {
+            return match (self.element(&operand, &index)?, operand) {
+                (Some(value), _) => Ok(value),
+                (None, Val::List(_)) => Err(EvalError::IndexOutOfRange(index.to_string())),
+                (None, _) => Err(EvalError::NoSuchKey(index.to_string())),
+            };
+        }
+        match (&operand, &index) {
+            (_, Val::Str(_) | Val::Int(_) | Val::Uint(_) | Val::Double(_) | Val::Bool(_)) => {}
+            (_, other) => return Err(EvalError::NoSuchOverload(format!("[?{}]", other.type_name()))),
+        }
+        match operand {
+            Val::List(_) | Val::Map(_) => Ok(Val::Optional(self.element(&operand, &index)?.map(Arc::new))),
+            _ => Ok(Val::Optional(None)),
         }
     }
 

@@ -74,7 +74,7 @@ static TABLE: &[Row] = &[
     Row("_>=_", Operator, ORDERED, op::greater_equal),
     Row("@in", Operator, &["A, list(A) -> bool", "A, map(A, B) -> bool"], op::contained),
     Row("!_", Operator, &["bool -> bool"], op::not),
-    Row("-_", Operator, &["int -> int", "double -> double"], op::negate),
+    Row("-_", Operator, &["int -> int", "double -> double", "duration -> duration"], op::negate),
     Row("_+_", Operator, &["int, int -> int", "uint, uint -> uint", "double, double -> double", "string, string -> string", "bytes, bytes -> bytes", "list(A), list(A) -> list(A)",
         "timestamp, duration -> timestamp", "duration, timestamp -> timestamp", "duration, duration -> duration"], op::add),
     Row("_-_", Operator, &["int, int -> int", "uint, uint -> uint", "double, double -> double", "timestamp, timestamp -> duration", "timestamp, duration -> timestamp", "duration, duration -> duration"], op::subtract),
@@ -114,7 +114,7 @@ static TABLE: &[Row] = &[
     Row("sets.equivalent", Global, &["list(A), list(A) -> bool"], lists::set_equivalent),
     Row("sets.intersects", Global, &["list(A), list(A) -> bool"], lists::set_intersects),
 
-    Row("int", Global, &["int -> int", "uint -> int", "double -> int", "string -> int", "timestamp -> int"], convert::int),
+    Row("int", Global, &["int -> int", "uint -> int", "double -> int", "string -> int", "timestamp -> int", "duration -> int"], convert::int),
     Row("uint", Global, &["uint -> uint", "int -> uint", "double -> uint", "string -> uint"], convert::uint),
     Row("double", Global, &["double -> double", "int -> double", "uint -> double", "string -> double"], convert::double),
     Row("bool", Global, &["bool -> bool", "string -> bool"], convert::bool),

@@ -67,7 +67,7 @@ impl Checker<'_> {
     /// The whole path, when it names something at the root; `None` when only a part of it may.
     fn whole_name(&mut self, ast: &Ast, path: &str) -> Result<Option<Typed>, ExprError> {
         if let Some((_, name)) = TYPES.iter().find(|(written, _)| *written == path) {
-            return Ok(Some(Typed { node: Node::Constant(Val::Type(name)), type_: Type::Type }));
+            return Ok(Some(Typed { node: Node::Constant(Val::Type(name)), type_: Type::Kind }));
         }
         if let Some(name) = path.strip_prefix("variables.").filter(|name| !name.contains('.')) {
             return self.variable(ast, name).map(Some);

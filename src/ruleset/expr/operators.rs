@@ -178,6 +178,7 @@ pub(super) fn negate<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
     match args {
         [Val::Int(i)] => i.checked_neg().map(Val::Int).ok_or(EvalError::Overflow("int")),
         [Val::Double(d)] => Ok(Val::Double(-d)),
+        [Val::Duration(d)] => duration(d.checked_neg()),
         _ => Err(no_overload(args)),
     }
 }

@@ -54,7 +54,8 @@ fn syntax_error(source: &str, errors: &ParseErrors) -> ExprError {
     let Some(first) = errors.errors.first() else { return ExprError::at(source, 0, "syntax error", None) };
     let message = first.msg.strip_prefix("Syntax error: ").unwrap_or(&first.msg);
     let message: String = match message {
-        "UNKNOWN" => "nested too deeply".into(),
+        // What the parser says when its own recursion limit ends it.
+        other if other == "UNKNOWN" || other.contains("Recursion limit") => "nested too deeply".into(),
         other => other.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect(),
     };
     let (line, column) = first.pos;
@@ -170,7 +171,10 @@ impl Convert<'_> {
                 }
                 Kind::Map(entries)
             }
-            Expr::Struct(message) => Kind::Struct(message.type_name.clone()),
+            Expr::Struct(message) => {
+                start = self.name_before(operator, &message.type_name);
+                Kind::Struct(message.type_name.clone())
+            }
             Expr::Comprehension(_) | Expr::Unspecified => {
                 return Err(self.error(operator, "syntax error".into()));
             }

@@ -2,15 +2,15 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::{budget::Steps, error::EvalError, operators::no_overload, value::Val};
+use super::{budget::Steps, error::EvalError, operators::no_overload, tree::Search, value::Val};
 
 type Answer<'a> = Result<Val<'a>, EvalError>;
 
 /// Longest pattern in bytes, and the most memory that a compiled one may take.
 const PATTERN: usize = 1024;
 const REGEX_SIZE: usize = 1 << 20;
-/// Steps that a pattern compiled during evaluation costs, per byte of it.
-const COMPILE_STEPS: u64 = 16;
+/// Steps that a pattern compiled during evaluation costs: it may take milliseconds.
+const COMPILE_STEPS: u64 = 4000;
 
 /// Compiles a pattern within the limits; the error says why not.
 pub(super) fn regex(pattern: &str) -> Result<Regex, String> {
@@ -25,7 +25,7 @@ pub(super) fn regex(pattern: &str) -> Result<Regex, String> {
 }
 
 fn dynamic_regex(pattern: &str, steps: &mut Steps) -> Result<Regex, EvalError> {
-    steps.charge(pattern.len() as u64 * COMPILE_STEPS)?;
+    steps.charge(COMPILE_STEPS)?;
     regex(pattern).map_err(EvalError::BadArgument)
 }
 
@@ -34,32 +34,49 @@ fn read(text: &str, steps: &mut Steps) -> Result<(), EvalError> {
     steps.charge_bytes(text.len())
 }
 
+/// Searches the text `args[0]`; for `FindAll`, `args[1]` bounds how many parts are given.
+pub(super) fn search<'a>(search: Search, regex: &Regex, args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
+    let (text, most) = match args {
+        [Val::Str(text)] => (text.as_str(), usize::MAX),
+        [Val::Str(text), Val::Int(n)] => (text.as_str(), usize::try_from(*n).unwrap_or(usize::MAX)),
+        _ => return Err(no_overload(args)),
+    };
+    read(text, steps)?;
+    Ok(match search {
+        Search::Matches => Val::Bool(regex.is_match(text)),
+        Search::Find => Val::shared(regex.find(text).map_or("", |m| m.as_str())),
+        Search::FindAll => {
+            let mut found = Vec::new();
+            for part in regex.find_iter(text).take(most) {
+                steps.charge(1)?;
+                found.push(Val::shared(part.as_str()));
+            }
+            Val::list(found)
+        }
+    })
+}
+
+/// The same with a pattern that is only known now, as `args[1]`.
+fn search_dynamic<'a>(kind: Search, args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
+    let (text, pattern, rest) = match args {
+        [text @ Val::Str(_), Val::Str(pattern), rest @ ..] => (text, pattern, rest),
+        _ => return Err(no_overload(args)),
+    };
+    let regex = dynamic_regex(pattern.as_str(), steps)?;
+    let args: Vec<Val<'a>> = [text].into_iter().chain(rest).cloned().collect();
+    search(kind, &regex, &args, steps)
+}
+
 pub(super) fn matches<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
-    let [Val::Str(text), Val::Str(pattern)] = args else { return Err(no_overload(args)) };
-    read(text.as_str(), steps)?;
-    Ok(Val::Bool(dynamic_regex(pattern.as_str(), steps)?.is_match(text.as_str())))
+    search_dynamic(Search::Matches, args, steps)
 }
 
 pub(super) fn find<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
-    let [Val::Str(text), Val::Str(pattern)] = args else { return Err(no_overload(args)) };
-    read(text.as_str(), steps)?;
-    let found = dynamic_regex(pattern.as_str(), steps)?;
-    Ok(Val::shared(found.find(text.as_str()).map_or("", |m| m.as_str())))
+    search_dynamic(Search::Find, args, steps)
 }
 
 pub(super) fn find_all<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
-    let (text, pattern, most) = match args {
-        [Val::Str(text), Val::Str(pattern)] => (text, pattern, usize::MAX),
-        [Val::Str(text), Val::Str(pattern), Val::Int(n)] => (text, pattern, usize::try_from(*n).unwrap_or(usize::MAX)),
-        _ => return Err(no_overload(args)),
-    };
-    read(text.as_str(), steps)?;
-    let mut found = Vec::new();
-    for part in dynamic_regex(pattern.as_str(), steps)?.find_iter(text.as_str()).take(most) {
-        steps.charge(1)?;
-        found.push(Val::shared(part.as_str()));
-    }
-    Ok(Val::list(found))
+    search_dynamic(Search::FindAll, args, steps)
 }
 
 fn test<'a>(args: &[Val<'a>], steps: &mut Steps, holds: fn(&str, &str) -> bool) -> Answer<'a> {

@@ -45,9 +45,13 @@ pub(super) enum Node {
         implementation: Implementation,
         args: Vec<Node>,
     },
-    Matches {
+    /// A regex function with a literal pattern.
+    Pattern {
+        search: Search,
         text: Box<Node>,
         regex: Regex,
+        /// How many parts `findAll` gives at most.
+        most: Option<Box<Node>>,
     },
     Macro {
         kind: Macro,
@@ -85,4 +89,12 @@ pub(super) enum Macro {
     Filter,
     /// `map`, with the condition of its three-argument form.
     Map(Option<Box<Node>>),
+}
+
+/// What is asked of a pattern.
+#[derive(Clone, Copy)]
+pub(super) enum Search {
+    Matches,
+    Find,
+    FindAll,
 }

@@ -1,0 +1,124 @@
+//! What is refused at compile time, where, and with which hint.
+
+use super::*;
+
+#[test]
+fn bad_expressions_are_refused_with_their_place() {
+    let table = [
+        ("user.nme == 'x'", "1:1: no such field `user.nme`; did you mean `user.name`?"),
+        ("true &&\n  audit.verbs == 'x'", "2:3: no such field `audit.verbs`; did you mean `audit.verb`?"),
+        (
+            "audit.responseStatus.code == \"403\"",
+            "1:1: `audit.responseStatus.code` is an int; compared with a string it can never match",
+        ),
+        ("403 == audit.verb", "1:8: `audit.verb` is a string; compared with an int it can never match"),
+        (
+            "audit.responseStatus.code == 403.0",
+            "1:1: `audit.responseStatus.code` is an int; compared with a double it can never match; convert one with int()",
+        ),
+        (
+            "audit.stage == 'Done'",
+            "1:16: `audit.stage` is never \"Done\"; it is one of RequestReceived, ResponseStarted, ResponseComplete, Panic",
+        ),
+        (
+            "event.outcome in ['success', 'ok']",
+            "1:30: `event.outcome` is never \"ok\"; it is one of success, failure, unknown",
+        ),
+        ("audit.verb in [1, 2]", "1:1: `audit.verb` is a string; in a list(int) it can never match"),
+        (
+            "audit.objectRef == null",
+            "1:1: `audit.objectRef` is a group of fields and no value; name a field of it, such as `audit.objectRef.apiGroup`, or test it with has(audit.objectRef)",
+        ),
+        ("audit.verb.x == 1", "1:1: `audit.verb` is a string and has no field `x`"),
+        ("audit.verb && true", "1:1: `audit.verb` is a string; && needs a bool"),
+        ("audit.verb.startWith('x')", "1:12: no such function `startWith`; did you mean `startsWith`?"),
+        (
+            "audit.verb.startsWith(1)",
+            "1:12: `startsWith` does not take string.startsWith(int); it takes string.startsWith(string) -> bool",
+        ),
+        (
+            "audit.verb.startsWith()",
+            "1:12: `startsWith` does not take string.startsWith(); it takes string.startsWith(string) -> bool",
+        ),
+        ("startsWith('a', 'b')", "1:1: no such function `startsWith`; call it as string.startsWith(string) -> bool"),
+        ("sets.contain([1], [2])", "1:6: no such function `sets.contain`; did you mean `sets.contains`?"),
+        (
+            "1 + 'a'",
+            "1:3: `+` does not take int and string; it takes int + int, uint + uint, double + double, string + string, bytes + bytes, list(A) + list(A), …",
+        ),
+        ("audit.verb.matches('a(')", "1:20: bad regex: unclosed group"),
+        ("audit.verb.all(x, true)", "1:1: `audit.verb` is a string; all() needs a list or a map"),
+        (
+            "[1].map(x)",
+            "1:5: `map` does not take 1 arguments here; write list.map(x, value) or list.map(x, condition, value)",
+        ),
+        ("[1].all(user, true)", "1:9: `user` already names fields of the event; choose another name for the variable"),
+        ("[1].all(x.y, true)", "1:9: a macro's variable must be a simple name"),
+        ("[1].exists(x, x)", "1:15: `x` is an int; exists() needs a bool"),
+        ("has(audit)", "1:5: has() needs a selection such as has(a.b)"),
+        ("has(audit.verbb)", "1:5: no such field `audit.verbb`; did you mean `audit.verb`?"),
+        ("variables.x", "1:1: no such variable `variables.x`"),
+        ("foo", "1:1: no such field `foo`"),
+        ("true ? 1 : 'a'", "1:6: the sides of `?:` are an int and a string; convert one, or both with dyn()"),
+        ("audit.user.groups['a']", "1:19: a list is indexed by an int, not a string"),
+        ("1[0]", "1:2: 1 is an int and has no elements"),
+        (
+            "audit.verb.orValue('x')",
+            "1:1: `audit.verb` is a string and no optional; an optional comes from .? or [?] or optional.of()",
+        ),
+        ("kubernetes.target.labels.?a.orValue(1)", "1:37: orValue() needs a string here, not an int"),
+        ("Foo{a: 1}", "1:1: messages such as `Foo{}` can't be built here"),
+        ("{1.5: 1}", "1:2: a double can't be a map key"),
+        ("", "1:1: empty expression"),
+        ("'abc", "1:1: string without an end"),
+        (
+            "[1].exists(a, [1].exists(b, [1].exists(c, [1].exists(d, [1].exists(e, true)))))",
+            "1:68: macros nested more than 4 deep",
+        ),
+    ];
+    let mut wrong = vec![];
+    for (source, expected) in table {
+        match Program::compile(source, Expected::Any, &Variables::default()) {
+            Ok(_) => wrong.push(format!("{source}\n   compiles")),
+            Err(error) if error.to_string().lines().next() != Some(expected) => {
+                wrong.push(format!("{source}\n   {error}\n   {expected}"))
+            }
+            Err(_) => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for source in [
+        "1 +",
+        "a b",
+        "(1",
+        "1)",
+        "x..y",
+        "@",
+        "1 = 2",
+        "for",
+        "1 ? 2",
+        "[1",
+        "{1}",
+        "\u{1}",
+        "a.`b",
+        "9223372036854775808",
+        "'\\z'",
+    ] {
+        let error = Program::compile(source, Expected::Any, &Variables::default()).expect_err(source);
+        assert!(error.line == 1 && !error.message.contains('\n') && error.message.len() < 300, "{source}: {error}");
+    }
+}
+
+#[test]
+fn an_error_shows_its_place() {
+    let error = Program::compile("true &&\n  user.nme == 'x'", Expected::Bool, &Variables::default()).unwrap_err();
+    assert_eq!(error.to_string(), "2:3: no such field `user.nme`; did you mean `user.name`?\n  user.nme == 'x'\n  ^");
+    let long = format!("{} user.nme == 'x'", "true && ".repeat(100));
+    let error = Program::compile(&long, Expected::Bool, &Variables::default()).unwrap_err();
+    let (line, caret) = error.excerpt.split_once('\n').unwrap();
+    assert!(line.chars().count() <= 120, "{line}");
+    assert_eq!(
+        line.char_indices().nth(caret.len() - 1).map(|(at, _)| line.split_at(at).1.starts_with("user.nme")),
+        Some(true)
+    );
+}
