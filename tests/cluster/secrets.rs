@@ -189,12 +189,31 @@ fn requests(watched: &WatchedCluster, admin: &Kubectl, p: &mut Planter) {
     });
     let jwt = format!("/api/v1/namespaces/vault/pods?x={}", p.jwt("JWT in a query"));
     let selector = format!("/api/v1/namespaces/vault/pods?labelSelector=token%3D{}", p.value("label selector"));
+    let bad_selector =
+        format!("/api/v1/namespaces/vault/pods?labelSelector=token%3D{}!!", p.value("bad label selector"));
+    let field = format!("/api/v1/namespaces/vault/pods?fieldSelector=spec.password%3D{}", p.value("field selector"));
+    let proxied = p.value("query of a proxied request");
+    let proxy = format!("/api/v1/namespaces/vault/services/web/proxy/login?user=bob&pass_word={proxied}");
+    for uri in [bad_selector, field, proxy] {
+        attempt(admin, &["get", "--raw", &uri]);
+    }
     for uri in [bearer, format!("/api/v1/namespaces/vault/pods?p%61ssword={twice}"), jwt, selector] {
         attempt(admin, &["get", "--raw", &uri]);
     }
     let flag = format!("--password={}", p.value("exec flag=value"));
     attempt(admin, &["exec", CONTROL, "--", "mysql", &flag]);
     attempt(admin, &["exec", CONTROL, "--", "mysql", "--password", &p.value("exec flag value")]);
+    for command in [
+        vec!["curl".to_owned(), "-u".to_owned(), format!("bob:{}", p.value("exec curl -u"))],
+        vec!["mysql".to_owned(), format!("-p{}", p.value("exec mysql -p"))],
+        vec!["redis-cli".to_owned(), "-a".to_owned(), p.value("exec redis-cli -a")],
+        vec!["sh".to_owned(), "-c".to_owned(), format!("mysqldump -uroot -p{} shop", p.value("exec sh mysqldump -p"))],
+        vec!["sshpass".to_owned(), "-p".to_owned(), p.value("exec sshpass -p"), "ssh".to_owned(), "x".to_owned()],
+    ] {
+        let mut arguments = vec!["exec", CONTROL, "--"];
+        arguments.extend(command.iter().map(String::as_str));
+        attempt(admin, &arguments);
+    }
     let script = format!(
         "PGPASSWORD={} psql; curl -H 'Authorization: Bearer {}' http://x",
         p.special("exec assignment"),
@@ -240,6 +259,14 @@ fn refusals(admin: &Kubectl, p: &mut Planter) {
     };
     let said = refused(&["create", "-n", "vault", "--validate=false", "-f", "-"], &database);
     assert!(p.planted.iter().any(|(_, value)| said.contains(value.as_str())), "the message quotes the value: {said}");
+    for url in [
+        format!("https://bob:{}@hooks.example.com/x", p.value("user of a URL that is refused")),
+        format!("https://hooks.example.com/x?token={}", p.value("query of a URL that is refused")),
+    ] {
+        let hook = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "hook"},
+            "webhooks": [{"name": "hook.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"], "clientConfig": {"url": url}}]});
+        refused(&["create", "--validate=false", "-f", "-"], &hook.to_string());
+    }
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bad"}, "spec": {"containers": [
         {"name": "a", "image": "a", "env": [{"name": format!("PASSWORD={} ", p.value("name of a variable")), "value": "x"}]}]}});
     refused(&["create", "-n", "vault", "--validate=false", "-f", "-"], &pod.to_string());
