@@ -3,4 +3,9 @@
 mod alerts;
 mod audit;
 mod fixture;
+mod ingest_live;
 mod prerequisites;
+mod prometheus;
+mod rights;
+mod secrets;
+mod seen;

@@ -34,12 +34,8 @@ use crate::{
 
 /// What the watch and the writer of this module need.
 pub const ACCESS: &[Access] = &[
-    Access {
-        group: GROUP,
-        resources: &["securityalerts"],
-        verbs: &["get", "list", "watch", "create", "patch", "delete"],
-    },
-    Access { group: GROUP, resources: &["securityalerts/status"], verbs: &["get", "patch"] },
+    Access { group: GROUP, resources: &["securityalerts"], verbs: &["list", "watch", "create", "patch", "delete"] },
+    Access { group: GROUP, resources: &["securityalerts/status"], verbs: &["patch"] },
 ];
 
 /// Bounds of what the writer does to the API server.
