@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{
     ledger::Ledger,
     names,
-    pattern::{REDACTED, is_secret_flag},
+    pattern::{REDACTED, after_short_flags, is_secret_flag},
 };
 
 /// kubectl keeps a copy of the whole object here, Secret data included.
@@ -219,13 +219,16 @@ fn environment_entry(entry: &mut Value, ledger: &mut Ledger) {
     }
 }
 
-/// In a list of arguments, `--password` makes the next one a secret.
+/// In a list of arguments, `--password` makes the next one a secret, and so does `-p` after `sshpass`.
 fn array(items: &mut [Value], ledger: &mut Ledger) {
+    let arguments: Vec<&str> = items.iter().map(|item| item.as_str().unwrap_or_default()).collect();
+    let short = after_short_flags(&arguments);
     let mut after_flag = false;
     for (index, item) in items.iter_mut().enumerate() {
         let is_flag = item.as_str().is_some_and(is_secret_flag);
         let is_value = item.as_str().is_some_and(|text| !text.starts_with("--"));
-        ledger.at_index(index, |l| if after_flag && is_value { l.hide(item) } else { walk(item, l) });
+        let is_secret = after_flag && is_value || short.contains(&index);
+        ledger.at_index(index, |l| if is_secret { l.hide(item) } else { walk(item, l) });
         after_flag = is_flag;
     }
 }
