@@ -163,7 +163,7 @@ fn traffic(watched: &WatchedCluster) {
     }
     let stranger = |n: usize| {
         let agent = ["sqlmap/1.7", "curl/8.5.0", "Scanner\u{7f}\"}\\"][n % 3];
-        let address = if n % 2 == 0 { format!("198.51.100.{n}") } else { format!("2001:db8::{n}") };
+        let address = if n.is_multiple_of(2) { format!("198.51.100.{n}") } else { format!("2001:db8::{n}") };
         let more = json!({
             "user": {"username": format!("alice-{n}")}, "userAgent": format!("{agent} {n}"), "sourceIPs": [address],
             "verb": format!("verb{n}"), "annotations": {format!("note-{n}"): "no such field"},

@@ -116,7 +116,11 @@ impl WatchedCluster {
             if let Err(ended) = self.controller.check() {
                 return Some(Err(ended));
             }
-            self.admin("/readyz").ok().filter(|(code, _)| *code == 200).map(|_| Ok(()))
+            // Ready to take audit events; and, for a test, with the state and the rules that it left.
+            let ready = self.admin("/readyz").is_ok_and(|(code, _)| code == 200);
+            let is_one = |gauge| self.metric(gauge).is_ok_and(|value| value == 1.0);
+            (ready && is_one("kubewitness_pipeline_replayed") && is_one("kubewitness_cluster_rules_read"))
+                .then_some(Ok(()))
         });
         match asked {
             Ok(answer) => answer,
