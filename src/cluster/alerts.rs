@@ -35,6 +35,8 @@ pub const ACCESS: &[Access] = &[
     Access { group: GROUP, resources: &["securityalerts/status"], verbs: &["patch"] },
 ];
 
+/// Alerts that may wait for their first object where the limit of objects is lower.
+const MOST_WAITING: usize = 100;
 /// Objects that are deleted at the end of their time in one round, so that it stays short.
 const EXPIRED_AT_ONCE: usize = 10;
 
@@ -54,7 +56,7 @@ pub struct AlertArgs {
     pub alert_writes: u32,
     /// Hours after which a resolved alert's object is deleted.
     #[arg(long, env = "KUBEWITNESS_ALERT_TTL", default_value_t = 168, value_name = "HOURS",
-        value_parser = clap::value_parser!(i64).range(1..=87_600))]
+        value_parser = clap::value_parser!(i64).range(0..=87_600))]
     pub alert_ttl: i64,
 }
 
@@ -90,7 +92,7 @@ pub struct AlertWriter<J> {
     args: AlertArgs,
     metrics: Metrics,
     tray: Arc<Tray>,
-    /// Alerts that have an object or wait for one; at most twice the limit of objects.
+    /// Alerts that have an object or wait for one.
     ours: BTreeMap<ObjectKey, Ours>,
     existing: BTreeMap<ObjectKey, Existing>,
     listed: BTreeSet<ObjectKey>,
@@ -183,12 +185,23 @@ impl<J: Journal> AlertWriter<J> {
             let written_at = self.ours.get(&key).and_then(|ours| ours.written_at);
             self.ours.insert(key, Ours { alert, dirty: true, written_at });
         }
-        // What waits for its first object is bounded too; what has one is bounded by the limit of objects.
-        let room = self.args.max_alerts.saturating_mul(2).max(1);
-        while self.ours.len() > room {
-            let waiting = self.ours.iter().filter(|(key, _)| !self.existing.contains_key(*key));
-            let least = waiting.min_by_key(|(_, ours)| (ours.alert.severity(), ours.alert.last_seen()));
-            let Some(key) = least.map(|(key, _)| key.clone()) else { break };
+        self.bound_waiting();
+    }
+
+    /// What has an object is bounded by the limit of objects; what waits for its first one is bounded here.
+    fn bound_waiting(&mut self) {
+        if !self.synced {
+            return; // which have one is not known yet; the tray's bound holds
+        }
+        let waiting = || self.ours.iter().filter(|(key, _)| !self.existing.contains_key(*key));
+        let excess = waiting().count().saturating_sub(self.args.max_alerts.max(MOST_WAITING));
+        if excess == 0 {
+            return;
+        }
+        let mut least: Vec<_> =
+            waiting().map(|(key, ours)| (ours.alert.severity(), ours.alert.last_seen(), key.clone())).collect();
+        least.sort();
+        for (.., key) in least.into_iter().take(excess) {
             self.ours.remove(&key);
             self.metrics.alerts_suppressed.inc();
         }
