@@ -2,5 +2,16 @@
 
 mod alerts;
 mod audit;
+mod crash;
 mod fixture;
+mod ingest_live;
 mod prerequisites;
+mod prometheus;
+mod requests;
+mod rights;
+mod rules;
+mod secrets;
+mod seen;
+mod steps;
+mod tenants;
+mod triage;

@@ -34,12 +34,8 @@ use crate::{
 
 /// What the watch and the writer of this module need.
 pub const ACCESS: &[Access] = &[
-    Access {
-        group: GROUP,
-        resources: &["securityalerts"],
-        verbs: &["get", "list", "watch", "create", "patch", "delete"],
-    },
-    Access { group: GROUP, resources: &["securityalerts/status"], verbs: &["get", "patch"] },
+    Access { group: GROUP, resources: &["securityalerts"], verbs: &["list", "watch", "create", "patch", "delete"] },
+    Access { group: GROUP, resources: &["securityalerts/status"], verbs: &["patch"] },
 ];
 
 /// Bounds of what the writer does to the API server.
@@ -338,12 +334,14 @@ impl<J: Journal> AlertWriter<J> {
         }
         let Some(ours) = self.ours.get(key) else { return };
         let existing = self.existing.get(key);
-        let status = merged(ours.alert.status(now, existing.and_then(|e| e.triage.as_ref())), existing);
+        // What was journaled, not what the object says: one that is written again is acknowledged from its first moment.
+        let triage = self.triage.get(key);
+        let status = merged(ours.alert.status(now, triage), existing);
         let outcome = if existing.and_then(|e| e.status.as_ref()) == Some(&status) {
             Ok(())
         } else {
             self.metrics.alert_writes.inc();
-            let create = existing.is_none().then(|| self.triage.get(key));
+            let create = existing.is_none().then_some(triage);
             write(&self.client, key, &ours.alert, create, &status).await
         };
         let Some(ours) = self.ours.get_mut(key) else { return };
@@ -351,7 +349,8 @@ impl<J: Journal> AlertWriter<J> {
             Ok(()) => {
                 ours.dirty = false;
                 ours.written_at = Some(now);
-                let existing = self.existing.entry(key.clone()).or_insert(Existing { status: None, triage: None });
+                let triage = self.triage.get(key).cloned();
+                let existing = self.existing.entry(key.clone()).or_insert(Existing { status: None, triage });
                 existing.status = Some(status);
             }
             Err(error) => {

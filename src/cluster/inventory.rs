@@ -17,7 +17,7 @@ use super::{Journal, Metrics, metrics::Watched, rbac::Access};
 use crate::record::{InventoryChange, NodeFacts, Payload, PodFacts, Record};
 
 /// What the watches of this module need.
-pub const ACCESS: &[Access] = &[Access { group: "", resources: &["nodes", "pods"], verbs: &["get", "list", "watch"] }];
+pub const ACCESS: &[Access] = &[Access { group: "", resources: &["nodes", "pods"], verbs: &["list", "watch"] }];
 
 /// Changes that are recorded with one write: 500 pods are about 250 KiB.
 const MAX_BATCH: usize = 500;

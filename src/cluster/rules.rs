@@ -37,12 +37,8 @@ use crate::{
 
 /// What the watches and the status writer of this module need.
 pub const ACCESS: &[Access] = &[
-    Access { group: GROUP, resources: &["clustersecurityrules", "securityrules"], verbs: &["get", "list", "watch"] },
-    Access {
-        group: GROUP,
-        resources: &["clustersecurityrules/status", "securityrules/status"],
-        verbs: &["get", "patch"],
-    },
+    Access { group: GROUP, resources: &["clustersecurityrules", "securityrules"], verbs: &["list", "watch"] },
+    Access { group: GROUP, resources: &["clustersecurityrules/status", "securityrules/status"], verbs: &["patch"] },
 ];
 
 const RETRY: Duration = Duration::from_secs(2);

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,7 +44,14 @@ impl Deref for WatchedCluster {
     }
 }
 
-fn free_port() -> Result<u16> {
+impl DerefMut for WatchedCluster {
+    fn deref_mut(&mut self) -> &mut TestCluster {
+        &mut self.cluster
+    }
+}
+
+/// A loopback port that was free a moment ago.
+pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
@@ -91,6 +98,11 @@ impl WatchedCluster {
     /// Ends the controller by a signal, such as KILL or TERM.
     pub fn end_controller(&self, signal: &str) -> Result<()> {
         self.controller.end(signal)
+    }
+
+    /// Flags that the controller gets beside ours from its next start on.
+    pub fn add_arguments(&mut self, flags: &[&str]) {
+        self.arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
     }
 
     /// Starts the controller again, over what it left on disk.
