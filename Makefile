@@ -41,8 +41,8 @@ generate: rust ## Rewrite crds/, manifests/rbac/ and docs/reference/ from the co
 	$(CARGO) run $(LOCKED) --quiet -- generate
 
 demo: testbed ## Attack a real control plane and look at the alerts; KEEP=1 leaves it running
-	$(CARGO) build $(LOCKED)
-	KEEP=$(KEEP) $(CARGO) run $(LOCKED) --quiet --example demo
+	@$(CARGO) build $(LOCKED) --bin kubewitness --example demo
+	@$(CARGO) run $(LOCKED) --quiet --example demo -- $(if $(filter-out 0 no,$(KEEP)),--keep) $(if $(RECORD),--record $(RECORD))
 
 clean: rust ## Remove what cargo built (the test bed's cache outside the tree stays)
 	$(CARGO) clean

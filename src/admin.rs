@@ -36,8 +36,22 @@ impl Check {
         self.holds.store(holds, Ordering::Relaxed);
     }
 
+    /// Turns false when the guard is dropped: held by a thread, it tells that the thread ended or panicked.
+    pub fn until_dropped(self) -> Guard {
+        Guard(self)
+    }
+
     fn get(&self) -> bool {
         self.holds.load(Ordering::Relaxed)
+    }
+}
+
+/// See `Check::until_dropped`.
+pub struct Guard(Check);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.set(false);
     }
 }
 

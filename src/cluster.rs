@@ -46,6 +46,19 @@ pub enum ClusterError {
     Kube(#[from] Box<kube::Error>),
 }
 
+impl ClusterError {
+    /// True when the namespace of a write does not exist (404) or is being deleted (403, cause `NamespaceTerminating`).
+    fn says_namespace_is_gone(&self) -> bool {
+        let ClusterError::Kube(error) = self else { return false };
+        let kube::Error::Api(status) = &**error else { return false };
+        match status.code {
+            404 => status.message.starts_with("namespaces "),
+            403 => status.message.contains("is being terminated"),
+            _ => false,
+        }
+    }
+}
+
 /// Runs one call with our own deadline.
 async fn call<T>(what: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ClusterError> {
     match tokio::time::timeout(CALL_TIMEOUT, what).await {

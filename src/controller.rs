@@ -118,25 +118,18 @@ async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     let ingest_address = ingest_listener.local_addr()?;
     let admin_address = admin_listener.local_addr()?;
 
-    let parts = Parts::new(&args, client, &store, &appender, &metrics)?;
-    let checks = Checks {
-        pipeline: Check::new("pipeline runs", true),
-        replayed: parts.pipeline.replayed.clone(),
-        rules: Check::new("rules read", false),
-    };
+    let checks = Checks { pipeline: Check::new("pipeline", true), store: Check::new("store writer", true) };
     let shutdown = Shutdown::default();
-    let writer = spawn_writer(writer)?;
-    let mut edges = JoinSet::new();
-    let pipeline = parts.spawn(&mut edges, &checks, &shutdown)?;
+    let mut edges = Edges { writer: Some(spawn_writer(writer, checks.store.clone())?), ..Edges::default() };
+    let parts = Parts::new(&args, client, &store, &appender, &metrics)?;
+    parts.spawn(&mut edges, &checks, &shutdown)?;
     spawn_admin(&mut edges, &metrics, &checks, admin_listener, &shutdown);
-    let token = shutdown.ingest.clone();
-    edges.spawn(async move { ingest.run(ingest_listener, token).await.map_err(anyhow::Error::from) });
+    let token = shutdown.intake.clone();
+    edges.intake.spawn(async move { ingest.run(ingest_listener, token).await.map_err(anyhow::Error::from) });
     tracing::info!(ingest = %ingest_address, admin = %admin_address, namespace = args.namespace, "controller started");
 
     let outcome = wait(&mut edges).await;
-    checks.rules.set(false); // not ready any more: a load balancer may send elsewhere
-    let drained = tokio::time::timeout(DRAIN, drain(edges, appender, writer, pipeline, &shutdown)).await;
-    if drained.is_err() {
+    if tokio::time::timeout(DRAIN, drain(edges, appender, &shutdown)).await.is_err() {
         tracing::error!("drain took longer than {} s; what was acknowledged is on disk", DRAIN.as_secs());
     }
     outcome
@@ -149,23 +142,35 @@ async fn bind(address: &str) -> anyhow::Result<TcpListener> {
 /// One token per drain step, cancelled in flow order.
 #[derive(Default)]
 struct Shutdown {
-    ingest: CancellationToken,
-    watches: CancellationToken,
+    intake: CancellationToken,
     pipeline: CancellationToken,
     alerts: CancellationToken,
     admin: CancellationToken,
 }
 
+/// Alive as long as their threads. Audit events can be taken from the first moment, so nothing else makes the controller
+/// unready: replay and rules are gauges, since an unready pod would be sent nothing and senders keep events for 80 s.
 struct Checks {
     pipeline: Check,
-    replayed: Check,
-    rules: Check,
+    store: Check,
+}
+
+type Tasks = JoinSet<anyhow::Result<()>>;
+
+/// What runs, by when it ends.
+#[derive(Default)]
+struct Edges {
+    /// Ingest and watches: what appends to the log.
+    intake: Tasks,
+    pipeline: Option<thread::JoinHandle<()>>,
+    alerts: Tasks,
+    writer: Option<thread::JoinHandle<()>>,
+    admin: Tasks,
 }
 
 struct Parts {
     pipeline: PipelineThread,
     rules: RulesWatch<StoreJournal>,
-    rules_synced: tokio::sync::watch::Receiver<bool>,
     inventory: InventoryWatch<StoreJournal>,
     alerts: AlertWriter<StoreJournal>,
 }
@@ -182,7 +187,7 @@ impl Parts {
         let journal = StoreJournal { appender: appender.clone(), key: store.id_key().clone() };
         let activity: Activity = Arc::new(Mutex::new(BTreeMap::<_, Timestamp>::new()));
         let tray = Arc::new(Tray::default());
-        let (rules, rules_synced) = RulesWatch::new(
+        let rules = RulesWatch::new(
             client.clone(),
             journal.clone(),
             rule_test::validate,
@@ -193,7 +198,6 @@ impl Parts {
         Ok(Parts {
             pipeline: PipelineThread::new(store.clone(), Arc::clone(&tray), activity, metrics.pipeline.clone()),
             rules,
-            rules_synced,
             inventory: InventoryWatch::new(client.clone(), journal.clone(), metrics.cluster.clone(), &standing),
             alerts: AlertWriter::new(
                 client,
@@ -207,98 +211,88 @@ impl Parts {
         })
     }
 
-    fn spawn(
-        self,
-        edges: &mut JoinSet<anyhow::Result<()>>,
-        checks: &Checks,
-        shutdown: &Shutdown,
-    ) -> anyhow::Result<thread::JoinHandle<()>> {
-        let Parts { pipeline, rules, mut rules_synced, inventory, alerts } = self;
-        let (watches, alerts_token) = (shutdown.watches.clone(), shutdown.alerts.clone());
-        edges.spawn(alerts.run(watches.clone(), alerts_token).map(Ok));
-        let token = watches.clone();
-        edges.spawn(rules.run(token).map(Ok));
-        edges.spawn(inventory.run(watches).map(Ok));
-        let (rules_check, token) = (checks.rules.clone(), shutdown.watches.clone());
-        edges.spawn(async move {
-            tokio::select! {
-                synced = rules_synced.wait_for(|synced| *synced) => if synced.is_ok() { rules_check.set(true) },
-                () = token.cancelled() => {}
-            }
-            token.cancelled().await;
-            Ok(())
-        });
-        pipeline.spawn(checks.pipeline.clone(), shutdown.pipeline.clone()).context("starting the pipeline thread")
+    fn spawn(self, edges: &mut Edges, checks: &Checks, shutdown: &Shutdown) -> anyhow::Result<()> {
+        let Parts { pipeline, rules, inventory, alerts } = self;
+        edges.intake.spawn(rules.run(shutdown.intake.clone()).map(Ok));
+        edges.intake.spawn(inventory.run(shutdown.intake.clone()).map(Ok));
+        edges.alerts.spawn(alerts.run(shutdown.alerts.clone()).map(Ok));
+        let thread = pipeline.spawn(checks.pipeline.clone(), shutdown.pipeline.clone());
+        edges.pipeline = Some(thread.context("starting the pipeline thread")?);
+        Ok(())
     }
 }
 
-fn spawn_writer(writer: Writer) -> anyhow::Result<thread::JoinHandle<()>> {
-    thread::Builder::new()
-        .name("store-writer".into())
-        .spawn(move || writer.run())
-        .context("starting the store's writer")
-}
-
-fn spawn_admin(
-    edges: &mut JoinSet<anyhow::Result<()>>,
-    metrics: &Metrics,
-    checks: &Checks,
-    listener: TcpListener,
-    shutdown: &Shutdown,
-) {
-    let admin = Admin {
-        registry: metrics.registry.clone(),
-        live: vec![checks.pipeline.clone()],
-        ready: vec![checks.pipeline.clone(), checks.replayed.clone(), checks.rules.clone()],
+fn spawn_writer(writer: Writer, alive: Check) -> anyhow::Result<thread::JoinHandle<()>> {
+    let run = move || {
+        let guard = alive.until_dropped();
+        writer.run();
+        drop(guard);
     };
-    let token = shutdown.admin.clone();
-    edges.spawn(async move { admin.run(listener, token).await.context("serving the admin port") });
+    thread::Builder::new().name("store-writer".into()).spawn(run).context("starting the store's writer")
 }
 
-/// Waits for a signal, or for an edge that ended by itself, which is an error.
-async fn wait(edges: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+fn spawn_admin(edges: &mut Edges, metrics: &Metrics, checks: &Checks, listener: TcpListener, shutdown: &Shutdown) {
+    let all = vec![checks.pipeline.clone(), checks.store.clone()];
+    let admin = Admin { registry: metrics.registry.clone(), live: all.clone(), ready: all };
+    let token = shutdown.admin.clone();
+    edges.admin.spawn(async move { admin.run(listener, token).await.context("serving the admin port") });
+}
+
+/// Waits for a signal, or for a part that ended by itself, which is an error.
+async fn wait(edges: &mut Edges) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
-        _ = tokio::signal::ctrl_c() => tracing::info!("SIGINT: draining"),
-        Some(ended) = edges.join_next() => match ended {
-            Ok(Err(error)) => return Err(error),
-            Ok(Ok(())) => bail!("a part of the controller ended early"),
-            Err(panic) => bail!("a part of the controller panicked: {panic}"),
-        },
+    let ended = tokio::select! {
+        _ = terminate.recv() => {
+            tracing::info!("SIGTERM: draining");
+            return Ok(());
+        }
+        _ = tokio::signal::ctrl_c() => {
+            tracing::info!("SIGINT: draining");
+            return Ok(());
+        }
+        Some(ended) = edges.intake.join_next() => ended,
+        Some(ended) = edges.alerts.join_next() => ended,
+        Some(ended) = edges.admin.join_next() => ended,
+    };
+    match ended {
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(())) => bail!("a part of the controller ended early"),
+        Err(panic) => bail!("a part of the controller panicked: {panic}"),
     }
-    Ok(())
 }
 
-/// Stops taking in, then lets what is in flight arrive: ingest and watches, store, pipeline, alerts, admin.
-async fn drain(
-    mut edges: JoinSet<anyhow::Result<()>>,
-    appender: Appender,
-    writer: thread::JoinHandle<()>,
-    pipeline: thread::JoinHandle<()>,
-    shutdown: &Shutdown,
-) {
-    shutdown.ingest.cancel();
-    shutdown.watches.cancel();
-    // The writer ends when the last appender is gone; ingest, the watches and the alert writer let go of theirs now.
-    drop(appender);
-    join(writer, "store writer").await;
+/// Stops taking in, then lets what is in flight arrive. The store's writer comes last but for the admin port: it ends when
+/// nobody holds an appender any more, and the alert writer holds one.
+async fn drain(edges: Edges, appender: Appender, shutdown: &Shutdown) {
+    let Edges { intake, pipeline, alerts, writer, admin } = edges;
+    shutdown.intake.cancel();
+    ended(intake).await;
     shutdown.pipeline.cancel();
     join(pipeline, "pipeline").await;
     shutdown.alerts.cancel();
+    ended(alerts).await;
+    drop(appender);
+    join(writer, "store writer").await;
     shutdown.admin.cancel();
-    while let Some(ended) = edges.join_next().await {
-        if let Ok(Err(error)) = ended {
-            tracing::error!(%error, "a part of the controller ended with an error");
-        }
-    }
+    ended(admin).await;
     tracing::info!("drained");
 }
 
-async fn join(thread: thread::JoinHandle<()>, name: &'static str) {
-    let ended = tokio::task::spawn_blocking(move || thread.join().is_err()).await;
-    if ended.unwrap_or(true) {
+async fn ended(mut tasks: Tasks) {
+    while let Some(task) = tasks.join_next().await {
+        match task {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "a part of the controller ended with an error"),
+            Err(panic) => tracing::error!(%panic, "a part of the controller panicked"),
+        }
+    }
+}
+
+async fn join(thread: Option<thread::JoinHandle<()>>, name: &'static str) {
+    let Some(thread) = thread else { return };
+    let panicked = tokio::task::spawn_blocking(move || thread.join().is_err()).await;
+    if panicked.unwrap_or(true) {
         tracing::error!(name, "a thread panicked");
     }
 }

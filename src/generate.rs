@@ -97,8 +97,9 @@ fn metrics() -> Result<String, GenerateError> {
 }
 
 fn flags() -> String {
-    let mut text =
-        format!("{MD_HEADER}# Flags\n\nEvery flag can also be set by the environment variable that its help names.\n");
+    let mut text = format!(
+        "{MD_HEADER}# Flags\n\nWhere the help names an environment variable, it sets the flag too; the flag wins.\n"
+    );
     let mut command = crate::cli::Cli::command().term_width(100);
     command.build();
     for sub in command.get_subcommands_mut() {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::{
     alert::{Alert, AlertBook, AlertId, BookConfig},
-    api::rule::Source,
+    api::{alert::RuleKind, rule::Source},
     correlate::{Correlator, Limits},
     detect::{Failure, detect},
     enrich::{Inventory, enrich},
@@ -77,6 +77,7 @@ pub struct Pipeline {
     counters: Counters,
     activity: BTreeMap<RuleId, RuleActivity>,
     changed: BTreeSet<AlertId>,
+    forgotten: BTreeSet<AlertId>,
 }
 
 impl Pipeline {
@@ -91,6 +92,7 @@ impl Pipeline {
             counters: Counters::default(),
             activity: BTreeMap::new(),
             changed: BTreeSet::new(),
+            forgotten: BTreeSet::new(),
         }
     }
 
@@ -100,7 +102,7 @@ impl Pipeline {
             Payload::Audit(_) => self.event(seq, record),
             Payload::Quarantined(_) => self.counters.unreadable += 1,
             Payload::Inventory(change) => self.inventory.apply(change, record.received_at),
-            Payload::Rule(RuleChange::Accepted { rule, generation, spec }) => {
+            Payload::Rule(RuleChange::Accepted { rule, generation, spec, .. }) => {
                 let source = RuleSource { id: rule.clone(), generation: *generation, spec: (**spec).clone() };
                 match compile(&source) {
                     Ok(compiled) => self.accept(Arc::new(compiled)),
@@ -117,17 +119,28 @@ impl Pipeline {
         match self.rules.get(&rule.id) {
             Some(old) if old.digest == rule.digest => return,
             // Its state goes first: a rule that was deleted and made anew may have its old generation number.
-            Some(_) => self.remove(&rule.id.clone()),
+            Some(_) => {
+                self.rules.remove(&rule.id);
+                self.swap();
+            }
             None => {}
         }
         self.rules.insert(rule.id.clone(), rule);
         self.swap();
     }
 
+    /// A tenant's alerts go with its rule: a later tenant of the same namespace must not inherit them. Alerts of cluster
+    /// rules stay, and resolve in their time.
     fn remove(&mut self, rule: &RuleId) {
         if self.rules.remove(rule).is_some() {
             self.activity.remove(rule);
             self.swap();
+        }
+        if rule.kind == RuleKind::SecurityRule {
+            for id in self.book.remove_rule(rule) {
+                self.changed.remove(&id);
+                self.forgotten.insert(id);
+            }
         }
     }
 
@@ -170,6 +183,11 @@ impl Pipeline {
     /// Alerts that changed since the last call, in the order of their names.
     pub fn take_changed(&mut self) -> BTreeSet<AlertId> {
         std::mem::take(&mut self.changed)
+    }
+
+    /// Alerts that went with their rule since the last call.
+    pub fn take_forgotten(&mut self) -> BTreeSet<AlertId> {
+        std::mem::take(&mut self.forgotten)
     }
 
     pub fn alert(&self, id: &AlertId) -> Option<&Alert> {

@@ -292,8 +292,16 @@ impl fmt::Display for RuleId {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RuleChange {
-    Accepted { rule: RuleId, generation: i64, spec: Box<RuleSpec> },
-    Removed { rule: RuleId },
+    Accepted {
+        rule: RuleId,
+        /// Of the object, which tells it from a later one of its name.
+        uid: String,
+        generation: i64,
+        spec: Box<RuleSpec>,
+    },
+    Removed {
+        rule: RuleId,
+    },
 }
 
 /// `triage` of the SecurityAlert `namespace`/`name`; `None` when it has none any more.

@@ -13,6 +13,7 @@ use super::{Condition, list_atomic, list_map_by_name, list_map_by_type, list_set
     group = "kubewitness.io",
     version = "v1alpha1",
     kind = "SecurityAlert",
+    doc = "The findings of one rule and key. People write spec.triage; status is the controller's alone.",
     namespaced,
     status = "SecurityAlertStatus",
     shortname = "secalert",

@@ -1,46 +1,44 @@
-//! The one writer of SecurityAlerts: a bounded view of the record, kept small for etcd's sake. Alerts wait in a map, newest
-//! state only, so a flood costs nothing but its count. Limits: objects, one write per alert and interval, a global budget
-//! of writes with a lane for what is urgent.
+//! The one writer of SecurityAlerts: a bounded view of the record, kept small for etcd's sake. Limits: objects, one write
+//! per alert and interval, a global budget of calls with a lane for what is urgent. Only calls cost budget: what needs
+//! none (unchanged, over, no room) never keeps another alert waiting.
+
+mod budget;
+mod object;
+pub mod tray;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    sync::{Arc, Mutex},
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
 use futures::{StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
-use kube::{
-    Api, Client, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams},
-    core::DeserializeGuard,
-    runtime::{WatchStreamExt, watcher},
-};
-use serde_json::json;
-use tokio::sync::Notify;
+use kube::{Api, Client, core::DeserializeGuard, runtime::WatchStreamExt, runtime::watcher};
 use tokio_util::sync::CancellationToken;
 
-use super::{ClusterError, FIELD_MANAGER, Journal, Metrics, call, is_status, metrics::Watched, rbac::Access};
+use super::{ClusterError, Journal, Metrics, is_status, metrics::Watched, rbac::Access};
 use crate::{
-    alert::{Alert, AlertId},
-    api::{
-        GROUP, SecurityAlert, SecurityAlertSpec, SecurityAlertStatus, VERSION,
-        alert::{AlertState, Triage},
-        rule::Severity,
-    },
+    alert::Alert,
+    api::{GROUP, SecurityAlert, SecurityAlertStatus, alert::AlertState, alert::Triage, rule::Severity},
     record::{Payload, Record, TriageChange},
     telemetry,
 };
+use budget::Bucket;
+use object::{Existing, ObjectKey, merged, object_key};
+pub use tray::Tray;
 
 /// What the watch and the writer of this module need.
 pub const ACCESS: &[Access] = &[
-    Access {
-        group: GROUP,
-        resources: &["securityalerts"],
-        verbs: &["get", "list", "watch", "create", "patch", "delete"],
-    },
-    Access { group: GROUP, resources: &["securityalerts/status"], verbs: &["get", "patch"] },
+    Access { group: GROUP, resources: &["securityalerts"], verbs: &["list", "watch", "create", "patch", "delete"] },
+    Access { group: GROUP, resources: &["securityalerts/status"], verbs: &["patch"] },
 ];
+
+/// Alerts that may wait for their first object where the limit of objects is lower.
+const MOST_WAITING: usize = 100;
+/// Objects that are deleted at the end of their time in one round, so that it stays short.
+const EXPIRED_AT_ONCE: usize = 10;
 
 /// Bounds of what the writer does to the API server.
 #[derive(Clone, Debug, clap::Args)]
@@ -49,45 +47,17 @@ pub struct AlertArgs {
     #[arg(long, env = "KUBEWITNESS_MAX_ALERTS", default_value_t = 2_000, value_name = "N")]
     pub max_alerts: usize,
     /// Seconds between two writes of one alert.
-    #[arg(long, env = "KUBEWITNESS_ALERT_INTERVAL", default_value_t = 10, value_name = "SECONDS")]
-    pub alert_interval: u64,
+    #[arg(long, env = "KUBEWITNESS_ALERT_INTERVAL", default_value_t = 10, value_name = "SECONDS",
+        value_parser = clap::value_parser!(i64).range(1..=3600))]
+    pub alert_interval: i64,
     /// Alert writes a second over all alerts; bursts of ten times as many pass. Critical and High alerts have a budget of
     /// the same size for themselves.
     #[arg(long, env = "KUBEWITNESS_ALERT_WRITES", default_value_t = 5, value_name = "N")]
     pub alert_writes: u32,
     /// Hours after which a resolved alert's object is deleted.
-    #[arg(long, env = "KUBEWITNESS_ALERT_TTL", default_value_t = 168, value_name = "HOURS")]
-    pub alert_ttl: u64,
-}
-
-/// Where the pipeline leaves alerts for the writer: the newest state of each. Bounded by the pipeline's own book.
-#[derive(Default)]
-pub struct Tray {
-    alerts: Mutex<BTreeMap<AlertId, Alert>>,
-    filled: Notify,
-}
-
-impl Tray {
-    pub fn put(&self, alerts: impl IntoIterator<Item = Alert>) {
-        if let Ok(mut tray) = self.alerts.lock() {
-            tray.extend(alerts.into_iter().map(|alert| (alert.id.clone(), alert)));
-        }
-        self.filled.notify_one();
-    }
-
-    fn take(&self) -> BTreeMap<AlertId, Alert> {
-        self.alerts.lock().map(|mut tray| std::mem::take(&mut *tray)).unwrap_or_default()
-    }
-}
-
-/// (namespace, name) of an object.
-type ObjectKey = (String, String);
-
-/// What the API server has of an alert.
-#[derive(Debug, Clone)]
-struct Existing {
-    status: Option<SecurityAlertStatus>,
-    triage: Option<Triage>,
+    #[arg(long, env = "KUBEWITNESS_ALERT_TTL", default_value_t = 168, value_name = "HOURS",
+        value_parser = clap::value_parser!(i64).range(0..=87_600))]
+    pub alert_ttl: i64,
 }
 
 /// One of our alerts and what is still to be done about it.
@@ -97,40 +67,32 @@ struct Ours {
     written_at: Option<Timestamp>,
 }
 
-/// A budget that refills evenly: `rate` a second, at most `burst`.
-struct Bucket {
-    rate: f64,
-    burst: f64,
-    level: f64,
-    at: Timestamp,
+/// What is to be done about an alert that is due.
+enum Task {
+    /// Its time is over, and its object gone: nothing, ever again.
+    Over,
+    /// The object says it all.
+    Unchanged,
+    /// The limit is reached, and every object is worth more.
+    NoRoom,
+    Write {
+        status: Box<SecurityAlertStatus>,
+        /// An object that is worth less and has to go first.
+        instead_of: Option<ObjectKey>,
+    },
 }
 
-impl Bucket {
-    fn new(rate: u32, now: Timestamp) -> Bucket {
-        let rate = f64::from(rate.max(1));
-        Bucket { rate, burst: rate * 10.0, level: rate * 10.0, at: now }
-    }
-
-    fn take(&mut self, now: Timestamp) -> bool {
-        let passed = now.duration_since(self.at).as_secs_f64().max(0.0);
-        self.level = (self.level + passed * self.rate).min(self.burst);
-        self.at = now;
-        let enough = self.level >= 1.0;
-        if enough {
-            self.level -= 1.0;
-        }
-        enough
-    }
-}
+/// How much an object is worth keeping: open ones over resolved ones, then by severity, then by age.
+type Worth = (bool, Option<Severity>, Option<Timestamp>);
 
 pub struct AlertWriter<J> {
     client: Client,
-    /// None from the moment on that the store closes: its writer waits for everybody to let go of it.
-    journal: Option<J>,
+    journal: J,
     namespace: String,
     args: AlertArgs,
     metrics: Metrics,
     tray: Arc<Tray>,
+    /// Alerts that have an object or wait for one.
     ours: BTreeMap<ObjectKey, Ours>,
     existing: BTreeMap<ObjectKey, Existing>,
     listed: BTreeSet<ObjectKey>,
@@ -166,7 +128,7 @@ impl<J: Journal> AlertWriter<J> {
             triage: journaled.collect(),
             unjournaled: BTreeSet::new(),
             client,
-            journal: Some(journal),
+            journal,
             namespace,
             urgent: Bucket::new(args.alert_writes, now),
             ordinary: Bucket::new(args.alert_writes, now),
@@ -180,8 +142,8 @@ impl<J: Journal> AlertWriter<J> {
         }
     }
 
-    /// Lets go of the journal when `watches` is cancelled; returns when `shutdown` is and what was waiting got one last try.
-    pub async fn run(mut self, watches: CancellationToken, shutdown: CancellationToken) {
+    /// Returns when `shutdown` is cancelled and what was waiting got one last try.
+    pub async fn run(mut self, shutdown: CancellationToken) {
         let errors = self.metrics.watch_errors.with_label_values(&[Watched::SecurityAlerts.as_str()]);
         let objects: Api<DeserializeGuard<SecurityAlert>> = Api::all(self.client.clone());
         let mut changes = watcher(objects, watcher::Config::default())
@@ -193,36 +155,63 @@ impl<J: Journal> AlertWriter<J> {
             .boxed();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         let tray = Arc::clone(&self.tray);
-        loop {
+        while !shutdown.is_cancelled() {
             tokio::select! {
-                () = shutdown.cancelled() => break,
-                () = watches.cancelled(), if self.journal.is_some() => {
-                    self.journal_triage().await;
-                    self.journal = None;
-                }
+                () = shutdown.cancelled() => {}
                 Some(change) = changes.next() => if let Ok(event) = change { self.observe(event) },
-                () = tray.filled.notified() => {}
+                () = tray.filled() => {}
                 _ = tick.tick() => {}
             }
             self.collect();
             self.journal_triage().await;
-            self.write_due().await;
+            self.write_due(Some(&shutdown)).await;
         }
         self.collect();
-        self.write_due().await;
+        self.write_due(None).await;
     }
 
     /// Takes in what the pipeline left.
     fn collect(&mut self) {
-        for (_, alert) in self.tray.take() {
+        let contents = self.tray.take();
+        self.metrics.alerts_suppressed.inc_by(contents.dropped);
+        for id in contents.forgotten {
+            let name = id.to_string();
+            let keys: Vec<_> = self.ours.keys().filter(|key| key.1 == name).cloned().collect();
+            keys.iter().for_each(|key| self.forget(key));
+        }
+        for (_, alert) in contents.alerts {
             let namespace = alert.namespace().unwrap_or(&self.namespace).to_owned();
-            match self.ours.entry((namespace, alert.id.to_string())) {
-                Entry::Vacant(entry) => drop(entry.insert(Ours { alert, dirty: true, written_at: None })),
-                Entry::Occupied(mut entry) => {
-                    entry.get_mut().alert = alert;
-                    entry.get_mut().dirty = true;
-                }
-            }
+            let key = (namespace, alert.id.to_string());
+            let written_at = self.ours.get(&key).and_then(|ours| ours.written_at);
+            self.ours.insert(key, Ours { alert, dirty: true, written_at });
+        }
+        self.bound_waiting();
+    }
+
+    /// What has an object is bounded by the limit of objects; what waits for its first one is bounded here.
+    fn bound_waiting(&mut self) {
+        if !self.synced {
+            return; // which have one is not known yet; the tray's bound holds
+        }
+        let waiting = || self.ours.iter().filter(|(key, _)| !self.existing.contains_key(*key));
+        let excess = waiting().count().saturating_sub(self.args.max_alerts.max(MOST_WAITING));
+        if excess == 0 {
+            return;
+        }
+        let mut least: Vec<_> =
+            waiting().map(|(key, ours)| (ours.alert.severity(), ours.alert.last_seen(), key.clone())).collect();
+        least.sort();
+        for (.., key) in least.into_iter().take(excess) {
+            self.ours.remove(&key);
+            self.metrics.alerts_suppressed.inc();
+        }
+    }
+
+    /// Drops all that is known of an alert but its object.
+    fn forget(&mut self, key: &ObjectKey) {
+        self.ours.remove(key);
+        if self.triage.remove(key).is_some() {
+            self.unjournaled.insert(key.clone());
         }
     }
 
@@ -230,8 +219,7 @@ impl<J: Journal> AlertWriter<J> {
         match event {
             watcher::Event::Init => self.listed.clear(),
             watcher::Event::InitApply(object) => {
-                let key = object_key(&object);
-                self.listed.insert(key);
+                self.listed.insert(object_key(&object));
                 self.found(object);
             }
             watcher::Event::Apply(object) => self.found(object),
@@ -246,14 +234,13 @@ impl<J: Journal> AlertWriter<J> {
 
     fn found(&mut self, object: DeserializeGuard<SecurityAlert>) {
         let key = object_key(&object);
-        let existing = match object.0 {
-            Ok(alert) => Existing { status: alert.status, triage: alert.spec.triage },
-            Err(_) => Existing { status: None, triage: None }, // not our shape any more: written anew
-        };
+        let readable = object.0.is_ok();
+        let existing = Existing::of(object);
         if let Some(ours) = self.ours.get_mut(&key) {
             ours.dirty |= existing.status.is_none();
         }
-        if self.triage.get(&key) != existing.triage.as_ref() {
+        // An object that has not our shape says nothing of what people said.
+        if readable && self.triage.get(&key) != existing.triage.as_ref() {
             match &existing.triage {
                 Some(triage) => drop(self.triage.insert(key.clone(), triage.clone())),
                 None => drop(self.triage.remove(&key)),
@@ -270,8 +257,10 @@ impl<J: Journal> AlertWriter<J> {
             Payload::Triage(TriageChange { namespace: key.0.clone(), name: key.1.clone(), triage })
         };
         let payloads: Vec<_> = self.unjournaled.iter().map(change).collect();
-        let Some(journal) = self.journal.as_ref().filter(|_| !payloads.is_empty()) else { return };
-        match journal.append(payloads).await {
+        if payloads.is_empty() {
+            return;
+        }
+        match self.journal.append(payloads).await {
             Ok(()) => self.unjournaled.clear(),
             Err(error) => tracing::warn!(%error, "what people say of alerts waits for the store"),
         }
@@ -288,148 +277,170 @@ impl<J: Journal> AlertWriter<J> {
         }
     }
 
-    /// Writes what is due, most severe first, as far as the budgets allow.
-    async fn write_due(&mut self) {
+    fn ttl(&self) -> SignedDuration {
+        SignedDuration::from_hours(self.args.alert_ttl)
+    }
+
+    /// Writes what is due, most severe first, as far as the budgets allow. The last round, without a `shutdown` to mind,
+    /// takes what was written a moment ago as due too.
+    async fn write_due(&mut self, shutdown: Option<&CancellationToken>) {
         if !self.synced {
             return;
         }
         let now = telemetry::now();
         self.expire(now).await;
-        let interval = SignedDuration::from_secs(i64::try_from(self.args.alert_interval).unwrap_or(i64::MAX));
-        let mut due: Vec<_> = self
-            .ours
-            .iter()
-            .filter(|(_, ours)| ours.dirty && ours.written_at.is_none_or(|at| now.duration_since(at) >= interval))
-            .map(|(key, ours)| (std::cmp::Reverse(ours.alert.severity()), ours.written_at.is_some(), key.clone()))
-            .collect();
+        let interval = SignedDuration::from_secs(if shutdown.is_some() { self.args.alert_interval } else { 0 });
+        // A clock that was set back must not silence an alert.
+        let waited = |at: Timestamp| now < at || now.duration_since(at) >= interval;
+        let due = self.ours.iter().filter(|(_, ours)| ours.dirty && ours.written_at.is_none_or(waited));
+        let mut due: Vec<_> =
+            due.map(|(key, ours)| (Reverse(ours.alert.severity()), ours.written_at.is_some(), key.clone())).collect();
         due.sort();
-        for (severity, _, key) in due {
-            let bucket = if severity.0 >= Severity::High { &mut self.urgent } else { &mut self.ordinary };
-            if !bucket.take(now) {
-                self.metrics.alert_writes_deferred.inc();
-                continue;
+        for (_, _, key) in due {
+            if shutdown.is_some_and(CancellationToken::is_cancelled) || !self.handle(&key, now).await {
+                break;
             }
-            self.write_one(&key, now).await;
         }
         self.count_open();
     }
 
-    /// A replay after a restart finds alerts again whose objects had their time; those stay away.
-    fn is_over(&self, key: &ObjectKey, now: Timestamp) -> bool {
-        !self.existing.contains_key(key)
-            && self.ours.get(key).is_some_and(|ours| {
-                ours.alert.state_at(now, false) == AlertState::Resolved
-                    && now.duration_since(ours.alert.last_seen()) > self.ttl()
-            })
-    }
-
-    fn ttl(&self) -> SignedDuration {
-        SignedDuration::from_hours(i64::try_from(self.args.alert_ttl).unwrap_or(i64::from(u16::MAX)))
-    }
-
-    async fn write_one(&mut self, key: &ObjectKey, now: Timestamp) {
-        if self.is_over(key, now) {
-            self.ours.remove(key);
-            return;
-        }
-        if !self.existing.contains_key(key) && !self.make_room(key).await {
-            if let Some(ours) = self.ours.get_mut(key) {
-                ours.dirty = false; // its next finding tries again
+    /// False when the API server does not answer, so that the round ends.
+    async fn handle(&mut self, key: &ObjectKey, now: Timestamp) -> bool {
+        let Some(ours) = self.ours.get(key) else { return true };
+        let severity = ours.alert.severity();
+        match self.task(key, ours, now) {
+            Task::Over => self.forget(key),
+            Task::NoRoom => {
+                self.ours.remove(key); // the pipeline hands it over whole with its next finding
+                self.metrics.alerts_suppressed.inc();
             }
-            self.metrics.alerts_suppressed.inc();
-            return;
+            Task::Unchanged => self.written(key, now, None),
+            Task::Write { status, instead_of } => {
+                let bucket = if severity >= Severity::High { &mut self.urgent } else { &mut self.ordinary };
+                if !bucket.take(now) {
+                    self.metrics.alert_writes_deferred.inc();
+                    return true;
+                }
+                let outcome = self.write(key, &status, instead_of).await;
+                return self.settle(key, now, *status, outcome);
+            }
         }
-        let Some(ours) = self.ours.get(key) else { return };
+        true
+    }
+
+    fn task(&self, key: &ObjectKey, ours: &Ours, now: Timestamp) -> Task {
         let existing = self.existing.get(key);
+        // A replay after a restart finds alerts again whose objects had their time; those stay away.
+        let resolved = ours.alert.state_at(now, false) == AlertState::Resolved;
+        if existing.is_none() && resolved && now.duration_since(ours.alert.last_seen()) > self.ttl() {
+            return Task::Over;
+        }
         // What was journaled, not what the object says: one that is written again is acknowledged from its first moment.
-        let triage = self.triage.get(key);
-        let status = merged(ours.alert.status(now, triage), existing);
-        let outcome = if existing.and_then(|e| e.status.as_ref()) == Some(&status) {
-            Ok(())
-        } else {
-            self.metrics.alert_writes.inc();
-            let create = existing.is_none().then_some(triage);
-            write(&self.client, key, &ours.alert, create, &status).await
-        };
-        let Some(ours) = self.ours.get_mut(key) else { return };
-        match outcome {
-            Ok(()) => {
-                ours.dirty = false;
-                ours.written_at = Some(now);
-                let triage = self.triage.get(key).cloned();
-                let existing = self.existing.entry(key.clone()).or_insert(Existing { status: None, triage });
-                existing.status = Some(status);
-            }
-            Err(error) => {
-                self.metrics.alert_write_errors.inc();
-                if is_status(&error, 404) {
-                    self.existing.remove(key); // deleted meanwhile, or its namespace is gone
-                }
-                ours.written_at = Some(now); // so that a namespace that is gone costs one write an interval
-                tracing::warn!(namespace = key.0, alert = key.1, %error, "alert not written; it is tried again");
-            }
+        let status = merged(ours.alert.status(now, self.triage.get(key)), existing);
+        if existing.is_some_and(|e| e.status.as_ref() == Some(&status)) {
+            return Task::Unchanged;
         }
-    }
-
-    /// At the limit, deletes the object that is least worth keeping, if the new one is worth more. False: no room.
-    async fn make_room(&mut self, key: &ObjectKey) -> bool {
-        let full = self.existing.len() >= self.args.max_alerts;
-        self.metrics.alert_limit_reached.set(i64::from(full));
+        let full = existing.is_none() && self.existing.len() >= self.args.max_alerts;
+        self.metrics.alert_limit_reached.set(i64::from(self.existing.len() >= self.args.max_alerts));
         if !full {
+            return Task::Write { status: Box::new(status), instead_of: None };
+        }
+        let new: Worth = (!resolved, Some(status.severity), Some(status.last_seen));
+        let least = self.existing.iter().map(|(key, existing)| (existing.worth(), key)).min();
+        match least {
+            Some((worth, victim)) if worth < new => {
+                Task::Write { status: Box::new(status), instead_of: Some(victim.clone()) }
+            }
+            _ => Task::NoRoom,
+        }
+    }
+
+    async fn write(
+        &mut self,
+        key: &ObjectKey,
+        status: &SecurityAlertStatus,
+        instead_of: Option<ObjectKey>,
+    ) -> Result<(), ClusterError> {
+        if let Some(victim) = instead_of {
+            self.delete(&victim, "Limit").await?;
+        }
+        let Some(ours) = self.ours.get(key) else { return Ok(()) };
+        let create = (!self.existing.contains_key(key)).then(|| self.triage.get(key));
+        self.metrics.alert_writes.inc();
+        object::write(&self.client, key, &ours.alert, create, status).await
+    }
+
+    fn settle(
+        &mut self,
+        key: &ObjectKey,
+        now: Timestamp,
+        status: SecurityAlertStatus,
+        outcome: Result<(), ClusterError>,
+    ) -> bool {
+        let Err(error) = outcome else {
+            self.written(key, now, Some(status));
             return true;
-        }
-        let Some(new) = self.ours.get(key).map(|ours| ours.alert.severity()) else { return false };
-        let worth = |existing: &Existing| {
-            let status = existing.status.as_ref();
-            let open = status.is_none_or(|s| s.state != AlertState::Resolved);
-            (open, status.map(|s| s.severity), status.map(|s| s.last_seen))
         };
-        let least = self.existing.iter().min_by_key(|(_, existing)| worth(existing));
-        let Some((victim, existing)) = least else { return false };
-        let (open, severity, _) = worth(existing);
-        if open && severity >= Some(new) {
-            return false;
+        self.metrics.alert_write_errors.inc();
+        tracing::warn!(namespace = key.0, alert = key.1, %error, "alert not written; it is tried again");
+        if is_status(&error, 404) {
+            self.existing.remove(key); // deleted meanwhile
         }
-        let victim = victim.clone();
-        self.delete(&victim, "Limit").await
+        if let Some(ours) = self.ours.get_mut(key) {
+            ours.written_at = Some(now); // so that what can't be written costs one call an interval
+        }
+        if key.0 != self.namespace && !self.existing.contains_key(key) && error.says_namespace_is_gone() {
+            self.forget(key); // with its tenant: a new one of that name must not find it
+        }
+        !matches!(error, ClusterError::Timeout)
     }
 
-    async fn delete(&mut self, key: &ObjectKey, reason: &str) -> bool {
-        let alerts: Api<SecurityAlert> = Api::namespaced(self.client.clone(), &key.0);
-        let outcome = call(alerts.delete(&key.1, &DeleteParams::default())).await.map(drop);
-        match outcome {
-            Err(error) if !is_status(&error, 404) => {
-                tracing::warn!(namespace = key.0, alert = key.1, %error, "alert not deleted");
-                false
-            }
-            _ => {
-                self.existing.remove(key);
-                self.ours.remove(key);
-                if self.triage.remove(key).is_some() {
-                    self.unjournaled.insert(key.clone());
-                }
-                self.metrics.alerts_evicted.with_label_values(&[reason]).inc();
-                true
-            }
+    fn written(&mut self, key: &ObjectKey, now: Timestamp, status: Option<SecurityAlertStatus>) {
+        let Some(ours) = self.ours.get_mut(key) else { return };
+        ours.dirty = false;
+        ours.written_at = Some(now);
+        if let Some(status) = status {
+            let triage = self.triage.get(key).cloned();
+            let existing =
+                self.existing.entry(key.clone()).or_insert(Existing { status: None, triage, created: Some(now) });
+            existing.status = Some(status);
         }
     }
 
-    /// Marks what became resolved, and deletes what has been resolved for long.
+    async fn delete(&mut self, key: &ObjectKey, reason: &str) -> Result<(), ClusterError> {
+        object::delete(&self.client, key).await?;
+        self.existing.remove(key);
+        self.forget(key);
+        self.metrics.alerts_evicted.with_label_values(&[reason]).inc();
+        Ok(())
+    }
+
+    /// Marks what became resolved, and deletes what has been resolved for long. What the record no longer knows goes by its
+    /// age alone.
     async fn expire(&mut self, now: Timestamp) {
         let ttl = self.ttl();
         let mut expired = Vec::new();
         for (key, existing) in &self.existing {
-            let Some(status) = &existing.status else { continue };
-            if let Some(ours) = self.ours.get_mut(key) {
-                let acknowledged = existing.triage.as_ref().is_some_and(|t| ours.alert.acknowledged_by(t));
-                ours.dirty |= ours.alert.state_at(now, acknowledged) != status.state;
-            }
-            if status.state == AlertState::Resolved && now.duration_since(status.last_seen) > ttl {
+            let last = existing.status.as_ref().map(|s| s.last_seen).or(existing.created);
+            let old = last.is_some_and(|at| now.duration_since(at) > ttl);
+            let known = self.ours.get_mut(key).map(|ours| {
+                let acknowledged = self.triage.get(key).is_some_and(|t| ours.alert.acknowledged_by(t));
+                let state = ours.alert.state_at(now, acknowledged);
+                ours.dirty |= existing.status.as_ref().is_some_and(|s| s.state != state);
+                state
+            });
+            if old && known.is_none_or(|state| state == AlertState::Resolved) {
                 expired.push(key.clone());
             }
         }
-        for key in expired.into_iter().take(10) {
-            self.delete(&key, "Expired").await;
+        for key in expired.into_iter().take(EXPIRED_AT_ONCE) {
+            if !self.ordinary.take(now) {
+                return;
+            }
+            if let Err(error) = self.delete(&key, "Expired").await {
+                tracing::warn!(namespace = key.0, alert = key.1, %error, "alert not deleted; it is tried again");
+                return;
+            }
         }
     }
 
@@ -445,47 +456,4 @@ impl<J: Journal> AlertWriter<J> {
             self.metrics.alerts.with_label_values(&[severity.as_str()]).set(count);
         }
     }
-}
-
-fn object_key(object: &DeserializeGuard<SecurityAlert>) -> ObjectKey {
-    (object.namespace().unwrap_or_default(), object.name_any())
-}
-
-/// A count never goes backwards: what the object says of this episode stands when the record has forgotten its beginning.
-fn merged(mut status: SecurityAlertStatus, existing: Option<&Existing>) -> SecurityAlertStatus {
-    if let Some(before) = existing.and_then(|e| e.status.as_ref())
-        && before.first_seen <= status.first_seen
-        && status.first_seen <= before.last_seen
-        && before.count > status.count
-    {
-        status.count = before.count;
-        status.first_seen = before.first_seen;
-        status.severity = status.severity.max(before.severity);
-    }
-    status
-}
-
-async fn write(
-    client: &Client,
-    key: &ObjectKey,
-    alert: &Alert,
-    create: Option<Option<&Triage>>,
-    status: &SecurityAlertStatus,
-) -> Result<(), ClusterError> {
-    let (namespace, name) = key;
-    let alerts: Api<SecurityAlert> = Api::namespaced(client.clone(), namespace);
-    let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    let header = json!({"apiVersion": format!("{GROUP}/{VERSION}"), "kind": "SecurityAlert"});
-    let body = |part: &str, value: serde_json::Value| {
-        let mut body = header.clone();
-        body["metadata"] = json!({"name": name, "namespace": namespace});
-        body[part] = value;
-        body
-    };
-    if let Some(triage) = create {
-        // `triage` is people's: only an object that is written again gets back what they had said.
-        let spec = SecurityAlertSpec { triage: triage.cloned(), ..alert.spec() };
-        call(alerts.patch(name, &parameters, &Patch::Apply(body("spec", json!(spec))))).await?;
-    }
-    call(alerts.patch_status(name, &parameters, &Patch::Apply(body("status", json!(status))))).await.map(drop)
 }

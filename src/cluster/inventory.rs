@@ -17,7 +17,7 @@ use super::{Journal, Metrics, metrics::Watched, rbac::Access};
 use crate::record::{InventoryChange, NodeFacts, Payload, PodFacts, Record};
 
 /// What the watches of this module need.
-pub const ACCESS: &[Access] = &[Access { group: "", resources: &["nodes", "pods"], verbs: &["get", "list", "watch"] }];
+pub const ACCESS: &[Access] = &[Access { group: "", resources: &["nodes", "pods"], verbs: &["list", "watch"] }];
 
 /// Changes that are recorded with one write: 500 pods are about 250 KiB.
 const MAX_BATCH: usize = 500;
@@ -36,7 +36,7 @@ enum Change {
     Pod(PodFacts),
     PodGone(String),
     /// A list begins: what it does not name is gone when it ends.
-    Begin,
+    Begin(Watched),
     End(Watched),
 }
 
@@ -107,20 +107,36 @@ impl<J: Journal> InventoryWatch<J> {
         }
     }
 
+    /// What is known may always change; what is new beyond the bound is counted and left out.
+    fn has_room(&self, known: usize, is_known: bool) -> bool {
+        let room = is_known || known < MAX_OBJECTS;
+        if !room {
+            self.metrics.inventory_overflow.inc();
+        }
+        room
+    }
+
     /// Turns a change into what must be recorded: nothing, when it says what is known.
     fn take(&mut self, change: Change, batch: &mut Vec<InventoryChange>) {
         match change {
-            Change::Begin => {}
+            Change::Begin(Watched::Nodes) => self.listed.retain(|id| !id.starts_with("node/")),
+            Change::Begin(_) => self.listed.retain(|id| !id.starts_with("pod/")),
             Change::Node(node) => {
                 self.listed.insert(format!("node/{}", node.name));
-                if self.nodes.get(&node.name) != Some(&node) && self.nodes.len() < MAX_OBJECTS {
+                if !self.has_room(self.nodes.len(), self.nodes.contains_key(&node.name)) {
+                    return;
+                }
+                if self.nodes.get(&node.name) != Some(&node) {
                     self.nodes.insert(node.name.clone(), node.clone());
                     batch.push(InventoryChange::Node(node));
                 }
             }
             Change::Pod(pod) => {
                 self.listed.insert(format!("pod/{}", pod.uid));
-                if self.pods.get(&pod.uid) != Some(&pod) && self.pods.len() < MAX_OBJECTS {
+                if !self.has_room(self.pods.len(), self.pods.contains_key(&pod.uid)) {
+                    return;
+                }
+                if self.pods.get(&pod.uid) != Some(&pod) {
                     self.pods.insert(pod.uid.clone(), pod.clone());
                     batch.push(InventoryChange::Pod(pod));
                 }
@@ -191,7 +207,7 @@ where
             let change = match event {
                 Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => apply(&object),
                 Ok(watcher::Event::Delete(object)) => Some(delete(&object)),
-                Ok(watcher::Event::Init) => Some(Change::Begin),
+                Ok(watcher::Event::Init) => Some(Change::Begin(what)),
                 Ok(watcher::Event::InitDone) => Some(Change::End(what)),
                 Err(_) => None,
             };

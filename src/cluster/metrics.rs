@@ -8,8 +8,10 @@ use crate::api::{Reason, rule::Severity};
 pub struct Metrics {
     pub watch_errors: IntCounterVec,
     pub rules: IntGaugeVec,
+    pub rules_read: IntGauge,
     pub rules_refused: IntCounterVec,
     pub inventory_objects: IntGaugeVec,
+    pub inventory_overflow: IntCounter,
     pub alerts: IntGaugeVec,
     pub alert_writes: IntCounter,
     pub alert_write_errors: IntCounter,
@@ -87,8 +89,10 @@ impl Metrics {
         Ok(Metrics {
             watch_errors: r.counters("watch_errors_total", "Watches that broke and were started again.", "kind", &watched)?,
             rules: r.gauges("rules", "Rules by whether their newest generation is at work.", "ready", &["true", "false"])?,
+            rules_read: r.gauge("rules_read", "1 once every rule that existed at the start was looked at.")?,
             rules_refused: r.counters("rules_refused_total", "Rule generations that were refused.", "reason", &reasons)?,
             inventory_objects: r.gauges("inventory_objects", "Objects of the cluster that are known.", "kind", &["pods", "nodes"])?,
+            inventory_overflow: r.counter("inventory_overflow_total", "Objects of the cluster that are not known because too many are.")?,
             alerts: r.gauges("alerts", "SecurityAlert objects that are not resolved, by severity.", "severity", &severities)?,
             alert_writes: r.counter("alert_writes_total", "Writes of SecurityAlert objects.")?,
             alert_write_errors: r.counter("alert_write_errors_total", "Writes of SecurityAlert objects that failed and are retried.")?,

@@ -16,7 +16,6 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use serde_json::json;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -37,12 +36,8 @@ use crate::{
 
 /// What the watches and the status writer of this module need.
 pub const ACCESS: &[Access] = &[
-    Access { group: GROUP, resources: &["clustersecurityrules", "securityrules"], verbs: &["get", "list", "watch"] },
-    Access {
-        group: GROUP,
-        resources: &["clustersecurityrules/status", "securityrules/status"],
-        verbs: &["get", "patch"],
-    },
+    Access { group: GROUP, resources: &["clustersecurityrules", "securityrules"], verbs: &["list", "watch"] },
+    Access { group: GROUP, resources: &["clustersecurityrules/status", "securityrules/status"], verbs: &["patch"] },
 ];
 
 const RETRY: Duration = Duration::from_secs(2);
@@ -71,6 +66,13 @@ enum Change {
     End(RuleKind),
 }
 
+/// What was accepted of a rule.
+struct Accepted {
+    uid: String,
+    generation: i64,
+    spec: RuleSpec,
+}
+
 /// What is known of a rule that exists.
 struct Known {
     uid: String,
@@ -87,17 +89,16 @@ pub struct RulesWatch<J> {
     metrics: Metrics,
     activity: Activity,
     /// What evaluates: the last accepted generation of each rule.
-    standing: BTreeMap<RuleId, (i64, RuleSpec)>,
+    standing: BTreeMap<RuleId, Accepted>,
     known: BTreeMap<RuleId, Known>,
     listed: BTreeSet<RuleId>,
     /// Statuses that are still to be written.
     unwritten: BTreeSet<RuleId>,
-    synced: watch::Sender<bool>,
     lists_done: BTreeSet<RuleKind>,
 }
 
 impl<J: Journal> RulesWatch<J> {
-    /// `standing` are the records in force at the end of the log. The receiver turns true when every rule was looked at.
+    /// `standing` are the records in force at the end of the log.
     pub fn new(
         client: Client,
         journal: J,
@@ -105,15 +106,14 @@ impl<J: Journal> RulesWatch<J> {
         metrics: Metrics,
         activity: Activity,
         standing: &[Record],
-    ) -> (Self, watch::Receiver<bool>) {
+    ) -> Self {
         let accepted = standing.iter().filter_map(|record| match &record.payload {
-            Payload::Rule(RuleChange::Accepted { rule, generation, spec }) => {
-                Some((rule.clone(), (*generation, (**spec).clone())))
+            Payload::Rule(RuleChange::Accepted { rule, uid, generation, spec }) => {
+                Some((rule.clone(), Accepted { uid: uid.clone(), generation: *generation, spec: (**spec).clone() }))
             }
             _ => None,
         });
-        let (synced, receiver) = watch::channel(false);
-        let rules = RulesWatch {
+        RulesWatch {
             client,
             journal,
             validate,
@@ -123,10 +123,8 @@ impl<J: Journal> RulesWatch<J> {
             known: BTreeMap::new(),
             listed: BTreeSet::new(),
             unwritten: BTreeSet::new(),
-            synced,
             lists_done: BTreeSet::new(),
-        };
-        (rules, receiver)
+        }
     }
 
     /// Returns when `shutdown` is cancelled.
@@ -143,7 +141,7 @@ impl<J: Journal> RulesWatch<J> {
                     Some(change) => self.take(change, &shutdown).await,
                     None => return,
                 },
-                _ = retry.tick() => self.write_statuses().await,
+                _ = retry.tick() => self.write_statuses(&shutdown).await,
                 _ = activity.tick() => self.unwritten.extend(self.known.keys().cloned()),
             }
         }
@@ -166,7 +164,7 @@ impl<J: Journal> RulesWatch<J> {
                 }
                 self.lists_done.insert(kind);
                 if self.lists_done.len() == 2 {
-                    self.synced.send_replace(true);
+                    self.metrics.rules_read.set(1);
                 }
             }
         }
@@ -176,20 +174,31 @@ impl<J: Journal> RulesWatch<J> {
     }
 
     async fn apply(&mut self, object: Object, shutdown: &CancellationToken) {
+        let known_uid = self.known.get(&object.id).map(|known| &known.uid);
+        let standing_uid = self.standing.get(&object.id).map(|accepted| &accepted.uid);
+        if known_uid.or(standing_uid).is_some_and(|uid| *uid != object.uid) {
+            // Deleted and made anew while nobody looked: another rule of that name, which inherits nothing.
+            self.gone(object.id.clone(), shutdown).await;
+            self.listed.insert(object.id.clone());
+        }
         if let Some(known) = self.known.get_mut(&object.id)
-            && (known.generation, &known.uid) == (object.generation, &object.uid)
+            && known.generation == object.generation
         {
-            known.status = object.status; // an echo of our own status write, or a change of metadata
+            // An echo of our own status write, or a change of metadata.
+            if object.spec.is_ok() {
+                known.status = object.status;
+            }
             return;
         }
         let outcome = self.check(&object).await;
         match (&outcome, object.spec) {
             (Ok(_), Ok(spec)) => {
-                let unchanged = self.standing.get(&object.id).is_some_and(|(_, standing)| *standing == spec);
-                if !unchanged && !self.accept(&object.id, object.generation, &spec, shutdown).await {
+                let unchanged = self.standing.get(&object.id).is_some_and(|standing| standing.spec == spec);
+                let accepted = Accepted { uid: object.uid.clone(), generation: object.generation, spec };
+                if !unchanged && !self.accept(&object.id, &accepted, shutdown).await {
                     return;
                 }
-                self.standing.insert(object.id.clone(), (object.generation, spec));
+                self.standing.insert(object.id.clone(), accepted);
             }
             (Err(error), _) => {
                 self.metrics.rules_refused.with_label_values(&[error.reason().as_str()]).inc();
@@ -197,11 +206,11 @@ impl<J: Journal> RulesWatch<J> {
             }
             (Ok(_), Err(_)) => {}
         }
-        let suspended = self.standing.get(&object.id).is_some_and(|(_, spec)| spec.suspend);
+        let suspended = self.standing.get(&object.id).is_some_and(|standing| standing.spec.suspend);
         let known = Known { uid: object.uid, generation: object.generation, suspended, outcome, status: object.status };
         self.known.insert(object.id.clone(), known);
         self.unwritten.insert(object.id);
-        self.write_statuses().await;
+        self.write_statuses(shutdown).await;
     }
 
     /// Compiles and tests a generation, away from the I/O threads.
@@ -222,8 +231,13 @@ impl<J: Journal> RulesWatch<J> {
     }
 
     /// Records the acceptance; only then does the pipeline meet the rule. False when the controller shuts down first.
-    async fn accept(&self, id: &RuleId, generation: i64, spec: &RuleSpec, shutdown: &CancellationToken) -> bool {
-        let change = RuleChange::Accepted { rule: id.clone(), generation, spec: Box::new(spec.clone()) };
+    async fn accept(&self, id: &RuleId, accepted: &Accepted, shutdown: &CancellationToken) -> bool {
+        let change = RuleChange::Accepted {
+            rule: id.clone(),
+            uid: accepted.uid.clone(),
+            generation: accepted.generation,
+            spec: Box::new(accepted.spec.clone()),
+        };
         self.record(change, shutdown).await
     }
 
@@ -248,10 +262,14 @@ impl<J: Journal> RulesWatch<J> {
     }
 
     /// Writes the statuses that differ from what the API server has. What fails stays for the next round.
-    async fn write_statuses(&mut self) {
+    async fn write_statuses(&mut self, shutdown: &CancellationToken) {
         let last_findings = self.activity.lock().map(|a| a.clone()).unwrap_or_default();
-        for id in std::mem::take(&mut self.unwritten) {
-            let accepted = self.standing.get(&id).map_or(0, |(generation, _)| *generation);
+        let mut unwritten = std::mem::take(&mut self.unwritten);
+        while let Some(id) = unwritten.pop_first() {
+            if shutdown.is_cancelled() {
+                return;
+            }
+            let accepted = self.standing.get(&id).map_or(0, |standing| standing.generation);
             let Some(known) = self.known.get_mut(&id) else { continue };
             let verdict = Verdict {
                 generation: known.generation,
@@ -271,6 +289,9 @@ impl<J: Journal> RulesWatch<J> {
                     self.metrics.status_write_errors.inc();
                     tracing::warn!(rule = %id, %error, "rule status not written; it is tried again");
                     self.unwritten.insert(id);
+                    if matches!(error, ClusterError::Timeout) {
+                        self.unwritten.append(&mut unwritten); // the API server hangs: look at the watches meanwhile
+                    }
                 }
             }
         }

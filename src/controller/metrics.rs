@@ -14,6 +14,7 @@ pub struct PipelineMetrics {
     rules_refused: IntCounter,
     rules: IntGauge,
     lag: IntGauge,
+    replayed: IntGauge,
     state: IntGauge,
     evicted: IntCounter,
     late: IntCounter,
@@ -55,6 +56,10 @@ impl PipelineMetrics {
             rules_refused: counter("rules_refused_total", "Recorded rules that this version no longer compiles.")?,
             rules: gauge("rules", "Rules at work.")?,
             lag: gauge("lag_records", "Committed records that are not evaluated yet.")?,
+            replayed: gauge(
+                "replayed",
+                "1 once the log as it was at the start is evaluated again; alerts are written from then on.",
+            )?,
             state: gauge("state_entries", "Matches that are kept for windows.")?,
             evicted: counter("state_evicted_total", "Matches that were dropped from windows before their time.")?,
             late: counter("matches_late_total", "Matches that came after their window was forgotten.")?,
@@ -62,6 +67,15 @@ impl PipelineMetrics {
             alerts_dropped: counter("alerts_dropped_total", "Alerts that were forgotten because too many were known.")?,
             read_errors: counter("read_errors_total", "Reads of the log that failed and are tried again.")?,
         })
+    }
+
+    /// The log as it was at the start is evaluated.
+    pub fn replayed(&self) {
+        self.replayed.set(1);
+    }
+
+    pub fn is_replayed(&self) -> bool {
+        self.replayed.get() == 1
     }
 
     /// Takes over the pipeline's counts. `lag` is in records.

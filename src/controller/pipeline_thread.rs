@@ -28,21 +28,19 @@ pub struct PipelineThread {
     tray: Arc<Tray>,
     activity: Activity,
     metrics: PipelineMetrics,
-    /// Holds once the log as it was at the start is evaluated.
-    pub replayed: Check,
 }
 
 impl PipelineThread {
     pub fn new(store: Store, tray: Arc<Tray>, activity: Activity, metrics: PipelineMetrics) -> PipelineThread {
         let committed = store.committed();
-        PipelineThread { store, committed, tray, activity, metrics, replayed: Check::new("log replayed", false) }
+        PipelineThread { store, committed, tray, activity, metrics }
     }
 
     /// Ends when `shutdown` is cancelled and everything committed is evaluated. `alive` turns false if it panics.
     pub fn spawn(self, alive: Check, shutdown: CancellationToken) -> std::io::Result<thread::JoinHandle<()>> {
         let runtime = Handle::current();
         thread::Builder::new().name("pipeline".into()).spawn(move || {
-            let guard = DeadOnDrop(alive);
+            let guard = alive.until_dropped();
             self.run(&runtime, &shutdown);
             drop(guard);
         })
@@ -53,6 +51,7 @@ impl PipelineThread {
         let until = *self.committed.borrow();
         let mut next = self.first();
         loop {
+            let committed = *self.committed.borrow();
             let batch = match self.store.read(next, READ_BYTES) {
                 Ok(batch) => batch,
                 Err(error) => {
@@ -68,12 +67,11 @@ impl PipelineThread {
                 pipeline.push(*seq, record);
                 next = seq + 1;
             }
+            if batch.is_empty() && next <= committed {
+                next = committed + 1; // what is left up to there is unreadable, and counted as such by the store
+            }
             self.publish(&mut pipeline, next - 1, next > until);
             if batch.is_empty() {
-                if next <= until && next <= *self.committed.borrow() {
-                    next = until + 1; // the rest of the log as it was is unreadable, and counted as such by the store
-                    continue;
-                }
                 if shutdown.is_cancelled() {
                     return;
                 }
@@ -103,20 +101,29 @@ impl PipelineThread {
     fn publish(&mut self, pipeline: &mut Pipeline, last: Seq, caught_up: bool) {
         let lag = self.committed.borrow().saturating_sub(last);
         self.metrics.observe(pipeline, lag);
+        let (changed, forgotten) = (pipeline.take_changed(), pipeline.take_forgotten());
         if !caught_up {
             return;
         }
-        let changed = pipeline.take_changed();
-        if !changed.is_empty() {
+        self.tray.forget(forgotten);
+        if self.metrics.is_replayed() {
             self.tray.put(changed.iter().filter_map(|id| pipeline.alert(id).cloned()));
-            if let Ok(mut activity) = self.activity.lock() {
-                let seen = pipeline.activity().iter().filter_map(|(id, a)| Some((id.clone(), a.last_finding?)));
-                activity.extend(seen);
-            }
+        } else {
+            self.tray.put(pipeline.alerts().cloned());
+            self.metrics.replayed();
         }
-        self.replayed.set(true);
+        if !changed.is_empty() {
+            self.tell_activity(pipeline);
+        }
         if let Err(error) = self.store.set_offset(OFFSET, last) {
             tracing::warn!(%error, "the pipeline's offset is not stored");
+        }
+    }
+
+    fn tell_activity(&self, pipeline: &Pipeline) {
+        if let Ok(mut activity) = self.activity.lock() {
+            let seen = pipeline.activity().iter().filter_map(|(id, a)| Some((id.clone(), a.last_finding?)));
+            *activity = seen.collect();
         }
     }
 }
@@ -126,13 +133,5 @@ async fn pause(shutdown: &CancellationToken) -> bool {
     tokio::select! {
         () = shutdown.cancelled() => true,
         () = tokio::time::sleep(PAUSE) => false,
-    }
-}
-
-struct DeadOnDrop(Check);
-
-impl Drop for DeadOnDrop {
-    fn drop(&mut self) {
-        self.0.set(!thread::panicking());
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{
     ledger::Ledger,
     names,
-    pattern::{REDACTED, is_secret_flag},
+    pattern::{REDACTED, after_short_flags, is_secret_flag},
 };
 
 /// kubectl keeps a copy of the whole object here, Secret data included.
@@ -144,9 +144,12 @@ fn object(map: &mut Map<String, Value>, ledger: &mut Ledger) {
     let (resource, is_list) = (Resource::of_kind(kind), kind.ends_with("List"));
     let named_secret =
         ["name", "key"].iter().any(|k| map.get(*k).and_then(Value::as_str).is_some_and(names::is_secret));
+    let about_secret = map.get("field").and_then(Value::as_str).is_some_and(is_secret_path);
     for (key, value) in map.iter_mut() {
         ledger.at_key(key, |l| match (key.as_str(), value) {
             ("value", value @ (Value::String(_) | Value::Number(_))) if named_secret => l.hide(value),
+            // A cause in the details of a Status: a validator quotes the value that it refuses.
+            ("message", value @ Value::String(_)) if about_secret => l.hide(value),
             (key, value) if resource != Resource::Other && is_contents(key) => l.hide_values(value),
             ("metadata", value) if resource != Resource::Other && !is_list => metadata(value, resource, l),
             // Items of a typed list carry no kind of their own.
@@ -156,6 +159,11 @@ fn object(map: &mut Map<String, Value>, ledger: &mut Ledger) {
             (key, value) => field(key, value, l),
         });
     }
+}
+
+/// True for the path of a field (`spec.db[0].apiToken`, `data[password]`) when any part of it names a secret.
+fn is_secret_path(path: &str) -> bool {
+    path.split(['.', '[', ']']).any(names::is_secret)
 }
 
 /// A value under its name.
@@ -211,13 +219,16 @@ fn environment_entry(entry: &mut Value, ledger: &mut Ledger) {
     }
 }
 
-/// In a list of arguments, `--password` makes the next one a secret.
+/// In a list of arguments, `--password` makes the next one a secret, and so does `-p` after `sshpass`.
 fn array(items: &mut [Value], ledger: &mut Ledger) {
+    let arguments: Vec<&str> = items.iter().map(|item| item.as_str().unwrap_or_default()).collect();
+    let short = after_short_flags(&arguments);
     let mut after_flag = false;
     for (index, item) in items.iter_mut().enumerate() {
         let is_flag = item.as_str().is_some_and(is_secret_flag);
         let is_value = item.as_str().is_some_and(|text| !text.starts_with("--"));
-        ledger.at_index(index, |l| if after_flag && is_value { l.hide(item) } else { walk(item, l) });
+        let is_secret = after_flag && is_value || short.contains(&index);
+        ledger.at_index(index, |l| if is_secret { l.hide(item) } else { walk(item, l) });
         after_flag = is_flag;
     }
 }

@@ -2,7 +2,7 @@
 //! password. In: any text. Out: the text with each such value replaced, and how many. One set of patterns is searched
 //! first, so that text without secrets costs one pass.
 
-use std::{borrow::Cow, sync::LazyLock};
+use std::{borrow::Cow, collections::BTreeSet, sync::LazyLock};
 
 use regex::{Captures, Regex, RegexSet};
 
@@ -41,10 +41,48 @@ fn patterns() -> Vec<String> {
             r#"(?i)(?P<keep>{NAME}\\*["']?\s*(?:=\s*|:\s+(?:[|>][-+]?\s+)?|:\\*["'])\\*["']?)[^\s"'&,;\\]+"#
         ),
         format!(r#"(?i)(?P<keep>--?{NAME}\s+["']?)[^\s"'-][^\s"']*"#),
-        r#"(?P<keep>(?:^|\s)(?:-u|--user|--proxy-user)[=\s]+["']?[^\s:"']+:)[^\s"']+"#.to_owned(),
+        // The API server takes no URL with a user, and quotes the user that it refuses.
+        r#"(?i)(?P<keep>invalid value:\s+)"[^"]*"(?P<tail>:\s+user information is not permitted)"#.to_owned(),
         r#"(?P<keep>--from-literal[=\s]+["']?[^\s=]+=)[^\s"']+"#.to_owned(),
     ];
-    plain.iter().map(ToString::to_string).chain(around).collect()
+    let short = SHORT_FLAGS.iter().map(ToString::to_string);
+    plain.iter().map(ToString::to_string).chain(around).chain(short).collect()
+}
+
+/// Secrets after flags of one letter, which say so only by their program. Also searched for over the elements of an
+/// argument list, joined.
+const SHORT_FLAGS: [&str; 6] = [
+    r#"(?P<keep>(?:^|\s)(?:-u|--user|--proxy-user)[=\s]+["']?[^\s:"']+:)[^\s"']+"#,
+    r#"(?P<keep>\b(?:mysql[a-z]*|mariadb[a-z-]*)\s(?:[^|;&\n]*?\s)??-p["']?)[^\s"']+"#,
+    r#"(?P<keep>\bredis-cli\s(?:[^|;&\n]*?\s)??-a\s*["']?)[^\s"']+"#,
+    r#"(?P<keep>\b(?:sshpass|mongo[a-z]*)\s(?:[^|;&\n]*?\s)??-p\s*["']?)[^\s"']+"#,
+    r#"(?P<keep>\bldap[a-z]+\s(?:[^|;&\n]*?\s)??-w\s*["']?)[^\s"']+"#,
+    r#"(?P<keep>\blogin\s(?:[^|;&\n]*?\s)??-p\s*["']?)[^\s"']+"#,
+];
+
+static SHORT: LazyLock<Vec<Regex>> =
+    LazyLock::new(|| SHORT_FLAGS.iter().map(|p| Regex::new(p).expect("the patterns are fixed and tested")).collect());
+
+/// Which elements of an argument list are, or hold, the secret of a flag of one letter: their positions. All of them in
+/// a list of too many matches.
+pub fn after_short_flags(arguments: &[&str]) -> BTreeSet<usize> {
+    let line = arguments.join("\t");
+    let found: Vec<_> = SHORT.iter().flat_map(|pattern| pattern.captures_iter(&line)).take(MAX_MATCHES + 1).collect();
+    if found.len() > MAX_MATCHES {
+        return (0..arguments.len()).collect();
+    }
+    let secrets = found.iter().filter_map(|captures| Some(captures.name("keep")?.end()..captures.get(0)?.end()));
+    let secrets: Vec<_> = secrets.collect();
+    let mut hidden = BTreeSet::new();
+    let mut start = 0;
+    for (index, argument) in arguments.iter().enumerate() {
+        let end = start + argument.len();
+        if secrets.iter().any(|secret| start < secret.end && secret.start < end) {
+            hidden.insert(index);
+        }
+        start = end + 1;
+    }
+    hidden
 }
 
 struct Patterns {
@@ -132,6 +170,15 @@ mod tests {
             ("spec.password: Invalid value: \"a b\": short", "spec.password: [redacted] value: \"[redacted]\": short"),
             ("json: error found in #10 byte of ...|x|...", "json: error found in #10 byte of [redacted]"),
             ("curl -u bob:hunter2 http://x", "curl -u bob:[redacted] http://x"),
+            ("mysqldump -uroot -phunter2 shop", "mysqldump -uroot -p[redacted] shop"),
+            ("sshpass -p hunter2 mkdir -p /data", "sshpass -p [redacted] mkdir -p /data"),
+            ("redis-cli -h db -a hunter2 ping", "redis-cli -h db -a [redacted] ping"),
+            ("sshpass -p hunter2 ssh db", "sshpass -p [redacted] ssh db"),
+            ("docker login -u bob -p hunter2 r.io", "docker login -u bob -p [redacted] r.io"),
+            (
+                "url: Invalid value: \"bob:hunter2\": user information is not permitted in the URL",
+                "url: Invalid value: \"[redacted]\": user information is not permitted in the URL",
+            ),
             (
                 "kubectl create secret generic s --from-literal=a=hunter2",
                 "kubectl create secret generic s --from-literal=a=[redacted]",
@@ -143,6 +190,25 @@ mod tests {
             assert!(count > 0, "{text}");
             assert_eq!(redact(&redacted), (Cow::Borrowed(expected), 0), "again: {text}");
         }
+    }
+
+    #[test]
+    fn elements_after_short_flags_are_found_by_their_program() {
+        for (arguments, hidden) in [
+            (&["curl", "-u", "bob:hunter2", "http://x"][..], &[2][..]),
+            (&["/usr/bin/mysql", "-uroot", "-phunter2", "shop"], &[2]),
+            (&["mysql", "-p", "shop"], &[]),
+            (&["redis-cli", "-a", "hunter2", "ping"], &[2]),
+            (&["sshpass", "-phunter2", "ssh", "db"], &[1]),
+            (&["docker", "run", "-p", "80:80"], &[]),
+            (&["mkdir", "-p", "/data"], &[]),
+            (&["ps", "-u", "root"], &[]),
+            (&[], &[]),
+        ] {
+            assert_eq!(after_short_flags(arguments), hidden.iter().copied().collect(), "{arguments:?}");
+        }
+        let many = ["sshpass -p hunter2"; MAX_MATCHES + 1];
+        assert_eq!(after_short_flags(&many).len(), many.len());
     }
 
     #[test]
@@ -163,6 +229,7 @@ mod tests {
             "X509SHA256=558a353f9d91f99ae2e94ee01e22965e22d40800c8c015345265911d0a7f5def",
             "kubectl/v1.34.4 (linux/amd64) kubernetes/$Format",
             "/var/run/secrets/kubernetes.io/serviceaccount/token",
+            "mkdir -p /data; mysql --port 3306 -P 3306; docker run -p 80:80 x",
             "--token-file=/etc/x",
             "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----",
         ] {

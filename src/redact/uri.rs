@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use super::{
     ledger::{Ledger, clip},
     names::is_secret_parameter,
-    pattern::{self, REDACTED, is_secret_flag},
+    pattern::{self, REDACTED, after_short_flags, is_secret_flag},
 };
 use crate::record::Incomplete;
 
@@ -44,26 +44,35 @@ pub fn redact(uri: &mut String, ledger: &mut Ledger) {
 }
 
 fn parameters(query: &str, secret_like: &mut u32) -> String {
+    let commands: Vec<String> = query.split('&').map(command).collect();
+    let short = after_short_flags(&commands.iter().map(String::as_str).collect::<Vec<_>>());
     let mut after_flag = false;
     let mut parts = Vec::new();
-    for parameter in query.split('&') {
+    for (index, (parameter, argument)) in query.split('&').zip(&commands).enumerate() {
         let Some((name, value)) = parameter.split_once('=') else {
             parts.push(hidden(parameter, secret_like).to_owned());
             continue;
         };
         let plain_name = decode(name);
-        let argument = if plain_name == "command" { decode(value) } else { String::new() };
         let follows = after_flag && !argument.is_empty() && !argument.starts_with("--");
-        after_flag = is_secret_flag(&argument);
+        after_flag = is_secret_flag(argument);
         let name = hidden(name, secret_like);
         let value = match () {
             () if value.is_empty() => value,
-            () if follows || is_secret_parameter(&plain_name) => REDACTED,
+            () if follows || short.contains(&index) || is_secret_parameter(&plain_name) => REDACTED,
             () => hidden(value, secret_like),
         };
         parts.push(format!("{name}={value}"));
     }
     parts.join("&")
+}
+
+/// An element of the command of an exec; empty for other parameters.
+fn command(parameter: &str) -> String {
+    match parameter.split_once('=') {
+        Some((name, value)) if decode(name) == "command" => decode(value),
+        Some(_) | None => String::new(),
+    }
 }
 
 /// `text`, or the placeholder when it holds a secret in any decoding.
@@ -109,6 +118,11 @@ mod tests {
                 "/exec?command=mysql&command=--password&command=hunter2",
                 "/exec?command=mysql&command=--password&command=[redacted]",
             ),
+            (
+                "/exec?command=mysql&command=-uroot&command=-phunter2&container=a",
+                "/exec?command=mysql&command=-uroot&command=[redacted]&container=a",
+            ),
+            ("/exec?command=curl&command=-u&command=bob%3Ahunter2", "/exec?command=curl&command=-u&command=[redacted]"),
             ("/exec?command=curl%20-H%20%22Authorization%3A%20Bearer%20abc%22", "/exec?command=[redacted]"),
             ("/x?command=%2550ASSWORD%253Dhunter2", "/x?command=[redacted]"),
             ("http://bob:hunter2@host/x", "http://[redacted]@host/x"),

@@ -4,6 +4,7 @@
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use jiff::SignedDuration;
+use serde_json::Value;
 
 use super::{
     Capture, CompiledDetection, CompiledRule, CompiledSelector, CompiledStep,
@@ -157,6 +158,13 @@ impl Compiler<'_> {
         for id in &spec.attack {
             if !is_technique(id) {
                 self.invalid("spec.attack", format!("{id:?} must be an ATT&CK technique id like T1110 or T1110.001"));
+            }
+        }
+        for test in &spec.tests {
+            let events = test.input.iter().filter_map(|input| input.event.as_ref());
+            if events.flat_map(|event| event.0.values()).any(|value| !is_shallow(value, MAX_EVENT_DEPTH)) {
+                let message = format!("an event is nested deeper than {MAX_EVENT_DEPTH}");
+                self.invalid(format!("spec.tests[{}]", test.name), message);
             }
         }
         if spec.alert.resolve_after.is_some_and(|span| span.is_zero()) {
@@ -387,6 +395,17 @@ fn digest(spec: &RuleSpec) -> RecordId {
 
 fn place(name: &str, index: usize) -> String {
     if name.is_empty() { index.to_string() } else { name.chars().take(63).collect() }
+}
+
+/// The log holds specs as JSON, which is read back to a depth of 128 (serde_json's limit), their own nesting included.
+const MAX_EVENT_DEPTH: usize = 64;
+
+fn is_shallow(value: &Value, depth: usize) -> bool {
+    match value {
+        Value::Array(items) => depth > 0 && items.iter().all(|item| is_shallow(item, depth - 1)),
+        Value::Object(fields) => depth > 0 && fields.values().all(|item| is_shallow(item, depth - 1)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
 }
 
 fn is_identifier(name: &str) -> bool {

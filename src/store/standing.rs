@@ -65,7 +65,9 @@ impl StandingSet {
         if change.ends {
             return true;
         }
-        if self.by_key.len() >= MOST || self.bytes + line.json.len() > MOST_BYTES {
+        // Rules and triage are bounded elsewhere and few; only pods and nodes can be too many.
+        let inventory = change.key.starts_with("pod/") || change.key.starts_with("node/");
+        if inventory && (self.by_key.len() >= MOST || self.bytes + line.json.len() > MOST_BYTES) {
             self.overflowed = true;
             return false;
         }

@@ -286,6 +286,22 @@ fn broken_edit_leaves_the_last_good_generation_at_work_also_after_restarts() {
     look_at(&admin, "default", "new");
     mark.pass(&watched);
     expect(&watched, "watch", &[("old", count), ("new", 1)]);
+
+    // Back to what evaluates, by an edit and its revert: this generation is the one that a restart finds.
+    watched.apply(&broken.to_string()).unwrap();
+    judged(&watched, &broken);
+    accept(&watched, &watch_for("new"));
+    watched.apply(&broken.to_string()).unwrap();
+    judged(&watched, &broken);
+    assert_eq!(generations(&watched, "watch"), (6, 5));
+    watched.end_controller("KILL").unwrap();
+    watched.start_controller().unwrap();
+    wait_until("the status is written", SOON, || {
+        (watched.metric("kubewitness_cluster_rules{ready=\"false\"}").unwrap() == 1.0).then_some(())
+    })
+    .unwrap();
+    mark.pass(&watched);
+    assert_eq!(generations(&watched, "watch"), (6, 5));
 }
 
 #[test]

@@ -195,6 +195,11 @@ impl TestCluster {
         self.keeper.start(name, program, arguments)
     }
 
+    /// The exit code of a program that `spawn` started and that has ended; 128 + N after signal N.
+    pub fn exit_code(&mut self, process: &Process) -> Result<i32> {
+        self.keeper.exit_code(process)
+    }
+
     fn run(&mut self, name: &'static str, binaries: &Path, arguments: &[String]) -> Result<()> {
         let process = self.keeper.start(name, &binaries.join(name), arguments)?;
         self.processes.push(process);

@@ -39,6 +39,11 @@ impl Output {
 impl Kubectl {
     const LIMIT: Duration = Duration::from_secs(60);
 
+    /// The executable.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The same as another user.
     pub fn with_kubeconfig(&self, kubeconfig: &Path) -> Kubectl {
         Kubectl { kubeconfig: kubeconfig.to_owned(), ..self.clone() }

@@ -63,6 +63,14 @@ impl Keeper {
         let pid = answer.trim().parse().with_context(|| format!("the keeper of {name} answered {answer:?}"))?;
         Ok(Process { name, pid, log: self.dir.join(format!("log/{name}.log")) })
     }
+
+    /// The exit code of a process that ends by itself or has ended; 128 + N after signal N. Waits for it.
+    pub fn exit_code(&mut self, process: &Process) -> Result<i32> {
+        writeln!(self.orders.as_mut().context("the keeper is closed")?, "wait {}", process.pid)?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer)?;
+        answer.trim().parse().with_context(|| format!("the keeper of {} answered {answer:?}", process.name))
+    }
 }
 
 impl Drop for Keeper {

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,7 +44,14 @@ impl Deref for WatchedCluster {
     }
 }
 
-fn free_port() -> Result<u16> {
+impl DerefMut for WatchedCluster {
+    fn deref_mut(&mut self) -> &mut TestCluster {
+        &mut self.cluster
+    }
+}
+
+/// A loopback port that was free a moment ago.
+pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
@@ -66,13 +73,21 @@ pub fn kubewitness() -> Result<PathBuf> {
 impl WatchedCluster {
     /// Starts a control plane, installs the CRDs and the generated roles, and starts the controller.
     pub fn start(options: ClusterOptions) -> Result<WatchedCluster> {
+        WatchedCluster::start_telling(options, &mut |_| Ok(()))
+    }
+
+    /// The same; `tell` hears of each step before it begins, and can end the start by an error.
+    pub fn start_telling(options: ClusterOptions, tell: &mut dyn FnMut(&str) -> Result<()>) -> Result<WatchedCluster> {
         let authority = Authority::new("kubewitness-ingest-ca")?;
         let (ingest_port, admin_port) = (free_port()?, free_port()?);
         let token = format!("testbed-token-{ingest_port}-{admin_port}");
         let url = format!("https://127.0.0.1:{ingest_port}{AUDIT_PATH}");
         let webhook = AuditWebhook { url, ca_pem: authority.pem().to_owned(), token: token.clone() };
+        tell("boot etcd and Kubernetes, with the shipped audit policy and webhook")?;
         let mut cluster = TestCluster::start(ClusterOptions { audit_webhook: Some(webhook), ..options })?;
+        tell("apply crds/ and manifests/rbac/")?;
         install(&cluster)?;
+        tell("start the controller, under its own ClusterRole alone")?;
         let arguments = controller_arguments(&cluster, &authority, &token, ingest_port, admin_port)?;
         let controller = cluster.spawn("kubewitness", Path::new("/usr/bin/env"), &arguments)?;
         let watched = WatchedCluster { controller, arguments, ingest_port, admin_port, token, authority, cluster };
@@ -83,6 +98,11 @@ impl WatchedCluster {
     /// Ends the controller by a signal, such as KILL or TERM.
     pub fn end_controller(&self, signal: &str) -> Result<()> {
         self.controller.end(signal)
+    }
+
+    /// Flags that the controller gets beside ours from its next start on.
+    pub fn add_arguments(&mut self, flags: &[&str]) {
+        self.arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
     }
 
     /// Starts the controller again, over what it left on disk.
@@ -96,7 +116,11 @@ impl WatchedCluster {
             if let Err(ended) = self.controller.check() {
                 return Some(Err(ended));
             }
-            self.admin("/readyz").ok().filter(|(code, _)| *code == 200).map(|_| Ok(()))
+            // Ready to take audit events; and, for a test, with the state and the rules that it left.
+            let ready = self.admin("/readyz").is_ok_and(|(code, _)| code == 200);
+            let is_one = |gauge| self.metric(gauge).is_ok_and(|value| value == 1.0);
+            (ready && is_one("kubewitness_pipeline_replayed") && is_one("kubewitness_cluster_rules_read"))
+                .then_some(Ok(()))
         });
         match asked {
             Ok(answer) => answer,
@@ -167,9 +191,14 @@ impl WatchedCluster {
         })
     }
 
+    /// All SecurityAlerts of all namespaces.
+    pub fn alerts(&self) -> Result<Vec<Value>> {
+        list(&self.kubectl(), "securityalerts")
+    }
+
     /// All SecurityAlerts of one rule.
     pub fn alerts_of(&self, rule: &str) -> Result<Vec<Value>> {
-        let alerts = list(&self.kubectl(), "securityalerts")?;
+        let alerts = self.alerts()?;
         Ok(alerts
             .into_iter()
             .filter(|alert| alert["spec"]["ruleRef"]["name"] == rule && alert["status"].is_object())

@@ -144,6 +144,14 @@ fn client_text(p: &mut Planter) -> Vec<Value> {
             "responseStatus",
             json!({"code": 400, "message": format!("error found in #10 byte of ...|\"a\":\"{}\"", p.canary())}),
         ),
+        with(
+            "responseStatus",
+            json!({"code": 422, "details": {"causes": [
+                {"field": "spec.password", "message": format!("Invalid value: \"{}\": too short", p.canary())},
+                {"field": "spec.db[0].apiToken.plain", "message": format!("Invalid value: \"{}\": too short", p.canary())},
+                {"field": "data[access_key]", "message": format!("Invalid value: \"{}\": too short", p.canary())},
+            ]}}),
+        ),
         with("user", json!({"username": p.jwt(), "groups": [p.jwt()], "extra": {"a": [p.jwt()]}})),
         with("objectRef", json!({"resource": "pods", "name": p.jwt()})),
         with("unknownField", json!({"password": p.canary()})),

@@ -1,0 +1,87 @@
+//! What the demo promises to find, held against the rules that we ship and against its own recorded run
+//! (tests/scenarios/first-light). The demo itself is run by `make demo`.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use serde_json::{Value, json};
+
+#[path = "../examples/demo/expected.rs"]
+mod expected;
+
+use expected::{PROBED, Row, differences, expected};
+
+fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[test]
+fn every_shipped_rule_has_its_attack_in_the_demo() {
+    let shipped: BTreeSet<String> = fs::read_dir(repository("manifests/rules/audit"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let attacked: BTreeSet<String> = expected().into_iter().map(|row| row.rule).collect();
+    assert_eq!(attacked, shipped);
+    assert_eq!(BTreeSet::from(PROBED).len(), PROBED.len(), "a kind that is asked for twice is one request");
+}
+
+/// A line of `replay --output jsonl`.
+fn of_replay(line: &str) -> Row {
+    let alert: Value = serde_json::from_str(line).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    Row {
+        rule: text(&alert["rule"]),
+        severity: text(&alert["severity"]),
+        key: alert["key"].as_object().unwrap().iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+        count: alert["count"].as_u64().unwrap(),
+    }
+}
+
+#[test]
+fn replay_of_the_recorded_demo_raises_the_alerts_that_the_demo_expects() {
+    let alerts = fs::read_to_string(repository("tests/scenarios/first-light/alerts.jsonl")).unwrap();
+    let found: Vec<Row> = alerts.lines().map(of_replay).collect();
+    assert_eq!(differences(&expected(), &found), Vec::<String>::new());
+}
+
+#[test]
+fn recorded_demo_holds_no_credential() {
+    let log = fs::read_to_string(repository("tests/scenarios/first-light/input.jsonl")).unwrap();
+    assert!(log.lines().count() > 500);
+    // A token, PEM, and the values of setup.yaml's secrets.
+    for secret in ["eyJ", "-----BEGIN", "Bearer ", "not-a-real"] {
+        assert!(!log.contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn missing_different_repeated_and_surplus_alerts_are_named() {
+    let object = |rule: &str, actor: &str, count: u64| {
+        Row::of_object(&json!({
+            "spec": {"ruleRef": {"kind": "ClusterSecurityRule", "name": rule}, "key": [{"name": "actor", "value": actor}]},
+            "status": {"severity": "High", "count": count},
+        }))
+    };
+    let want = [object("a", "eve", 1), object("b", "eve", 2)];
+    for (case, found, lines) in [
+        ("equal, in another order", vec![want[1].clone(), want[0].clone()], vec![]),
+        ("missing", vec![want[0].clone()], vec!["missing: b of actor=eve (severity High, count 2)"]),
+        (
+            "another count",
+            vec![want[0].clone(), object("b", "eve", 3)],
+            vec!["different: b of actor=eve: severity High, count 3 instead of severity High, count 2"],
+        ),
+        (
+            "from the ordinary traffic",
+            vec![want[0].clone(), want[1].clone(), object("a", "dana", 1)],
+            vec!["not expected: a of actor=dana (severity High, count 1)"],
+        ),
+        (
+            "twice",
+            vec![want[0].clone(), want[1].clone(), want[1].clone()],
+            vec!["not expected: b of actor=eve (severity High, count 2)"],
+        ),
+    ] {
+        assert_eq!(differences(&want, &found), lines, "{case}");
+    }
+}
