@@ -253,6 +253,16 @@ fn watch_for(name: &str) -> Value {
     cluster_rule("watch", spec(&condition, "audit.objectRef.name"))
 }
 
+/// Ends the controller, starts it, and waits until it has judged the one rule that is broken.
+fn restart(watched: &mut WatchedCluster, signal: &str) {
+    watched.end_controller(signal).unwrap();
+    watched.start_controller().unwrap();
+    wait_until("the broken rule is judged again", SOON, || {
+        (watched.metric("kubewitness_cluster_rules{ready=\"false\"}").ok()? == 1.0).then_some(())
+    })
+    .unwrap();
+}
+
 #[test]
 fn broken_edit_leaves_the_last_good_generation_at_work_also_after_restarts() {
     let mut watched = WatchedCluster::start(ClusterOptions::default()).unwrap();
@@ -268,8 +278,7 @@ fn broken_edit_leaves_the_last_good_generation_at_work_also_after_restarts() {
     let mut count = 1;
     for signal in [None, Some("TERM"), Some("KILL")] {
         if let Some(signal) = signal {
-            watched.end_controller(signal).unwrap();
-            watched.start_controller().unwrap();
+            restart(&mut watched, signal);
         }
         let ready = judged(&watched, &broken);
         assert_eq!((&ready["status"], &ready["reason"]), (&json!("False"), &json!("InvalidExpression")), "{signal:?}");
@@ -294,12 +303,7 @@ fn broken_edit_leaves_the_last_good_generation_at_work_also_after_restarts() {
     watched.apply(&broken.to_string()).unwrap();
     judged(&watched, &broken);
     assert_eq!(generations(&watched, "watch"), (6, 5));
-    watched.end_controller("KILL").unwrap();
-    watched.start_controller().unwrap();
-    wait_until("the status is written", SOON, || {
-        (watched.metric("kubewitness_cluster_rules{ready=\"false\"}").unwrap() == 1.0).then_some(())
-    })
-    .unwrap();
+    restart(&mut watched, "KILL");
     mark.pass(&watched);
     assert_eq!(generations(&watched, "watch"), (6, 5));
 }
