@@ -193,7 +193,11 @@ impl<J: Journal> RulesWatch<J> {
         let outcome = self.check(&object).await;
         match (&outcome, object.spec) {
             (Ok(_), Ok(spec)) => {
-                let unchanged = self.standing.get(&object.id).is_some_and(|standing| standing.spec == spec);
+                // An edit and its revert are a new generation of an old spec: recorded too, or a restart names the old one.
+                let unchanged = self
+                    .standing
+                    .get(&object.id)
+                    .is_some_and(|standing| (standing.generation, &standing.spec) == (object.generation, &spec));
                 let accepted = Accepted { uid: object.uid.clone(), generation: object.generation, spec };
                 if !unchanged && !self.accept(&object.id, &accepted, shutdown).await {
                     return;
