@@ -79,7 +79,7 @@ impl Failure {
 #[derive(Debug, Default)]
 pub struct Detected {
     pub matches: Vec<Match>,
-    pub failed: Vec<(Arc<CompiledRule>, Failure)>,
+    pub failed: Vec<(Arc<CompiledRule>, EvalError)>,
 }
 
 /// Evaluates every rule that can see the event.
@@ -96,7 +96,7 @@ pub fn detect(ruleset: &Ruleset, event: &Event, seq: Seq) -> Detected {
             match select(rule, index, selector, event, seq) {
                 Ok(Some(found)) => detected.matches.push(found),
                 Ok(None) => {}
-                Err(failure) => detected.failed.push((Arc::clone(rule), failure)),
+                Err(error) => detected.failed.push((Arc::clone(rule), error)),
             }
         }
     }
@@ -123,11 +123,18 @@ fn stage_selected(selector: &CompiledSelector, event: &Event) -> bool {
     if selector.stages.is_empty() { audit.is_defining_stage() } else { selector.stages.contains(&audit.stage) }
 }
 
-fn failure(error: &EvalError) -> Failure {
-    match error {
-        EvalError::OverBudget => Failure::OverBudget,
-        _ => Failure::Error,
+impl Failure {
+    pub fn of(error: &EvalError) -> Failure {
+        match error {
+            EvalError::OverBudget => Failure::OverBudget,
+            _ => Failure::Error,
+        }
     }
+}
+
+/// The budget is each expression's own: a long key does not take from the condition.
+fn steps() -> Steps {
+    Steps::new(STEP_LIMIT)
 }
 
 fn select(
@@ -136,14 +143,13 @@ fn select(
     selector: &CompiledSelector,
     event: &Event,
     seq: Seq,
-) -> Result<Option<Match>, Failure> {
-    let mut steps = Steps::new(STEP_LIMIT);
-    if !selector.condition.holds(event, &mut steps).map_err(|e| failure(&e))? {
+) -> Result<Option<Match>, EvalError> {
+    if !selector.condition.holds(event, &mut steps())? {
         return Ok(None);
     }
     let mut key = Vec::with_capacity(selector.keys.len());
     for program in &selector.keys {
-        let value = program.text(event, &mut steps).map_err(|e| failure(&e))?;
+        let value = program.text(event, &mut steps())?;
         if value.is_empty() {
             return Ok(None); // an empty value joins nothing
         }
@@ -151,7 +157,7 @@ fn select(
     }
     let distinct = match &selector.distinct {
         Some(program) => {
-            let value = program.text(event, &mut steps).map_err(|e| failure(&e))?;
+            let value = program.text(event, &mut steps())?;
             if value.is_empty() {
                 return Ok(None);
             }
@@ -161,7 +167,7 @@ fn select(
     };
     let captures = selector.captures.iter().map(|capture| {
         // A summary must not cost an alert: what has no value shows as unknown.
-        let value = capture.program.text(event, &mut steps).unwrap_or_else(|_| "unknown".to_owned());
+        let value = capture.program.text(event, &mut steps()).unwrap_or_else(|_| "unknown".to_owned());
         (capture.slot, one_line(&value, MAX_CAPTURE))
     });
     let evidence = Evidence {

@@ -78,6 +78,7 @@ pub struct Pipeline {
     activity: BTreeMap<RuleId, RuleActivity>,
     changed: BTreeSet<AlertId>,
     forgotten: BTreeSet<AlertId>,
+    failures: BTreeMap<RuleId, (u64, String)>,
 }
 
 impl Pipeline {
@@ -93,6 +94,7 @@ impl Pipeline {
             activity: BTreeMap::new(),
             changed: BTreeSet::new(),
             forgotten: BTreeSet::new(),
+            failures: BTreeMap::new(),
         }
     }
 
@@ -134,6 +136,7 @@ impl Pipeline {
     fn remove(&mut self, rule: &RuleId) {
         if self.rules.remove(rule).is_some() {
             self.activity.remove(rule);
+            self.failures.remove(rule);
             self.swap();
         }
         if rule.kind == RuleKind::SecurityRule {
@@ -158,8 +161,10 @@ impl Pipeline {
         self.counters.events += 1;
         enrich(&mut event, &self.inventory);
         let detected = detect(&self.ruleset, &event, seq);
-        for (_, failure) in &detected.failed {
-            *self.counters.failed.entry(*failure).or_default() += 1;
+        for (rule, error) in &detected.failed {
+            *self.counters.failed.entry(Failure::of(error)).or_default() += 1;
+            let failures = self.failures.entry(rule.id.clone()).or_insert_with(|| (0, error.to_string()));
+            failures.0 += 1;
         }
         if !detected.matches.is_empty() {
             self.counters.matched += 1;
@@ -212,6 +217,11 @@ impl Pipeline {
 
     pub fn rules(&self) -> &BTreeMap<RuleId, Arc<CompiledRule>> {
         &self.rules
+    }
+
+    /// Rules with evaluations that ended without a value: how many, and why the first did.
+    pub fn failures(&self) -> &BTreeMap<RuleId, (u64, String)> {
+        &self.failures
     }
 
     pub fn activity(&self) -> &BTreeMap<RuleId, RuleActivity> {

@@ -4,6 +4,7 @@
 //! Canonical: sorted keys, no `kind` and `apiVersion`, no top-level nulls; always readable as an `event::AuditEvent`.
 
 mod body;
+mod fields;
 mod json;
 mod ledger;
 mod names;
@@ -11,6 +12,7 @@ mod pattern;
 mod shape;
 mod uri;
 
+pub use fields::unknown_field;
 use jiff::Timestamp;
 use serde_json::{Map, Value, value::RawValue};
 

@@ -107,6 +107,7 @@ fn replay_takes_lines_lists_and_pretty_lists_alike() {
         ("no newline at the end", format!("{one}\n{two}"), vec![1, 2]),
         ("a list on one line", format!("{list}\n"), vec![1]),
         ("lists and lines", format!("{list}\n{}\n", event("4", "delete")), vec![1, 2]),
+        ("an array", format!("[{one},\n{other},{two}]\n{}", event("4", "delete")), vec![1, 2, 3]),
         ("a byte order mark and blank lines", format!("\u{feff}{one}\n\n{two}\n\n"), vec![1, 3]),
     ];
     for (name, input, records) in cases {
@@ -146,6 +147,24 @@ fn replay_prints_an_alert_with_all_that_was_promised() {
 }
 
 #[test]
+fn replay_reads_packed_logs_and_says_what_could_not_be_evaluated() {
+    let dir = with_rule(
+        &RULE.replace(r#"audit.verb == "delete""#, r#"audit.verb == "delete" || audit.requestObject.a == 1"#),
+    );
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(format!("{}\n{}\n", event("1", "delete"), event("2", "get")).as_bytes()).unwrap();
+    fs::write(dir.path().join("audit.log.gz"), packed.finish().unwrap()).unwrap();
+    let output = run(dir.path(), &["replay", "--rules", "rule.yaml", "--output", "jsonl", "audit.log.gz"], "");
+    let alert: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &alert["count"]), (Some(0), &serde_json::json!(1)));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("rule deletions: 1 evaluation(s) ended without a value") && said.contains("requestObject"),
+        "{said}"
+    );
+}
+
+#[test]
 fn replay_leaves_out_what_is_no_event_and_says_so() {
     let dir = with_rule(RULE);
     let input = format!("{}\nnot json\n{{\"a\":1}}\n{}\n", event("1", "delete"), event("2", "delete"));
@@ -166,6 +185,9 @@ fn replay_of_nothing_and_replay_with_bad_rules() {
     let refused = run(dir.path(), &["replay", "--rules", "rule.yaml", "-"], "");
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("did you mean `audit.verb`?"), "{}", text(&refused.stderr));
+    fs::write(dir.path().join("rule.yaml"), RULE).unwrap();
+    let unreadable = run(dir.path(), &["replay", "--rules", "rule.yaml", "-"], "no audit log\n");
+    assert_eq!(unreadable.status.code(), Some(2));
     let missing = run(dir.path(), &["replay", "--rules", "rule.yaml", "nope.log"], "");
     assert_eq!(missing.status.code(), Some(2));
 }

@@ -106,6 +106,8 @@ pub struct Splitter {
     key: Key,
     /// An object of `Lines` turned out to be a list.
     in_list: bool,
+    /// The list is a JSON array of its own, around which there is nothing (`Lines`).
+    bare: bool,
     has_kind: bool,
     has_api_version: bool,
     held: Held,
@@ -124,7 +126,7 @@ impl Splitter {
         Splitter::with_limits(Mode::EventList, Limits::SHIPPED)
     }
 
-    /// Takes values one after the other: an `EventList`'s items come out one by one, everything else as it is. A line
+    /// Takes values one after the other: the items of an `EventList` or of an array come out one by one, all else as it is. A line
     /// that can't be read comes out as an element, too, so that it is counted, and reading goes on at the next line.
     pub fn lines() -> Splitter {
         Splitter::with_limits(Mode::Lines, Limits::SHIPPED)
@@ -141,6 +143,7 @@ impl Splitter {
             capture: Vec::new(),
             key: Key::Other,
             in_list: false,
+            bare: false,
             has_kind: false,
             has_api_version: false,
             held: Held::new(limits),
@@ -205,7 +208,7 @@ impl Splitter {
     fn restart(&mut self) {
         self.state = State::Start;
         self.scan = ValueEnd::default();
-        (self.in_list, self.has_kind, self.has_api_version) = (false, false, false);
+        (self.in_list, self.bare, self.has_kind, self.has_api_version) = (false, false, false, false);
     }
 
     fn emit(&mut self, elements: &mut Vec<Element>) {
@@ -325,6 +328,14 @@ impl Splitter {
                 return self.consume(1, &[byte], false);
             }
             (State::Start, b'{') => State::KeyOrEnd,
+            (State::Start, b'[') if self.mode == Mode::Lines => {
+                (self.in_list, self.bare) = (true, true);
+                State::ItemOrEnd
+            }
+            (State::ItemOrEnd | State::AfterItem, b']') if self.bare => {
+                self.restart();
+                return self.consume(1, b"]", false);
+            }
             (State::KeyOrEnd | State::KeyStart, b'"') => return self.begin(State::Key),
             (State::KeyOrEnd | State::AfterValue, b'}') => return self.end_object(elements),
             (State::Colon, b':') => State::ValueStart,

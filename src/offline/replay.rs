@@ -3,13 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     fs::File,
-    io::{self, IsTerminal, Read, Write},
+    io::{self, BufRead, IsTerminal, Read, Write},
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
+use flate2::read::MultiGzDecoder;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -28,8 +29,8 @@ use crate::{
 
 /// Runs rules over recorded audit events and prints one alert per rule and key.
 ///
-/// The input is what an API server writes: JSON lines of its audit log, or EventLists of its webhook, in any order. Each
-/// event is counted once, however often it occurs. An event is taken as received when it happened.
+/// The input is what an API server writes: JSON lines of its audit log, or EventLists of its webhook, in any order, packed
+/// with gzip or not. Each event is counted once, however often it occurs. An event is taken as received when it happened.
 #[derive(Debug, clap::Args)]
 pub struct ReplayArgs {
     /// Files, or directories with *.yaml and *.yml files, that hold the rules. A last PATH that is neither is taken as FILE.
@@ -88,18 +89,28 @@ pub fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let (rules, input) = paths(args);
     let mut replay = Replay::new(load(rules)?);
     if input == Path::new("-") {
-        replay.read(io::stdin().lock()).context("reading standard input")?;
+        replay.read(unpacked(io::stdin().lock())?).context("reading standard input")?;
     } else {
         let file = File::open(input).with_context(|| format!("opening {}", input.display()))?;
-        replay.read(file).with_context(|| format!("reading {}", input.display()))?;
+        replay.read(unpacked(file)?).with_context(|| format!("reading {}", input.display()))?;
     }
     replay.report();
+    if replay.events == 0 && replay.rejected > 0 {
+        bail!("the input holds no audit event at all: is it the audit log of an API server?");
+    }
     let mut out = io::BufWriter::new(io::stdout().lock());
     match replay.print(args.output, &mut out).and_then(|()| out.flush()) {
         // A reader that had enough (`| head`) is no error.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         outcome => outcome.map(|()| ExitCode::SUCCESS).context("writing the alerts"),
     }
+}
+
+/// API servers pack rotated logs: gzip is recognised by its first bytes (RFC 1952).
+fn unpacked<'a>(input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let mut input = io::BufReader::with_capacity(CHUNK, input);
+    let packed = input.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+    Ok(if packed { Box::new(MultiGzDecoder::new(input)) } else { Box::new(input) })
 }
 
 fn load(paths: &[PathBuf]) -> anyhow::Result<Pipeline> {
@@ -217,6 +228,9 @@ impl Replay {
             self.pipeline.alerts().count(),
             self.pipeline.rules().len()
         );
+        for (rule, (count, first)) in self.pipeline.failures() {
+            eprintln!("kubewitness: rule {rule}: {count} evaluation(s) ended without a value, the first with: {first}");
+        }
     }
 
     fn print(&self, output: Output, out: &mut impl Write) -> io::Result<()> {

@@ -14,7 +14,7 @@ use crate::{
         rule::Source,
         rule_test::{ExpectedAlert, RuleTest, TestInput, TestInventory},
     },
-    record::{IdKey, InventoryChange, NodeFacts, Origin, PodFacts, Provenance, Record},
+    record::{IdKey, Incomplete, InventoryChange, NodeFacts, Origin, PodFacts, Provenance, Record},
     redact,
     ruleset::{
         CompiledRule,
@@ -34,6 +34,8 @@ pub enum Failed {
     Input { index: usize, problem: String },
     /// Another number of alerts than expected.
     Count { expected: usize, found: Vec<String> },
+    /// A difference, with evaluations that ended without a value: probably why.
+    Unevaluated { difference: Box<Failed>, count: u64, first: String },
     /// An expected alert that no raised one equals.
     Missing { expected: String, found: Vec<String> },
 }
@@ -48,6 +50,9 @@ impl fmt::Display for Failed {
             Failed::Count { expected, found } => {
                 write!(f, "expected {expected} alert(s), found {}", found.len())?;
                 found.iter().try_for_each(|alert| write!(f, "\n  found: {alert}"))
+            }
+            Failed::Unevaluated { difference, count, first } => {
+                write!(f, "{difference}\n  {count} evaluation(s) ended without a value, the first with: {first}")
             }
             Failed::Missing { expected, found } => {
                 write!(f, "expected: {expected}")?;
@@ -93,7 +98,12 @@ pub fn run(rule: &Arc<CompiledRule>, test: &RuleTest) -> Result<(), Failed> {
         pipeline.push(seq, &record);
     }
     let found: Vec<&Alert> = pipeline.alerts().collect();
-    compare(&test.expect, &found)
+    compare(&test.expect, &found).map_err(|difference| match pipeline.failures().get(&rule.id) {
+        Some((count, first)) => {
+            Failed::Unevaluated { difference: Box::new(difference), count: *count, first: first.clone() }
+        }
+        None => difference,
+    })
 }
 
 fn inventory_changes(inventory: &TestInventory) -> Vec<InventoryChange> {
@@ -147,6 +157,9 @@ fn record(rule: &CompiledRule, input: &TestInput, index: usize, round: u32) -> R
     if input.log.is_some() || input.source != Source::Audit {
         return Err(refuse("`event` is an audit event: `source` must be Audit and `log` must be left out".to_owned()));
     }
+    if let Some(unknown) = redact::unknown_field(&event.0) {
+        return Err(refuse(format!("an audit event has no field {unknown}")));
+    }
     let event = complete(event.0.clone(), &format!("test-{index}-{round}"), at, &rule.id.namespace);
     let bytes = serde_json::to_vec(&event).map_err(|error| refuse(error.to_string()))?;
     let origin = Origin { cluster: "test".into(), reporter: "test".into(), provenance: Provenance::AuditWebhook };
@@ -154,7 +167,11 @@ fn record(rule: &CompiledRule, input: &TestInput, index: usize, round: u32) -> R
     if let Err(redact::Rejected(quarantined)) = &outcome {
         return Err(refuse(format!("is no audit event: {}", quarantined.error)));
     }
-    Ok(redact::record(outcome, &bytes, &origin, received, &IdKey::OFFLINE))
+    let record = redact::record(outcome, &bytes, &origin, received, &IdKey::OFFLINE);
+    if record.facts.incomplete.contains(&Incomplete::MistypedField) {
+        return Err(refuse("a field of the event has another type than in an audit event".to_owned()));
+    }
+    Ok(record)
 }
 
 /// Fills in what a partial audit event leaves out. A tenant's rule sees its own namespace alone, so an `objectRef` without

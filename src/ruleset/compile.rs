@@ -114,6 +114,7 @@ impl Compiler<'_> {
     fn rule(&mut self, source: &RuleSource) -> CompiledRule {
         let spec = self.spec;
         self.check_bounds();
+        self.check_lengths(&source.id.name);
         self.check_names();
         self.check_sources(source.id.kind);
         for (i, variable) in spec.variables.iter().enumerate() {
@@ -169,6 +170,27 @@ impl Compiler<'_> {
         }
         if spec.alert.resolve_after.is_some_and(|span| span.is_zero()) {
             self.invalid("spec.alert.resolveAfter", "must be longer than 0s");
+        }
+    }
+
+    fn check_lengths(&mut self, name: &str) {
+        let spec = self.spec;
+        if !is_object_name(name) {
+            self.invalid("metadata.name", "must be lower case letters, digits, - and ., at most 253");
+        }
+        let long = |text: &str, most: usize| text.chars().count() > most;
+        for (field, text, most) in
+            [("spec.description", &spec.description, 4096), ("spec.alert.summary", &spec.alert.summary, 512)]
+        {
+            if long(text, most) {
+                self.invalid(field, format!("must have at most {most} characters"));
+            }
+        }
+        if spec.attack.len() > 16 || spec.false_positives.len() > 16 {
+            self.invalid("spec", "must have at most 16 attack and 16 falsePositives");
+        }
+        if spec.false_positives.iter().any(|text| text.is_empty() || long(text, 512)) {
+            self.invalid("spec.falsePositives", "each must have 1 to 512 characters");
         }
     }
 
@@ -413,6 +435,17 @@ fn is_identifier(name: &str) -> bool {
     name.len() <= 63
         && chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// RFC 1123 subdomain, as Kubernetes asks of names.
+fn is_object_name(name: &str) -> bool {
+    let edge = |c: Option<u8>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let label = |label: &str| {
+        edge(label.bytes().next())
+            && edge(label.bytes().last())
+            && label.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
+    };
+    name.len() <= 253 && name.split('.').all(label)
 }
 
 fn is_technique(id: &str) -> bool {

@@ -34,7 +34,7 @@ mod refusal_tests;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::Arc,
 };
@@ -121,7 +121,7 @@ impl Program {
 
     fn run<'a>(&'a self, event: &'a Event, steps: &mut Steps) -> Result<Val<'a>, EvalError> {
         let input = Input::Event(event);
-        Evaluation { input, locals: Vec::new(), steps }.node(&self.compiled.node)
+        Evaluation { input, locals: Vec::new(), steps, variables: HashMap::new() }.node(&self.compiled.node)
     }
 
     /// The value for one event.

@@ -112,6 +112,8 @@ fn broken_rules_are_refused_with_reason_field_and_remedy() {
         ),
         ("/alert/resolveAfter", json!("0s"), InvalidRule, "spec.alert.resolveAfter", "longer"),
         ("/title", json!(""), InvalidRule, "spec.title", "128"),
+        ("/alert/summary", json!("x".repeat(513)), InvalidRule, "spec.alert.summary", "512"),
+        ("/description", json!("x".repeat(4097)), InvalidRule, "spec.description", "4096"),
     ];
     for (pointer, value, reason, field, text) in cases {
         let shown: String = value.to_string().chars().take(60).collect();
@@ -153,4 +155,13 @@ fn every_problem_is_told_at_once() {
     for field in ["spec.selectors[refused].where", "spec.groupBy[who]", "spec.alert.summary"] {
         assert!(error.problems.iter().any(|p| p.field == field), "{field}: {error}");
     }
+}
+
+#[test]
+fn names_that_the_api_server_refuses_are_refused() {
+    for name in ["Bad_Name", "", "-a", "a-", "a..b", &"a".repeat(254)] {
+        let error = compile_json(good(), RuleId::cluster(name)).unwrap_err();
+        assert_eq!(error.problems[0].field, "metadata.name", "{name}");
+    }
+    assert!(compile_json(good(), RuleId::cluster("a-1.b2")).is_ok());
 }

@@ -1,7 +1,7 @@
 //! Evaluates a compiled tree over an input. CEL's semantics: `&&`, `||`, `all` and `exists` absorb errors, everything else
 //! passes them on. Each node visited costs a step; running out of steps is never absorbed.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     budget::Steps,
@@ -42,11 +42,24 @@ pub(super) struct Evaluation<'a, 's> {
     /// Variables of the macros around the node, the innermost last.
     pub locals: Vec<Val<'a>>,
     pub steps: &'s mut Steps,
+    /// Values of the rule's variables that were needed so far, by the address of their tree: each is computed once,
+    /// however often it is named.
+    pub variables: HashMap<usize, Answer<'a>>,
 }
 
 type Answer<'a> = Result<Val<'a>, EvalError>;
 
 impl<'a> Evaluation<'a, '_> {
+    fn variable(&mut self, node: &'a Node) -> Answer<'a> {
+        let address = std::ptr::from_ref(node).addr();
+        if let Some(known) = self.variables.get(&address) {
+            return known.clone();
+        }
+        let answer = self.node(node);
+        self.variables.insert(address, answer.clone());
+        answer
+    }
+
     pub fn node(&mut self, node: &'a Node) -> Answer<'a> {
         self.steps.charge(1)?;
         match node {
@@ -56,7 +69,7 @@ impl<'a> Evaluation<'a, '_> {
                 let value = self.locals.iter().rev().nth(*depth).cloned();
                 value.ok_or_else(|| EvalError::BadArgument("unbound variable".into()))
             }
-            Node::Variable(node) => self.node(node),
+            Node::Variable(node) => self.variable(node),
             Node::HasField(fields) => Ok(Val::Bool(self.has_any(fields)?)),
             Node::OptionalField { field, guards } => self.optional_field(field, guards),
             Node::Select(selection) => self.select(selection),
