@@ -10,6 +10,8 @@ mod status;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+
 use crate::{
     record::Payload,
     ruleset::{
@@ -65,6 +67,17 @@ async fn call<T>(what: impl Future<Output = Result<T, kube::Error>>) -> Result<T
         Ok(answer) => answer.map_err(|error| Box::new(error).into()),
         Err(_) => Err(ClusterError::Timeout),
     }
+}
+
+/// What `own_user` needs. Every authenticated user may ask it by default (role `system:basic-user`); stated all the same.
+pub const ACCESS: &[rbac::Access] =
+    &[rbac::Access { group: "authentication.k8s.io", resources: &["selfsubjectreviews"], verbs: &["create"] }];
+
+/// The user that this client is, as the API server sees it (SelfSubjectReview, which every authenticated user may ask).
+pub async fn own_user(client: &kube::Client) -> Result<Option<String>, ClusterError> {
+    let reviews: kube::Api<SelfSubjectReview> = kube::Api::all(client.clone());
+    let review = call(reviews.create(&Default::default(), &SelfSubjectReview::default())).await?;
+    Ok(review.status.and_then(|status| status.user_info).and_then(|user| user.username))
 }
 
 /// True for an answer with this HTTP status.

@@ -121,7 +121,8 @@ async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     let checks = Checks { pipeline: Check::new("pipeline", true), store: Check::new("store writer", true) };
     let shutdown = Shutdown::default();
     let mut edges = Edges { writer: Some(spawn_writer(writer, checks.store.clone())?), ..Edges::default() };
-    let parts = Parts::new(&args, client, &store, &appender, &metrics)?;
+    let own_user = own_user(&client).await;
+    let parts = Parts::new(&args, client, own_user, &store, &appender, &metrics)?;
     parts.spawn(&mut edges, &checks, &shutdown)?;
     spawn_admin(&mut edges, &metrics, &checks, admin_listener, &shutdown);
     let token = shutdown.intake.clone();
@@ -133,6 +134,17 @@ async fn run(args: ControllerArgs) -> anyhow::Result<()> {
         tracing::error!("drain took longer than {} s; what was acknowledged is on disk", DRAIN.as_secs());
     }
     outcome
+}
+
+/// Without an answer the controller runs all the same: what it writes is seen by rules then, at most once an interval.
+async fn own_user(client: &Client) -> Option<String> {
+    match cluster::own_user(client).await {
+        Ok(user) => user,
+        Err(error) => {
+            tracing::warn!(%error, "the controller's own user is unknown: rules will see what it writes");
+            None
+        }
+    }
 }
 
 async fn bind(address: &str) -> anyhow::Result<TcpListener> {
@@ -179,6 +191,7 @@ impl Parts {
     fn new(
         args: &ControllerArgs,
         client: Client,
+        own_user: Option<String>,
         store: &Store,
         appender: &Appender,
         metrics: &Metrics,
@@ -196,7 +209,13 @@ impl Parts {
             &standing,
         );
         Ok(Parts {
-            pipeline: PipelineThread::new(store.clone(), Arc::clone(&tray), activity, metrics.pipeline.clone()),
+            pipeline: PipelineThread::new(
+                store.clone(),
+                own_user,
+                Arc::clone(&tray),
+                activity,
+                metrics.pipeline.clone(),
+            ),
             rules,
             inventory: InventoryWatch::new(client.clone(), journal.clone(), metrics.cluster.clone(), &standing),
             alerts: AlertWriter::new(

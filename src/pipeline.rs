@@ -13,10 +13,11 @@ use jiff::Timestamp;
 
 use crate::{
     alert::{Alert, AlertBook, AlertId, BookConfig},
-    api::{alert::RuleKind, rule::Source},
+    api::{GROUP, alert::RuleKind, rule::Source},
     correlate::{Correlator, Limits},
     detect::{Failure, detect},
     enrich::{Inventory, enrich},
+    event::Event,
     normalise::Normaliser,
     record::{Payload, Record, RuleChange, RuleId, Seq},
     ruleset::{
@@ -29,6 +30,10 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct PipelineConfig {
     pub normaliser: Normaliser,
+    /// The user that the controller itself is. Rules don't see its requests for our own kinds, or one that takes in
+    /// everything would feed on its own alerts. The record has it, and all else that this user does is evaluated: a stolen
+    /// token must not go dark.
+    pub own_user: Option<String>,
     pub limits: Limits,
     pub book: BookConfig,
 }
@@ -38,6 +43,7 @@ impl PipelineConfig {
     pub fn offline() -> PipelineConfig {
         PipelineConfig {
             normaliser: Normaliser::default(),
+            own_user: None,
             limits: Limits { lateness: None, max_entries: 8_000_000, max_entries_per_key: 1_000_000 },
             book: BookConfig { keep_all_contributions: true, max_alerts: 1_000_000 },
         }
@@ -51,6 +57,8 @@ pub struct Counters {
     pub events: u64,
     /// Records that hold no readable event.
     pub unreadable: u64,
+    /// The controller's own requests for our kinds, which rules don't see.
+    pub own_requests: u64,
     /// Events that at least one selector took.
     pub matched: u64,
     pub findings: u64,
@@ -69,6 +77,7 @@ pub struct RuleActivity {
 
 pub struct Pipeline {
     normaliser: Normaliser,
+    own_user: Option<String>,
     rules: BTreeMap<RuleId, Arc<CompiledRule>>,
     ruleset: Ruleset,
     inventory: Inventory,
@@ -85,6 +94,7 @@ impl Pipeline {
     pub fn new(config: PipelineConfig) -> Pipeline {
         Pipeline {
             normaliser: config.normaliser,
+            own_user: config.own_user,
             rules: BTreeMap::new(),
             ruleset: Ruleset::default(),
             inventory: Inventory::default(),
@@ -158,6 +168,10 @@ impl Pipeline {
             self.counters.unreadable += 1;
             return;
         };
+        if self.is_own_request(&event) {
+            self.counters.own_requests += 1;
+            return;
+        }
         self.counters.events += 1;
         enrich(&mut event, &self.inventory);
         let detected = detect(&self.ruleset, &event, seq);
@@ -173,6 +187,12 @@ impl Pipeline {
             }
         }
         self.correlator.expire(record.received_at);
+    }
+
+    fn is_own_request(&self, event: &Event) -> bool {
+        let object = event.audit.as_ref().and_then(|audit| audit.object_ref.as_ref());
+        self.own_user.as_ref().is_some_and(|own| *own == event.user.name && event.user.effective_name.is_empty())
+            && object.is_some_and(|object| object.api_group == GROUP)
     }
 
     fn fold(&mut self, finding: crate::correlate::Finding) {

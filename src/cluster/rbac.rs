@@ -44,7 +44,7 @@ fn cluster_role(name: &str, labels: &[(&str, &str)], accesses: &[Access]) -> Clu
 
 /// All that the controller may do.
 pub fn controller() -> ClusterRole {
-    let accesses: Vec<Access> = [rules::ACCESS, alerts::ACCESS, inventory::ACCESS].concat();
+    let accesses: Vec<Access> = [super::ACCESS, rules::ACCESS, alerts::ACCESS, inventory::ACCESS].concat();
     cluster_role("kubewitness-controller", &[], &accesses)
 }
 

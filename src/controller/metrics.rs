@@ -10,6 +10,7 @@ pub struct PipelineMetrics {
     matched: IntCounter,
     findings: IntCounter,
     unreadable: IntCounter,
+    own_requests: IntCounter,
     failed: IntCounterVec,
     rules_refused: IntCounter,
     rules: IntGauge,
@@ -52,6 +53,10 @@ impl PipelineMetrics {
             matched: counter("events_matched_total", "Events that at least one rule's selector took.")?,
             findings: counter("findings_total", "Detections that were completed.")?,
             unreadable: counter("records_unreadable_total", "Records that hold no readable event.")?,
+            own_requests: counter(
+                "own_requests_total",
+                "Requests of the controller for its own kinds, which rules do not see.",
+            )?,
             failed,
             rules_refused: counter("rules_refused_total", "Recorded rules that this version no longer compiles.")?,
             rules: gauge("rules", "Rules at work.")?,
@@ -85,6 +90,7 @@ impl PipelineMetrics {
         raise(&self.matched, counters.matched);
         raise(&self.findings, counters.findings);
         raise(&self.unreadable, counters.unreadable);
+        raise(&self.own_requests, counters.own_requests);
         raise(&self.rules_refused, counters.rules_refused);
         for (failure, count) in &counters.failed {
             raise(&self.failed.with_label_values(&[failure.as_str()]), *count);

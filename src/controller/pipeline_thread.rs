@@ -25,15 +25,22 @@ const OFFSET: &str = "pipeline";
 pub struct PipelineThread {
     store: Store,
     committed: watch::Receiver<Seq>,
+    own_user: Option<String>,
     tray: Arc<Tray>,
     activity: Activity,
     metrics: PipelineMetrics,
 }
 
 impl PipelineThread {
-    pub fn new(store: Store, tray: Arc<Tray>, activity: Activity, metrics: PipelineMetrics) -> PipelineThread {
+    pub fn new(
+        store: Store,
+        own_user: Option<String>,
+        tray: Arc<Tray>,
+        activity: Activity,
+        metrics: PipelineMetrics,
+    ) -> PipelineThread {
         let committed = store.committed();
-        PipelineThread { store, committed, tray, activity, metrics }
+        PipelineThread { store, committed, own_user, tray, activity, metrics }
     }
 
     /// Ends when `shutdown` is cancelled and everything committed is evaluated. `alive` turns false if it panics.
@@ -47,7 +54,8 @@ impl PipelineThread {
     }
 
     fn run(mut self, runtime: &Handle, shutdown: &CancellationToken) {
-        let mut pipeline = Pipeline::new(PipelineConfig::default());
+        let mut pipeline =
+            Pipeline::new(PipelineConfig { own_user: self.own_user.take(), ..PipelineConfig::default() });
         let until = *self.committed.borrow();
         let mut next = self.first();
         loop {

@@ -97,9 +97,10 @@ impl Lanes {
         let mut edge = Timestamp::MIN;
         for (step, count) in earlier.iter().enumerate() {
             let count = *count as usize;
-            let mut taken: Vec<(Timestamp, bool, Stamp)> = Vec::new();
+            let mut taken: Vec<(Timestamp, Steps, Stamp)> = Vec::new();
             for lane in self.fitting(step) {
-                let serves_later = lane.steps >> (step + 1) != 0;
+                // Among equal times those that the next steps miss least: the sooner a step is served, the more it is missed.
+                let serves_later = (lane.steps >> (step + 1)).reverse_bits();
                 let fit = lane
                     .from(lower.max(second_before(edge)))
                     .take_while(|s| s.may_precede(last))
@@ -110,7 +111,7 @@ impl Lanes {
             taken.truncate(count);
             let Some((end, ..)) = taken.last().filter(|_| taken.len() == count) else { return false };
             edge = edge.max(*end);
-            used.extend(taken.iter().filter(|(_, later, _)| *later).map(|(.., s)| *s));
+            used.extend(taken.iter().filter(|(_, later, _)| *later != 0).map(|(.., s)| *s));
         }
         let others = (*last_count as usize).saturating_sub(1);
         let there: usize = self

@@ -167,3 +167,24 @@ fn editor_of_a_namespace_writes_its_rules_and_no_others() {
     assert_eq!(alerts.lines().count(), 2, "{alerts}");
     vera.run(&["get", "securityalerts", "-n", "pay"]).success().unwrap_err();
 }
+
+#[test]
+fn rule_that_takes_in_everything_does_not_feed_on_its_own_alerts() {
+    let watched = WatchedCluster::start(ClusterOptions::default()).unwrap();
+    let admin = watched.kubectl();
+    let rule = r#"{"apiVersion": "kubewitness.io/v1alpha1", "kind": "ClusterSecurityRule", "metadata": {"name": "ours"},
+        "spec": {"title": "Anything of our kinds", "severity": "Low",
+                 "selectors": [{"name": "any", "source": "Audit", "where": "audit.objectRef.apiGroup == 'kubewitness.io'"}],
+                 "groupBy": [{"name": "user", "value": "user.name"}]}}"#;
+    watched.apply(rule).unwrap();
+    assert_eq!(watched.judged("clustersecurityrule", "", "ours").unwrap()["status"], "True");
+    admin.run(&["get", "securityalerts", "-A"]).success().unwrap();
+    wait_until("the administrator's own requests raise an alert, and writing it is seen", SOON, || {
+        let written = watched.metric("kubewitness_pipeline_own_requests_total").ok()?;
+        (written >= 2.0 && !watched.alerts_of("ours").ok()?.is_empty()).then_some(())
+    })
+    .unwrap();
+    let users: Vec<_> =
+        watched.alerts_of("ours").unwrap().iter().map(|a| a["spec"]["key"][0]["value"].clone()).collect();
+    assert_eq!(users, ["admin"]);
+}
