@@ -145,8 +145,8 @@ static MANIFEST: LazyLock<RegexSet> = LazyLock::new(|| {
 });
 
 static REFUSED: LazyLock<Regex> = LazyLock::new(|| {
-    let quoted = format!(r#"(?is)(?P<keep>(?:invalid|unsupported|duplicate) value:\s+)(?:"(?:[^"\\]|\\.)*"|.+)"#);
-    Regex::new(&quoted).expect("the patterns are fixed and tested")
+    let quoted = r#"(?is)(?P<keep>(?:invalid|unsupported|duplicate) value:\s+)(?:"(?:[^"\\]|\\.)*"|.+)"#;
+    Regex::new(quoted).expect("the patterns are fixed and tested")
 });
 
 /// A validator's message without the values that it refuses; `None` when it quotes none.
