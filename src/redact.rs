@@ -72,6 +72,13 @@ fn redact_fields(event: &mut Map<String, Value>, oversize: bool, ledger: &mut Le
         event.retain(|key, _| shape::FIELDS.iter().any(|(name, _)| name == key));
     }
     let resource = resource(event);
+    if resource != Resource::Other {
+        for name in ["responseStatus", "responseObject"] {
+            if let Some(status) = event.get_mut(name) {
+                ledger.at_key(name, |l| body::refusals(status, l));
+            }
+        }
+    }
     let mut bodies = Map::new();
     for name in ["requestObject", "responseObject"] {
         if let Some(mut value) = event.remove(name) {

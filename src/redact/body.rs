@@ -6,11 +6,13 @@ use serde_json::{Map, Value};
 use super::{
     ledger::Ledger,
     names,
-    pattern::{REDACTED, after_short_flags, is_secret_flag},
+    pattern::{REDACTED, after_short_flags, is_secret_flag, refused},
 };
 
 /// kubectl keeps a copy of the whole object here, Secret data included.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// So does Rancher, compressed.
+const OBJECT_SET: &str = "objectset.rio.cattle.io/applied";
 
 /// Hides what a body of a request on Secrets or ConfigMaps (`secret`, `config_map`) or on anything else holds.
 pub fn body(value: &mut Value, resource: Resource, ledger: &mut Ledger) {
@@ -124,7 +126,17 @@ fn patched(value: &mut Value, segments: &[String], ledger: &mut Ledger) {
             _ => {}
         }
     }
-    let Some(name) = segments.iter().rfind(|s| !is_position(s)) else { return };
+    let mut names = segments.iter().rev().filter(|s| !is_position(s));
+    let Some(name) = names.next() else { return };
+    let within = names.next().map_or("", String::as_str);
+    if name == "stringData" || (name == "data" && within == "template") {
+        return ledger.hide_values(value);
+    }
+    let in_template = segments.windows(2).any(|pair| matches!(pair, [a, b] if a == "template" && b == "data"));
+    let under_secret = names::is_content(name) && names::is_secret(within) && value.is_string();
+    if in_template || under_secret || segments.iter().any(|s| s == "stringData") {
+        return ledger.hide(value);
+    }
     field(name, value, ledger);
 }
 
@@ -147,7 +159,7 @@ fn object(map: &mut Map<String, Value>, ledger: &mut Ledger) {
     let about_secret = map.get("field").and_then(Value::as_str).is_some_and(is_secret_path);
     for (key, value) in map.iter_mut() {
         ledger.at_key(key, |l| match (key.as_str(), value) {
-            ("value", value @ (Value::String(_) | Value::Number(_))) if named_secret => l.hide(value),
+            ("value" | "default", value @ (Value::String(_) | Value::Number(_))) if named_secret => l.hide(value),
             // A cause in the details of a Status: a validator quotes the value that it refuses.
             ("message", value @ Value::String(_)) if about_secret => l.hide(value),
             (key, value) if resource != Resource::Other && is_contents(key) => l.hide_values(value),
@@ -166,13 +178,44 @@ fn is_secret_path(path: &str) -> bool {
     path.split(['.', '[', ']']).any(names::is_secret)
 }
 
+/// Hides what a Status of a request on Secrets or ConfigMaps quotes from them: in its message and in its causes'.
+pub fn refusals(status: &mut Value, ledger: &mut Ledger) {
+    let quoting = |message: &mut Value, ledger: &mut Ledger| {
+        if let Some(hidden) = message.as_str().and_then(refused) {
+            *message = Value::from(hidden);
+            ledger.note_secret_like(1);
+        }
+    };
+    if let Some(message) = status.get_mut("message") {
+        ledger.at_key("message", |l| quoting(message, l));
+    }
+    let causes = status.get_mut("details").and_then(|d| d.get_mut("causes")).and_then(Value::as_array_mut);
+    for message in causes.into_iter().flatten().filter_map(|cause| cause.get_mut("message")) {
+        ledger.at_key("details", |l| quoting(message, l));
+    }
+}
+
 /// A value under its name.
 fn field(key: &str, value: &mut Value, ledger: &mut Ledger) {
-    if key == LAST_APPLIED {
+    if key == LAST_APPLIED || key == OBJECT_SET {
         return ledger.hide(value);
     }
     if names::is_environment(key) {
         environment(value, ledger);
+    }
+    if key == "stringData" {
+        return ledger.hide_values(value);
+    }
+    if let Value::Object(map) = value {
+        // A template of a Secret often tells no kind; templates of pods and the like hold no `data`.
+        if let Some(contents) = map.get_mut("data").filter(|_| key == "template") {
+            ledger.at_key("data", |l| l.hide_values(contents));
+        }
+        if names::is_secret(key) {
+            for (name, leaf) in map.iter_mut().filter(|(name, leaf)| names::is_content(name) && leaf.is_string()) {
+                ledger.at_key(name, |l| l.hide(leaf));
+            }
+        }
     }
     match value {
         // A switch that is named after secrets, such as `kubernetes.io/enforce-mountable-secrets`.

@@ -2,7 +2,7 @@
 //! as written. Out: yes or no. References to secrets (`secretName`, `tokenExpirationSeconds`) are no secrets.
 
 /// A name that ends so, or so with an `s` or a number, names a secret.
-const ENDINGS: [&str; 24] = [
+const ENDINGS: [&str; 26] = [
     "password",
     "passwd",
     "passphrase",
@@ -18,6 +18,8 @@ const ENDINGS: [&str; 24] = [
     "secretkey",
     "clientkey",
     "clientkeydata",
+    "keydata",
+    "secretid",
     "authkey",
     "signingkey",
     "encryptionkey",
@@ -46,6 +48,27 @@ fn plain(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
+/// What is written before `pass` without a mark between.
+const BEFORE_PASS: [&str; 10] = ["db", "smtp", "user", "root", "redis", "require", "mail", "admin", "mysql", "pg"];
+
+/// True for `pass` as a word of its own: `DB_PASS`, `smtpPass`, `requirepass`; not `bypass`, not `compass`.
+fn is_pass(name: &str) -> bool {
+    let name = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let Some((before, pass)) = name.len().checked_sub("pass".len()).and_then(|at| name.split_at_checked(at)) else {
+        return false;
+    };
+    if !pass.eq_ignore_ascii_case("pass") {
+        return false;
+    }
+    let lower = before.to_ascii_lowercase();
+    match before.chars().next_back() {
+        None => true,
+        Some(last) if !last.is_ascii_alphanumeric() => true,
+        Some(last) if !last.is_ascii_uppercase() && pass.starts_with('P') => !lower.ends_with("by"),
+        Some(_) => BEFORE_PASS.iter().any(|b| lower.ends_with(b)),
+    }
+}
+
 /// True when `name` says that its value is a secret.
 pub fn is_secret(name: &str) -> bool {
     let plain = plain(name);
@@ -58,6 +81,7 @@ pub fn is_secret(name: &str) -> bool {
     }
     // The entry of a registry in a Docker configuration: base64 of user and password.
     plain == "auth"
+        || is_pass(name)
         || ENDINGS.iter().any(|e| stem.ends_with(e) || plain.ends_with(e))
         || (is_password(&plain) && !REFERENCES.iter().any(|r| plain.ends_with(r)))
 }
@@ -77,10 +101,18 @@ pub fn is_key(name: &str) -> bool {
 /// True for `env` and what charts and custom resources call the same: `extraEnv`, `envVars`, `environment`.
 pub fn is_environment(name: &str) -> bool {
     let plain = plain(name);
-    matches!(plain.as_str(), "env" | "envs" | "envvars" | "environment" | "environmentvariables")
+    let of_variables = ["vars", "var", "variables", "variable"].iter().any(|end| {
+        plain.strip_suffix(end).is_some_and(|p| ["env", "envs", "environment"].iter().any(|e| p.ends_with(e)))
+    });
+    matches!(plain.as_str(), "env" | "envs" | "environment")
+        || of_variables
         || plain.ends_with("extraenv")
         || plain.ends_with("extraenvs")
-        || plain.ends_with("extraenvvars")
+}
+
+/// True for what holds the secret within an object that is named after it: `password: {value: x}`.
+pub fn is_content(name: &str) -> bool {
+    matches!(name, "value" | "plain" | "plaintext" | "default" | "content" | "data" | "inline")
 }
 
 /// True when a URL query parameter carries a secret.

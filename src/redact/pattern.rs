@@ -10,14 +10,30 @@ use regex::{Captures, Regex, RegexSet};
 pub const REDACTED: &str = "[redacted]";
 
 /// Names in free text, case-insensitive. Narrower than `names`: prose must survive.
-const NAME: &str = r"[A-Za-z0-9_.-]*(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|client[_-]?key[_-]?data|credential)s?(?:[_-]?(?:data|value|id|b64|base64|[0-9]+))?";
+const NAME: &str = concat!(
+    r"(?:[A-Za-z0-9_.-]*(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|client[_-]?key[_-]?data|credential)s?",
+    // `pass` is a word of its own: not in bypass, not in compass.
+    r"|[A-Za-z0-9_.-]*(?:[_.-]|db|smtp|user|root|redis|require|mail|admin|mysql|pg)pass|\bpass",
+    r"|(?-i:[A-Za-z0-9_.-]*(?:[a-xz0-9]|[ac-z0-9]y)Pass))",
+    r"(?:[_-]?(?:data|value|id|b64|base64|[0-9]+))?",
+);
+
+/// A text in quotes, in quotes without escapes, or after a quote that is never closed.
+const QUOTED: &str = r#"(?:"(?:[^"\\]|\\[\s\S])*"|"[^"]*"|"[^"\r\n]*|'(?:[^'\\]|\\[\s\S])*'|'[^']*'|'[^'\r\n]*)"#;
+
+/// Text up to a space or quote; a mark that ends a statement stays.
+const WORD: &str = r#"[^\s"']*[^\s"',;&]"#;
 
 /// Each: what may stay is in group `keep` (before) and `tail` (after); the secret is all between.
 fn patterns() -> Vec<String> {
     let plain = [
         r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?:-----)?|\z)",
         // The same in base64: "-----BEGIN " then PRIVATE, RSA, EC, OPENSSH, ENCRYPTED or DSA.
-        r"LS0tLS1CRUdJTi(?:BQUkl|BSU0Eg|BFQyBQ|BPUEVO|BFTkNS|BEU0Eg)[A-Za-z0-9+/=_-]+",
+        // Wrapped lines follow, and a last short one.
+        concat!(
+            r"LS0tLS1CRUdJTi(?:BQUkl|BSU0Eg|BFQyBQ|BPUEVO|BFTkNS|BEU0Eg)[A-Za-z0-9+/=_-]+",
+            r"(?:(?:\s|\\[nr])+[A-Za-z0-9+/=_-]{32,})*(?:(?:\s|\\[nr])+[A-Za-z0-9+/]+(?:={1,2}|(?P<tail>\s|\z)))?",
+        ),
         // JSON Web Token, also one that was cut after its header.
         r"eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){1,4}|eyJhbGciOi[A-Za-z0-9_-]{4,}",
         r"(?:AKIA|ASIA)[0-9A-Z]{16}",
@@ -31,15 +47,28 @@ fn patterns() -> Vec<String> {
         // A validator quotes the value that it refuses.
         format!(r#"(?i)(?P<keep>{NAME}[^\s:]*:\s+(?:invalid|unsupported|duplicate) value:\s+)(?:"(?:[^"\\]|\\.)*"|[^\s,;]+)"#),
         r"(?P<keep>hooks\.slack\.com/services/)[A-Za-z0-9/_-]+".to_owned(),
-        r#"(?i)(?P<keep>[a-z][a-z0-9+.-]*://)[^\s/@"']*:[^\s/@"']+(?P<tail>@)"#.to_owned(),
+        r"(?i)(?P<keep>discord(?:app)?\.com/api/webhooks/)[A-Za-z0-9/_-]+".to_owned(),
+        r#"(?i)(?P<keep>api\.telegram\.org/bot)[^\s/"']+"#.to_owned(),
+        r#"(?i)(?P<keep>\bwebhook\.office\.com/)[^\s"']+"#.to_owned(),
+        r#"(?i)(?P<keep>[?&](?:sig|signature|x-amz-signature|x-amz-credential|code|jwt)=)[^\s&"']+"#.to_owned(),
+        r#"(?i)(?P<keep>[a-z][a-z0-9+.-]*://)[^\s/"']*:[^\s/"']+(?P<tail>@)"#.to_owned(),
+        // A password with a slash. Digits before the slash are a port: an image has one, and an `@` before its digest.
+        r#"(?i)(?P<keep>[a-z][a-z0-9+.-]*://)[^\s/:@"']*:[0-9]*[^\s/0-9"'][^\s"']*(?P<tail>@)"#.to_owned(),
+        r#"(?P<keep>[^\s:@/"']+:)[^\s"']+(?P<tail>@(?:tcp|unix)\()"#.to_owned(),
+        r#"(?P<keep>[^\s:"']+:)[^\s|"']+(?P<tail>["']?\s*\|\s*(?:sudo\s+)?chpasswd\b)"#.to_owned(),
+        r"(?s)(?P<keep>\bchpasswd:\s).+".to_owned(),
+        format!(r#"(?P<keep>\\*["']auth\\*["']\s*:\s*\\*){QUOTED}"#),
         r#"(?i)(?P<keep>[a-z][a-z0-9+.-]*://)[^\s/@:"'\[]{16,}(?P<tail>@)"#.to_owned(),
         r#"(?i)(?P<keep>authorization\\*["']?\s*[:=]\s*\\*["']?(?:(?:bearer|basic|token|digest|negotiate)\s+)?)[^\r\n"'\\]+"#
             .to_owned(),
         r"(?i)(?P<keep>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{16,}".to_owned(),
-        format!(r#"(?i)(?P<keep>{NAME}\\*["']?\s*[:=]\s*\\*)(?:"[^"]*"|'[^']*')"#),
-        format!(
-            r#"(?i)(?P<keep>{NAME}\\*["']?\s*(?:=\s*|:\s+(?:[|>][-+]?\s+)?|:\\*["'])\\*["']?)[^\s"'&,;\\]+"#
-        ),
+        format!(r#"(?i)(?P<keep>{NAME}\\*["']?\s*[:=]\s*\\*){QUOTED}"#),
+        // An entry of an environment in YAML.
+        format!(r#"(?i)(?P<keep>\bname:\s*["']?{NAME}["']?\s+(?:value|default):[ \t]+)(?:{QUOTED}|[^\s"'|>][^\r\n]*)"#),
+        // A line of YAML.
+        format!(r#"(?im)(?P<keep>^[ \t]*(?:-[ \t]+)*["']?{NAME}["']?:[ \t]+)[^\s|>"'][^\r\n]*"#),
+        format!(r#"(?i)(?P<keep>{NAME}\\*["']?\s*(?:=\s*|:\s+(?:[|>][-+]?\s+)?))(?:{WORD})"#),
+        format!(r#"(?i)(?P<keep>{NAME}\\*["']?\s*(?:=|:)\s*\\*["'])[^\s"'&,;\\]+"#),
         format!(r#"(?i)(?P<keep>--?{NAME}\s+["']?)[^\s"'-][^\s"']*"#),
         // The API server takes no URL with a user, and quotes the user that it refuses.
         r#"(?i)(?P<keep>invalid value:\s+)"[^"]*"(?P<tail>:\s+user information is not permitted)"#.to_owned(),
@@ -102,10 +131,68 @@ const ROUNDS: usize = 4;
 /// costs no more than any other of its size.
 const MAX_MATCHES: usize = 128;
 
+static BLOCK: LazyLock<Regex> = LazyLock::new(|| {
+    let head = format!(r#"(?i)^\s*(?:-\s+)*["']?{NAME}["']?:\s*[|>][-+0-9]*\s*(?:#.*)?$"#);
+    Regex::new(&head).expect("the patterns are fixed and tested")
+});
+
+static MANIFEST: LazyLock<RegexSet> = LazyLock::new(|| {
+    let parts = [
+        r#"(?i)\bkind\\*["']?\s*:\s*\\*["']?Secret(?:List)?(?:[^A-Za-z0-9]|\z)"#,
+        r#"\b(?:data|stringData)\\*["']?\s*:"#,
+    ];
+    RegexSet::new(parts).expect("the patterns are fixed and tested")
+});
+
+static REFUSED: LazyLock<Regex> = LazyLock::new(|| {
+    let quoted = r#"(?is)(?P<keep>(?:invalid|unsupported|duplicate) value:\s+)(?:"(?:[^"\\]|\\.)*"|.+)"#;
+    Regex::new(quoted).expect("the patterns are fixed and tested")
+});
+
+/// A validator's message without the values that it refuses; `None` when it quotes none.
+pub fn refused(message: &str) -> Option<String> {
+    let mut count = 0;
+    let hidden = REFUSED.replace_all(message, |found: &Captures<'_>| replacement(found, &mut count)).into_owned();
+    (count > 0).then_some(hidden)
+}
+
+/// Hides the lines of block scalars under a secret's name: all that are indented deeper than the name.
+fn hide_blocks(text: &str, count: &mut u32) -> Option<String> {
+    let before = *count;
+    let mut kept = String::new();
+    let mut block: Option<(usize, bool)> = None;
+    for line in text.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start().len();
+        if let Some((outer, written)) = &mut block {
+            if line.trim().is_empty() || indent > *outer {
+                *count = count.saturating_add(u32::from(!line.trim().is_empty() && line.trim() != REDACTED));
+                if !*written && !line.trim().is_empty() {
+                    *written = true;
+                    kept.extend(std::iter::repeat_n(' ', *outer + 2).chain(REDACTED.chars()));
+                    kept.push_str(if line.ends_with('\n') { "\n" } else { "" });
+                }
+                continue;
+            }
+            block = None;
+        }
+        if line.contains(['|', '>']) && BLOCK.is_match(line.trim_end()) {
+            block = Some((indent, false));
+        }
+        kept.push_str(line);
+    }
+    (*count > before).then_some(kept)
+}
+
 /// Replaces every secret in `text` that is known by its look; says how many.
 pub fn redact(text: &str) -> (Cow<'_, str>, u32) {
     let mut count = 0_u32;
-    let mut current = Cow::Borrowed(text);
+    if text != REDACTED && MANIFEST.matches(text).matched_all() {
+        return (Cow::Owned(REDACTED.to_owned()), 1);
+    }
+    let mut current = match hide_blocks(text, &mut count) {
+        Some(hidden) => Cow::Owned(hidden),
+        None => Cow::Borrowed(text),
+    };
     for _ in 0..ROUNDS {
         let hits = PATTERNS.any.matches(&current);
         let mut next: Option<String> = None;
@@ -167,7 +254,7 @@ mod tests {
             ("xoxb-123456789012-abcdef", "[redacted]"),
             ("t eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln z", "t [redacted] z"),
             ("a -----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY----- b", "a [redacted] b"),
-            ("spec.password: Invalid value: \"a b\": short", "spec.password: [redacted] value: \"[redacted]\": short"),
+            ("spec.password: Invalid value: \"a b\": short", "spec.password: [redacted]"),
             ("json: error found in #10 byte of ...|x|...", "json: error found in #10 byte of [redacted]"),
             ("curl -u bob:hunter2 http://x", "curl -u bob:[redacted] http://x"),
             ("mysqldump -uroot -phunter2 shop", "mysqldump -uroot -p[redacted] shop"),

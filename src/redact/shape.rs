@@ -17,9 +17,23 @@ pub enum Shape {
     Uri(usize),
     Time,
     Int,
-    Texts { count: usize, each: usize },
-    TextMap { count: usize, each: usize },
-    TextsMap { count: usize, each: usize },
+    Texts {
+        count: usize,
+        each: usize,
+    },
+    /// As `Texts`; of too many, those that Kubernetes itself gives stay.
+    Groups {
+        count: usize,
+        each: usize,
+    },
+    TextMap {
+        count: usize,
+        each: usize,
+    },
+    TextsMap {
+        count: usize,
+        each: usize,
+    },
     Object(&'static [(&'static str, Shape)]),
 }
 
@@ -28,7 +42,7 @@ const KEY: usize = 320;
 const USER: Shape = Shape::Object(&[
     ("username", Shape::Text(1024)),
     ("uid", Shape::Text(256)),
-    ("groups", Shape::Texts { count: 32, each: 512 }),
+    ("groups", Shape::Groups { count: 512, each: 512 }),
     ("extra", Shape::TextsMap { count: 32, each: 1024 }),
 ]);
 
@@ -111,6 +125,11 @@ fn fit(value: &mut Value, shape: &'static Shape, ledger: &mut Ledger) -> bool {
             texts(items, *count, *each, ledger);
             true
         }
+        (Shape::Groups { count, each }, Value::Array(items)) => {
+            cut_groups(items, *count, ledger);
+            texts(items, *count, *each, ledger);
+            true
+        }
         (Shape::TextMap { count, each }, Value::Object(map)) => {
             cut_map(map, *count, ledger);
             fit_map(map, ledger, |value, ledger| match value {
@@ -156,6 +175,22 @@ pub fn unknown_fields(map: &mut Map<String, Value>, fields: &'static [(&str, Sha
     if let Value::Object(rest) = rest {
         map.extend(rest.into_iter().filter(|(_, value)| !value.is_null()));
     }
+}
+
+/// Cuts a list of groups to `count`; those of `system:` stay longest.
+fn cut_groups(items: &mut Vec<Value>, count: usize, ledger: &mut Ledger) {
+    if items.len() <= count {
+        return;
+    }
+    ledger.flag(Incomplete::Clipped);
+    let is_system = |item: &Value| item.as_str().is_some_and(|group| group.starts_with("system:"));
+    let mut others = count.saturating_sub(items.iter().filter(|item| is_system(item)).count());
+    items.retain(|item| {
+        let stays = is_system(item) || others > 0;
+        others -= usize::from(stays && !is_system(item));
+        stays
+    });
+    items.truncate(count);
 }
 
 fn texts(items: &mut Vec<Value>, count: usize, each: usize, ledger: &mut Ledger) {

@@ -174,7 +174,7 @@ fn records_of_one_event_by_two_ways_have_one_id() {
 fn any_event() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
         any::<String>(),
-        r#"(--)?(password|token|Authorization|secretName|AKIA|eyJ|[ =:"'{}\[\]\\/@?&%+-]|[a-z0-9A-Z]{1,20}){0,8}"#,
+        r#"(--)?(password|token|Authorization|secretName|AKIA|eyJ|pass|\\|\n  |\n|name: |value: |kind: Secret|data:|chpasswd|://|@tcp\(|[ =:"'{}\[\]\\/@?&%+-]|[a-z0-9A-Z]{1,20}){0,8}"#,
         Just("https://a:b@c/?token=x".to_owned()),
         Just(r#"{"password":"x","env":[{"name":"A","value":"B"}]}"#.to_owned()),
         Just("Secret".to_owned()),
@@ -207,6 +207,10 @@ fn any_event() -> impl Strategy<Value = Value> {
             "op",
             "key",
             "token",
+            "stringData",
+            "template",
+            "default",
+            "extraEnvironmentVars",
         ])
         .prop_map(str::to_owned),
         text,

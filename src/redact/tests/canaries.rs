@@ -177,3 +177,171 @@ fn no_planted_secret_survives() {
         assert!(!redacted.facts.redacted.is_empty(), "{kept}");
     }
 }
+
+/// What a named case plants; nothing that holds it may be kept.
+const PLANTED: &str = "hunter2X";
+
+fn text(text: &str) -> Value {
+    of("pods", json!({"spec": {"x": text}}))
+}
+
+fn spec(spec: Value) -> Value {
+    of("databases", json!({"spec": spec}))
+}
+
+fn uri(uri: &str) -> Value {
+    with("requestURI", json!(uri))
+}
+
+fn no_case_survives(cases: Vec<(&str, Value)>) {
+    let mut survivors = Vec::new();
+    for (name, event) in cases {
+        assert!(event.to_string().contains(PLANTED), "{name}: nothing is planted");
+        let once = redact_value(&event);
+        let kept = format!("{} {:?}", once.canonical.get(), once.facts);
+        if kept.contains(PLANTED) {
+            survivors.push(format!("{name}: {kept}"));
+        }
+        let twice = redact_bytes(once.canonical.get().as_bytes()).unwrap();
+        assert_eq!(once.canonical.get(), twice.canonical.get(), "{name}: again");
+    }
+    assert!(survivors.is_empty(), "{}", survivors.join("\n"));
+}
+
+#[test]
+fn passwords_named_pass_are_hidden() {
+    no_case_survives(vec![
+        ("exec URI", uri("/exec?command=env&command=DB_PASS%3Dhunter2X")),
+        ("exec URI, flag", uri("/exec?command=x&command=--pass&command=hunter2X")),
+        ("next argument", spec(json!({"args": ["--pass", "hunter2X"]}))),
+        ("same argument", spec(json!({"args": ["--pass=hunter2X"]}))),
+        ("shell", spec(json!({"command": ["sh", "-c", "DB_PASS=hunter2X ./run"]}))),
+        ("camel case key", spec(json!({"smtpPass": "hunter2X"}))),
+        ("camel case text", text("smtpPass=hunter2X")),
+        ("key", spec(json!({"credentials": {"username": "bob", "pass": "hunter2X"}}))),
+        ("INI, pass", text("[db]\npass = hunter2X\n")),
+        ("INI, pwd", text("[db]\npwd=hunter2X\n")),
+        ("redis", text("redis-server --requirepass hunter2X")),
+    ]);
+}
+
+#[test]
+fn passwords_in_text_are_hidden_to_their_end() {
+    no_case_survives(vec![
+        ("ampersand", text("password: ab&hunter2X")),
+        ("comma", text("PGPASSWORD=abc,hunter2X run")),
+        ("escaped quote", text(r#"password: "ab\"hunter2X""#)),
+        ("words", text("passphrase: correct horse hunter2X")),
+        ("unclosed quote", text("password: \"a hunter2X")),
+        ("block", text("token: |-\n    line1\n    hunter2X\nuser: bob")),
+        ("folded block with an empty line", text("a:\n  - token: >\n      line1\n\n      hunter2X\n    b: c")),
+        ("escaped JSON", text(r#"x {\"password\":\"a hunter2X\"}"#)),
+    ]);
+}
+
+#[test]
+fn wrapped_private_keys_are_hidden_to_their_end() {
+    let first = format!("LS0tLS1CRUdJTiBSU0Eg{}", "A".repeat(56));
+    let rest = format!("hunter2X{}", "B".repeat(68));
+    no_case_survives(vec![
+        ("block", text(&format!("client-key-data: |\n  {first}\n  {rest}\n"))),
+        ("no name", text(&format!("x: |\n  {first}\n  {rest}\n  {rest}\n  hunter2XC=\n"))),
+        ("short end without padding", text(&format!("x: |\n  {first}\n  {rest}\n  hunter2X\ny: z"))),
+        ("escaped line breaks", text(&format!(r"echo {first}\n{rest}\n"))),
+    ]);
+    let kept = redact_value(&text(&format!("key: {first}\ntoken: hunter2X\nuser: bob"))).canonical;
+    assert!(!kept.get().contains(PLANTED) && kept.get().contains("user: bob"), "{kept}");
+}
+
+#[test]
+fn secrets_within_yaml_and_templates_are_hidden() {
+    no_case_survives(vec![
+        ("heredoc", text("kubectl apply -f - <<E\nkind: Secret\nstringData:\n  dsn: hunter2X\nE")),
+        ("values", spec(json!({"valuesContent": "env:\n- name: DB_PASSWORD\n  value: hunter2X"}))),
+        ("template", spec(json!({"template": {"stringData": {"dsn": "hunter2X"}}}))),
+        ("external secret", spec(json!({"target": {"template": {"data": {"dsn": "hunter2X"}}}}))),
+        ("JSON patch", of("x", json!([{"op": "add", "path": "/stringData/dsn", "value": "hunter2X"}]))),
+        ("JSON patch of all", of("x", json!([{"op": "add", "path": "/stringData", "value": {"dsn": "hunter2X"}}]))),
+        ("cloud-init", text("chpasswd:\n  list: |\n    root:hunter2X\n")),
+        ("chpasswd", text("echo root:hunter2X | chpasswd")),
+    ]);
+}
+
+#[test]
+fn objects_under_secret_names_are_hidden() {
+    no_case_survives(vec![
+        ("value", spec(json!({"password": {"value": "hunter2X"}}))),
+        ("JSON patch", of("x", json!([{"op": "add", "path": "/spec/password/value", "value": "hunter2X"}]))),
+        ("default", spec(json!({"params": [{"name": "db-password", "default": "hunter2X"}]}))),
+        ("secretId", spec(json!({"secretId": "hunter2X"}))),
+        ("keyData", spec(json!({"keyData": "hunter2X"}))),
+        ("environment map", spec(json!({"extraEnvironmentVars": {"DSN": "hunter2X"}}))),
+        ("environment list", spec(json!({"podEnvVariables": [{"name": "DSN", "value": "hunter2X"}]}))),
+    ]);
+}
+
+#[test]
+fn secrets_of_urls_are_hidden() {
+    no_case_survives(vec![
+        ("slash", text("postgres://u:ab/hunter2X@h/x")),
+        ("at sign", text("postgres://u:ab@hunter2X@h/x")),
+        ("Go's MySQL", text("root:hunter2X@tcp(db:3306)/x")),
+        ("signature", text("https://x.blob.core.windows.net/c?sv=1&sig=hunter2X")),
+        ("Discord", text("https://discord.com/api/webhooks/1234/hunter2X")),
+        ("Telegram", text("https://api.telegram.org/bot12:hunter2X/sendMessage")),
+        ("Office", text("https://a.webhook.office.com/webhookb2/hunter2X")),
+    ]);
+}
+
+#[test]
+fn copies_and_refusals_of_secrets_are_hidden() {
+    let refusal = r#"Secret "x" is invalid: data[dsn]: Invalid value: "hunter2X": bad"#;
+    let cause = json!({"causes": [{"field": "data[dsn]", "message": "Invalid value: \"hunter2X\": bad"}]});
+    let status = |resource: &str, field: &str, status: Value| {
+        let mut event = at(resource, "");
+        event[field] = status;
+        event
+    };
+    no_case_survives(vec![
+        ("Docker", text(r#"echo {"auths":{"r.io":{"auth":"hunter2X"}}} > x"#)),
+        (
+            "message",
+            status("secrets", "responseStatus", json!({"code": 422, "message": refusal, "details": cause.clone()})),
+        ),
+        (
+            "body",
+            status("configmaps", "responseObject", json!({"kind": "Status", "message": refusal, "details": cause})),
+        ),
+        ("Rancher", of("pods", json!({"metadata": {"annotations": {"objectset.rio.cattle.io/applied": "hunter2X"}}}))),
+    ]);
+}
+
+#[test]
+fn groups_of_the_system_survive_any_number_of_others() {
+    let mut groups: Vec<String> = vec!["system:masters".into()];
+    groups.extend((0..40).map(|i| format!("g{i}")));
+    let read = |groups: &[String]| -> AuditEvent {
+        let redacted = redact_value(&with("user", json!({"username": "bob", "groups": groups})));
+        serde_json::from_str(redacted.canonical.get()).unwrap()
+    };
+    assert_eq!(read(&groups).user.groups, groups);
+    groups.extend((40..600).map(|i| format!("g{i}")));
+    groups.push("system:authenticated".into());
+    let kept = read(&groups).user.groups;
+    assert_eq!(kept.len(), 512);
+    assert_eq!((kept.first(), kept.last()), (groups.first(), groups.last()));
+}
+
+#[test]
+fn names_and_references_survive() {
+    let spec = json!({
+        "bypass": "a", "byPass": "a", "compass": "a", "secretName": "a", "secretRef": {"name": "a"},
+        "secretKeyRef": {"name": "a", "key": "password"}, "tokenExpirationSeconds": 3600, "serviceAccountName": "a",
+        "summary": {"pass": 3}, "secret": {"secretName": "a", "defaultMode": 420}, "args": ["--bypass=a", "compass: a", "bypass=a"],
+        "imageID": "docker-pullable://r.io:5000/app@sha256:0123", "resourceNames": ["db-password"],
+        "template": {"metadata": {"labels": {"app": "a"}}, "spec": {"hostPath": {"path": "/"}}},
+    });
+    let redacted = redact_value(&of("pods", spec.clone()));
+    let read: Value = serde_json::from_str(redacted.canonical.get()).unwrap();
+    assert_eq!(read["requestObject"], spec);
+}
