@@ -104,7 +104,8 @@ impl AuditEvent {
     }
 
     /// True for the one stage by which a request is known to rules, so that it counts once however many stages are sent:
-    /// `ResponseStarted` for a long-running request that succeeds and for a 401, else `ResponseComplete` or `Panic`.
+    /// `ResponseStarted` for a long-running request that succeeds and for a 401, else `ResponseComplete` or `Panic`. One event
+    /// can't tell of another, so a long-running request that panics after it has started counts twice.
     pub fn is_defining_stage(&self) -> bool {
         let by_start = self.code() == 401 || (self.is_long_running() && self.code() < 400);
         match self.stage {

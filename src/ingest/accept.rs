@@ -1,6 +1,7 @@
 //! Connections: accepted up to a bound, TLS within a deadline, then HTTP/1.1 or HTTP/2 as agreed.
 //! In: a listener. Out: requests to the router, with what TLS knows about the peer. Whoever shows no good credential
-//! in time loses the connection, so that strangers can't keep API servers out.
+//! in time loses the connection. A stranger who opens connections faster than they time out can still fill the bound:
+//! let only API servers reach the port.
 
 use std::{
     convert::Infallible,
