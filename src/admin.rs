@@ -91,3 +91,31 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_that_does_not_hold_is_named_with_503() {
+        let (one, other) = (Check::new("one", true), Check::new("other", true));
+        let status = |checks: &[Check]| answer(checks).into_response().status();
+        assert_eq!(status(&[one.clone(), other.clone()]), StatusCode::OK);
+        other.set(false);
+        assert_eq!(status(&[one, other]), StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[test]
+    fn a_thread_that_ends_or_panics_is_told() {
+        for panics in [false, true] {
+            let alive = Check::new("thread", true);
+            let guard = alive.clone().until_dropped();
+            let ended = std::thread::spawn(move || {
+                let _held = guard;
+                assert!(!panics, "on purpose");
+            });
+            assert_eq!(ended.join().is_err(), panics);
+            assert!(!alive.get());
+        }
+    }
+}

@@ -8,26 +8,26 @@
 
 // Nouns
 pub mod api;
-pub mod event;
 pub mod record;
+pub mod event;
 // Rules
 pub mod ruleset;
 // Stages
-pub mod alert;
-pub mod correlate;
-pub mod detect;
-pub mod enrich;
-pub mod normalise;
-pub mod pipeline;
 pub mod redact;
+pub mod normalise;
+pub mod enrich;
+pub mod detect;
+pub mod correlate;
+pub mod alert;
+pub mod pipeline;
 // Edges
-pub mod admin;
-pub mod cluster;
 pub mod ingest;
 pub mod store;
+pub mod cluster;
 pub mod telemetry;
+pub mod admin;
 // Roots
-pub mod cli;
 pub mod controller;
-pub mod generate;
 pub mod offline;
+pub mod generate;
+pub mod cli;

@@ -1,7 +1,13 @@
 //! What the demo promises to find, held against the rules that we ship and against its own recorded run
 //! (tests/scenarios/first-light). The demo itself is run by `make demo`.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 use serde_json::{Value, json};
 
@@ -84,4 +90,33 @@ fn missing_different_repeated_and_surplus_alerts_are_named() {
     ] {
         assert_eq!(differences(&want, &found), lines, "{case}");
     }
+}
+
+/// Cargo builds examples for `cargo test`, beside the binary.
+fn demo() -> Command {
+    let demo = Path::new(env!("CARGO_BIN_EXE_kubewitness")).with_file_name("examples").join("demo");
+    assert!(demo.exists(), "{} is not built: cargo build --example demo", demo.display());
+    Command::new(demo)
+}
+
+#[test]
+fn demo_finds_what_it_promises() {
+    let output = demo().output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(shown.contains("$ kubectl get securityalerts -A"), "{shown}");
+}
+
+#[test]
+fn demo_ends_with_a_signal_and_leaves_nothing() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut child = demo().env("TMPDIR", temporary.path()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // The cluster runs by then, and the controller.
+    lines.find(|line| line.as_ref().unwrap().contains("apply manifests/rules")).unwrap().unwrap();
+    let sent = Command::new("sh").args(["-c", "kill -INT \"$0\"", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    lines.for_each(|line| drop(line.unwrap()));
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
 }

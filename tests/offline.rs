@@ -191,3 +191,17 @@ fn replay_of_nothing_and_replay_with_bad_rules() {
     let missing = run(dir.path(), &["replay", "--rules", "rule.yaml", "nope.log"], "");
     assert_eq!(missing.status.code(), Some(2));
 }
+
+#[test]
+fn shipped_rules_pass_their_tests() {
+    let output = run(Path::new(env!("CARGO_MANIFEST_DIR")), &["test", "manifests/rules"], "");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+}
+
+#[test]
+fn rule_in_the_readme_passes_its_test() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let rule = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let output = run(with_rule(rule).path(), &["test", "-v", "rule.yaml"], "");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+}

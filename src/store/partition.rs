@@ -329,3 +329,17 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.push(suffix);
     name.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_commit_of_a_writing_connection_is_synced() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = open_writing(&dir.path().join("log.db")).unwrap();
+        // 2 is FULL (https://www.sqlite.org/pragma.html#pragma_synchronous).
+        assert_eq!(conn.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0)).unwrap(), 2);
+        assert_eq!(conn.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0)).unwrap(), "wal");
+    }
+}

@@ -14,7 +14,6 @@ fn audit_events_of_a_real_api_server_become_alerts() {
         .success()
         .unwrap();
     let alert = watched.alert("cluster-admin-granted", 1).unwrap();
-    eprintln!("{}", serde_json::to_string_pretty(&alert).unwrap());
     assert_eq!(alert["metadata"]["namespace"], "kubewitness");
     assert!(watched.metric("kubewitness_store_records_stored_total").unwrap() > 0.0);
 }

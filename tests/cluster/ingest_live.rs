@@ -247,3 +247,25 @@ fn every_log_line_is_a_json_object_with_level_time_and_message() {
         assert_eq!(messages.iter().filter(|said| *said == message).count(), times, "{message}: {messages:?}");
     }
 }
+
+#[test]
+fn controller_stays_small_with_a_body_of_64_mib() {
+    let watched = WatchedCluster::start(ClusterOptions::default()).unwrap();
+    watched.apply_shipped_rules().unwrap();
+    let filler = "x".repeat(60_000);
+    let large = |n: usize| event(&format!("large-{n}"), json!({"requestObject": {"spec": {"filler": filler}}}));
+    let body = event_list(&(0..1_100).map(large).collect::<Vec<_>>());
+    assert!(body.len() > 64 << 20);
+    let answer = post(&watched, &body);
+    assert_eq!(answer.code, 200, "{answer:?}");
+    wait_until("all of it is evaluated", SOON, || {
+        (watched.metric("kubewitness_pipeline_lag_records").ok()? == 0.0).then_some(())
+    })
+    .unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", watched.controller().pid)).unwrap();
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<u64>().ok());
+    let peak = peak.unwrap() / 1024;
+    assert!(peak < 256, "its largest resident size was {peak} MiB");
+    assert_eq!(watched.admin("/livez").unwrap().0, 200);
+}

@@ -2,6 +2,7 @@
 //! of them may be found in what the controller keeps or says.
 
 use super::seen::{self, event, event_list, post, text};
+use super::steps::Mark;
 use crate::support::{ClusterOptions, Kubectl, WatchedCluster, wait_until};
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, Engine};
 use serde_json::{Value, json};
@@ -397,6 +398,7 @@ fn no_planted_secret_is_kept_or_said() {
         let condition = watched.judged("clustersecurityrule", "", &name).unwrap();
         assert_eq!(condition["status"], "True", "{condition}");
     }
+    let mark = Mark::start(&watched);
     admin.run(&["create", "namespace", "vault"]).success().unwrap();
     admin.run(&["create", "serviceaccount", "default", "-n", "vault"]);
     let mut p = Planter::default();
@@ -425,7 +427,7 @@ fn no_planted_secret_is_kept_or_said() {
         assert!(forms(value).iter().any(|form| posted.contains(form.as_str())), "{place}: {value} was not posted");
     }
 
-    watched.settle("the-last-event").unwrap();
+    mark.pass(&watched);
     for (rule, alerts) in
         [("by-uri", 10), ("by-agent", 3), ("by-object", 3), ("by-answer", 3), ("by-env", 1), ("by-password", 1)]
     {

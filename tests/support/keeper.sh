@@ -1,7 +1,8 @@
 # keeper.sh DIR: parent of a test cluster's processes.
 # Starts DIR/run/NAME.sh for each NAME read from standard input and answers with its process id; a line `wait PID` it
-# answers with the exit code once that process has ended (128 + N after signal N). When standard input closes, because its owner let go of it or is no more, it ends them all and removes DIR. SIGKILL at once: nothing that
-# they would still write outlives DIR, and kube-apiserver takes 5 to 9 s to end by itself.
+# answers with the exit code once that process has ended (128 + N after signal N). When standard input closes, because
+# its owner let go of it or is no more, it ends them all and removes DIR. SIGKILL at once: nothing that they would still
+# write outlives DIR, and kube-apiserver takes 5 to 9 s to end by itself.
 trap : PIPE # the owner may be gone before it reads the answer
 dir=$1
 pids=

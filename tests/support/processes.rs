@@ -107,7 +107,7 @@ impl Process {
 
     /// Sends a signal, by its name without SIG, and waits until the process has ended.
     pub fn end(&self, signal: &str) -> Result<()> {
-        let sent = Command::new("kill").args([&format!("-{signal}"), &self.pid.to_string()]).status()?;
+        let sent = Command::new("sh").args(["-c", "kill -\"$0\" \"$1\"", signal, &self.pid.to_string()]).status()?;
         if !sent.success() {
             bail!("{} (process {}) takes no SIG{signal}", self.name, self.pid);
         }

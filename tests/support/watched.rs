@@ -217,17 +217,6 @@ impl WatchedCluster {
         });
         found.with_context(|| format!("found: {last:?}\n{}", self.controller.log_tail()))
     }
-
-    /// Waits until the store has evaluated what the API server has logged about `marker` (an object name, say).
-    pub fn settle(&self, marker: &str) -> Result<()> {
-        let before = self.metric("kubewitness_ingest_events_received_total")?;
-        self.kubectl().run(&["get", "configmap", marker, "-n", NAMESPACE]);
-        wait_until("the marker's event arrives", LONG, || {
-            let received = self.metric("kubewitness_ingest_events_received_total").ok()?;
-            let lag = self.metric("kubewitness_pipeline_lag_records").ok()?;
-            (received > before && lag == 0.0).then_some(())
-        })
-    }
 }
 
 fn ready_condition(rule: &Value) -> Option<&Value> {
