@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{controller, generate, offline};
 
-/// Kubernetes audit events and node logs, joined in the cluster, become SecurityAlerts.
+/// Audit events of a Kubernetes API server become SecurityAlerts, in the cluster.
 #[derive(Debug, Parser)]
 #[command(name = "kubewitness", version, propagate_version = true)]
 pub struct Cli {

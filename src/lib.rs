@@ -1,4 +1,4 @@
-//! kubewitness: audit events and node logs of a Kubernetes cluster become SecurityAlerts.
+//! kubewitness: audit events of a Kubernetes cluster become SecurityAlerts.
 //!
 //! ```text
 //! kube-apiserver --TLS--> ingest --> store (fsync, then 200) --> pipeline --> cluster --> SecurityAlert

@@ -86,14 +86,17 @@ pub struct Triage {
     #[serde(default)]
     pub acknowledged: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What it turned out to be. A verdict does not close the alert: quiet time does.
     pub verdict: Option<Verdict>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
+    /// Who looks at it.
     pub assignee: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
+    /// What the next person should know.
     pub note: Option<String>,
-    /// Start of the episode that this speaks of; the current one when left out.
+    /// Start of the episode that this speaks of; when left out, the one that was current when it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub episode: Option<Timestamp>,
 }
@@ -143,7 +146,7 @@ pub struct SecurityAlertStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), transform = list_atomic)]
     pub episodes: Vec<Episode>,
-    /// What became of the alert itself: opened, severity raised, acknowledged, resolved.
+    /// What became of the alert itself: opened, resolved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), transform = list_atomic)]
     pub timeline: Vec<TimelineEntry>,

@@ -92,6 +92,7 @@ pub struct RuleSpec {
     /// True: evaluates nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
+    /// Alert, or DryRun: findings are counted and make no alert.
     #[serde(default)]
     pub mode: RuleMode,
     /// The rule's own tests. They run before it goes live.
@@ -100,7 +101,7 @@ pub struct RuleSpec {
     pub tests: Vec<RuleTest>,
 }
 
-/// How bad, worst first in triage. The order of the variants is ascending.
+/// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Severity {
     Informational,

@@ -87,9 +87,11 @@ pub struct TestInput {
     /// Offset of the event's own time from the start of the test.
     #[serde(default)]
     pub at: Span,
+    /// How often it comes.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     #[schemars(range(min = 1, max = 1_000))]
     pub repeat: u32,
+    /// Time between two of them.
     #[serde(default, skip_serializing_if = "Span::is_zero")]
     pub every: Span,
     /// Offset at which it was received; the event's own time when left out.
@@ -151,6 +153,7 @@ pub struct ExpectedAlert {
     #[schemars(extend("maxProperties" = 8))]
     pub key: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Completing events over all episodes: for a Threshold of 3, the third match of a window is the first to count.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub count: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

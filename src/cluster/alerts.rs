@@ -235,7 +235,8 @@ impl<J: Journal> AlertWriter<J> {
     fn found(&mut self, object: DeserializeGuard<SecurityAlert>) {
         let key = object_key(&object);
         let readable = object.0.is_ok();
-        let existing = Existing::of(object);
+        let mut existing = Existing::of(object);
+        existing.attribute_triage(self.triage.get(&key));
         if let Some(ours) = self.ours.get_mut(&key) {
             ours.dirty |= existing.status.is_none();
         }

@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{Pipeline, PipelineConfig};
+use super::{Counters, Pipeline, PipelineConfig};
 use crate::{
     alert::Alert,
     api::{
@@ -33,7 +33,7 @@ pub enum Failed {
     /// An input that this build can't read.
     Input { index: usize, problem: String },
     /// Another number of alerts than expected.
-    Count { expected: usize, found: Vec<String> },
+    Count { expected: usize, found: Vec<String>, matched: u64, events: u64 },
     /// A difference, with evaluations that ended without a value: probably why.
     Unevaluated { difference: Box<Failed>, count: u64, first: String },
     /// An expected alert that no raised one equals.
@@ -47,8 +47,9 @@ impl fmt::Display for Failed {
                 write!(f, "its inputs expand to {inputs} events, at most {MAX_INPUTS} are allowed")
             }
             Failed::Input { index, problem } => write!(f, "input {}: {problem}", index + 1),
-            Failed::Count { expected, found } => {
+            Failed::Count { expected, found, matched, events } => {
                 write!(f, "expected {expected} alert(s), found {}", found.len())?;
+                write!(f, " (selectors took {matched} of {events} events)")?;
                 found.iter().try_for_each(|alert| write!(f, "\n  found: {alert}"))
             }
             Failed::Unevaluated { difference, count, first } => {
@@ -98,7 +99,7 @@ pub fn run(rule: &Arc<CompiledRule>, test: &RuleTest) -> Result<(), Failed> {
         pipeline.push(seq, &record);
     }
     let found: Vec<&Alert> = pipeline.alerts().collect();
-    compare(&test.expect, &found).map_err(|difference| match pipeline.failures().get(&rule.id) {
+    compare(&test.expect, &found, pipeline.counters()).map_err(|difference| match pipeline.failures().get(&rule.id) {
         Some((count, first)) => {
             Failed::Unevaluated { difference: Box::new(difference), count: *count, first: first.clone() }
         }
@@ -218,10 +219,11 @@ fn default_stage(event: &Map<String, Value>) -> &'static str {
     if code == 401 || (long_running && code < 400) { "ResponseStarted" } else { "ResponseComplete" }
 }
 
-fn compare(expected: &[ExpectedAlert], found: &[&Alert]) -> Result<(), Failed> {
+fn compare(expected: &[ExpectedAlert], found: &[&Alert], counters: &Counters) -> Result<(), Failed> {
     let shown = || found.iter().map(|alert| show(alert)).collect();
     if expected.len() != found.len() {
-        return Err(Failed::Count { expected: expected.len(), found: shown() });
+        let (matched, events) = (counters.matched, counters.events);
+        return Err(Failed::Count { expected: expected.len(), found: shown(), matched, events });
     }
     let mut left: Vec<&Alert> = found.to_vec();
     // The most demanding expectations choose first, so that a vague one doesn't take their alert.

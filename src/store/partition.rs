@@ -337,7 +337,9 @@ mod tests {
     #[test]
     fn every_commit_of_a_writing_connection_is_synced() {
         let dir = tempfile::tempdir().unwrap();
-        let conn = open_writing(&dir.path().join("log.db")).unwrap();
+        let path = dir.path().join("log.db");
+        fs::write(&path, "").unwrap(); // it opens what is there
+        let conn = open_writing(&path).unwrap();
         // 2 is FULL (https://www.sqlite.org/pragma.html#pragma_synchronous).
         assert_eq!(conn.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0)).unwrap(), 2);
         assert_eq!(conn.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0)).unwrap(), "wal");

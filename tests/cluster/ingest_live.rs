@@ -254,7 +254,7 @@ fn controller_stays_small_with_a_body_of_64_mib() {
     watched.apply_shipped_rules().unwrap();
     let filler = "x".repeat(60_000);
     let large = |n: usize| event(&format!("large-{n}"), json!({"requestObject": {"spec": {"filler": filler}}}));
-    let body = event_list(&(0..1_100).map(large).collect::<Vec<_>>());
+    let body = event_list(&(0..1_150).map(large).collect::<Vec<_>>());
     assert!(body.len() > 64 << 20);
     let answer = post(&watched, &body);
     assert_eq!(answer.code, 200, "{answer:?}");

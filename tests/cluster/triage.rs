@@ -108,7 +108,9 @@ fn deleted_alert_comes_back_and_its_count_never_goes_backwards() {
     desk.watched.alert(RULE, 2).unwrap();
     let said = json!({"acknowledged": true, "verdict": "TruePositive", "note": "it was eve"});
     desk.patch(&desk.triager, json!({"spec": {"triage": said}}), &[]).success().unwrap();
-    let before = desk.wait_for_state("Acknowledged");
+    let mut before = desk.wait_for_state("Acknowledged");
+    // What is written again names the episode of which it was said.
+    before["spec"]["triage"]["episode"] = before["status"]["episodes"][0]["start"].clone();
     let delete = |desk: &Desk| {
         let uid = desk.object()["metadata"]["uid"].clone();
         admin.run(&["delete", "securityalert", &desk.alert, "-n", "kubewitness"]).success().unwrap();

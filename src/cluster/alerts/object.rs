@@ -41,6 +41,16 @@ impl Existing {
         }
     }
 
+    /// Triage that names no episode speaks of the one that was current when it was first seen (`before`, if it was): else
+    /// an old acknowledgement would silence every later episode.
+    pub(super) fn attribute_triage(&mut self, before: Option<&Triage>) {
+        let current = self.status.as_ref().and_then(|s| s.episodes.first()).map(|episode| episode.start);
+        if let Some(triage) = self.triage.as_mut().filter(|t| t.episode.is_none()) {
+            let said_before = before.filter(|before| Triage { episode: None, ..(*before).clone() } == *triage);
+            triage.episode = said_before.map_or(current, |before| before.episode);
+        }
+    }
+
     pub(super) fn worth(&self) -> Worth {
         let status = self.status.as_ref();
         let open = status.is_none_or(|s| s.state != AlertState::Resolved);
@@ -98,5 +108,47 @@ pub(super) async fn delete(client: &Client, key: &ObjectKey) -> Result<(), Clust
     match call(alerts.delete(&key.1, &DeleteParams::default())).await {
         Err(error) if !is_status(&error, 404) => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{alert::Episode, rule::Severity};
+
+    fn existing(episode: i64, triage: Option<Triage>) -> Existing {
+        let start = Timestamp::constant(episode, 0);
+        let status = SecurityAlertStatus {
+            state: AlertState::Open,
+            severity: Severity::Low,
+            summary: String::new(),
+            subject: String::new(),
+            count: 1,
+            first_seen: start,
+            last_seen: start,
+            attack: Vec::new(),
+            entities: Vec::new(),
+            evidence: Vec::new(),
+            episodes: vec![Episode { start, end: start, count: 1, severity: Severity::Low }],
+            timeline: Vec::new(),
+            conditions: Vec::new(),
+        };
+        Existing { status: Some(status), triage, created: None }
+    }
+
+    #[test]
+    fn old_acknowledgement_does_not_speak_of_a_later_episode() {
+        let said = Triage { acknowledged: true, ..Triage::default() };
+        let mut first = existing(100, Some(said.clone()));
+        first.attribute_triage(None);
+        let seen = first.triage.unwrap();
+        assert_eq!(seen.episode, Some(Timestamp::constant(100, 0)));
+        let mut later = existing(900, Some(said.clone()));
+        later.attribute_triage(Some(&seen));
+        assert_eq!(later.triage.unwrap(), seen, "nothing new was said");
+        let new = Triage { note: Some("again".to_owned()), ..said };
+        let mut said_anew = existing(900, Some(new));
+        said_anew.attribute_triage(Some(&seen));
+        assert_eq!(said_anew.triage.unwrap().episode, Some(Timestamp::constant(900, 0)));
     }
 }
