@@ -16,8 +16,9 @@ has flock || packages+=(util-linux)
 if has apt-get && [ -z "${SSL_CERT_FILE:-}" ] && [ ! -e /etc/ssl/certs/ca-certificates.crt ]; then packages+=(ca-certificates); fi
 
 missing=()
-rust=$(cargo --version 2>/dev/null | cut -d' ' -f2) || rust=0
-at_least 1.95 "${rust:-0}" || missing+=("Rust 1.95 or newer (https://rustup.rs)")
+rust=$(cargo --version 2>/dev/null) || rust="cargo 0"
+rust=${rust#cargo } # "1.95.0 (f2d3ce0bd 2026-03-21)"
+at_least 1.95 "${rust%% *}" || missing+=("Rust 1.95 or newer (https://rustup.rs)")
 go=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) || go=go0
 at_least 1.26 "${go#go}" || missing+=("Go 1.26 or newer (https://go.dev/doc/install)")
 
