@@ -10,6 +10,12 @@ mod status;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use futures::{Stream, StreamExt, TryStreamExt};
+use kube::{
+    Api,
+    runtime::{WatchStreamExt, watcher},
+};
+
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 
 use crate::{
@@ -21,6 +27,7 @@ use crate::{
 };
 
 pub use metrics::Metrics;
+use metrics::Watched;
 
 /// Field manager of every server-side apply of ours.
 pub const FIELD_MANAGER: &str = "kubewitness";
@@ -59,6 +66,19 @@ impl ClusterError {
             _ => false,
         }
     }
+}
+
+/// One watch as a stream that never ends: errors are counted, logged and retried with backoff.
+fn watch<K>(objects: Api<K>, what: Watched, metrics: &Metrics) -> impl Stream<Item = watcher::Event<K>> + use<K>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+{
+    let errors = metrics.watch_errors.with_label_values(&[what.as_str()]);
+    let events = watcher(objects, watcher::Config::default()).default_backoff().inspect_err(move |error| {
+        errors.inc();
+        tracing::warn!(kind = what.as_str(), %error, "watch broke and starts again");
+    });
+    events.filter_map(|event| std::future::ready(event.ok()))
 }
 
 /// Runs one call with our own deadline.

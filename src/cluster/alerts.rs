@@ -13,12 +13,12 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
-use kube::{Api, Client, core::DeserializeGuard, runtime::WatchStreamExt, runtime::watcher};
+use kube::{Api, Client, core::DeserializeGuard, runtime::watcher};
 use tokio_util::sync::CancellationToken;
 
-use super::{ClusterError, Journal, Metrics, is_status, metrics::Watched, rbac::Access};
+use super::{ClusterError, Journal, Metrics, is_status, metrics::Watched, rbac::Access, watch};
 use crate::{
     alert::Alert,
     api::{GROUP, SecurityAlert, SecurityAlertStatus, alert::AlertState, alert::Triage, rule::Severity},
@@ -144,21 +144,14 @@ impl<J: Journal> AlertWriter<J> {
 
     /// Returns when `shutdown` is cancelled and what was waiting got one last try.
     pub async fn run(mut self, shutdown: CancellationToken) {
-        let errors = self.metrics.watch_errors.with_label_values(&[Watched::SecurityAlerts.as_str()]);
         let objects: Api<DeserializeGuard<SecurityAlert>> = Api::all(self.client.clone());
-        let mut changes = watcher(objects, watcher::Config::default())
-            .default_backoff()
-            .inspect_err(move |error| {
-                errors.inc();
-                tracing::warn!(kind = Watched::SecurityAlerts.as_str(), %error, "watch broke and starts again");
-            })
-            .boxed();
+        let mut changes = watch(objects, Watched::SecurityAlerts, &self.metrics).boxed();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         let tray = Arc::clone(&self.tray);
         while !shutdown.is_cancelled() {
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                Some(change) = changes.next() => if let Ok(event) = change { self.observe(event) },
+                Some(event) = changes.next() => self.observe(event),
                 () = tray.filled() => {}
                 _ = tick.tick() => {}
             }

@@ -5,15 +5,12 @@ use std::{
     time::Duration,
 };
 
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::{
-    Api, Client, ResourceExt,
-    runtime::{WatchStreamExt, watcher},
-};
+use kube::{Api, Client, ResourceExt, runtime::watcher};
 use tokio_util::sync::CancellationToken;
 
-use super::{Journal, Metrics, metrics::Watched, rbac::Access};
+use super::{Journal, Metrics, metrics::Watched, rbac::Access, watch};
 use crate::record::{InventoryChange, NodeFacts, Payload, PodFacts, Record};
 
 /// What the watches of this module need.
@@ -196,23 +193,16 @@ fn changes<K>(
 where
     K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
 {
-    let errors = metrics.watch_errors.with_label_values(&[what.as_str()]);
-    watcher(Api::<K>::all(client.clone()), watcher::Config::default())
-        .default_backoff()
-        .inspect_err(move |error| {
-            errors.inc();
-            tracing::warn!(kind = what.as_str(), %error, "watch broke and starts again");
-        })
-        .filter_map(move |event| {
-            let change = match event {
-                Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => apply(&object),
-                Ok(watcher::Event::Delete(object)) => Some(delete(&object)),
-                Ok(watcher::Event::Init) => Some(Change::Begin(what)),
-                Ok(watcher::Event::InitDone) => Some(Change::End(what)),
-                Err(_) => None,
-            };
-            std::future::ready(change)
-        })
+    let events = watch(Api::<K>::all(client.clone()), what, metrics);
+    events.filter_map(move |event| {
+        let change = match event {
+            watcher::Event::Apply(object) | watcher::Event::InitApply(object) => apply(&object),
+            watcher::Event::Delete(object) => Some(delete(&object)),
+            watcher::Event::Init => Some(Change::Begin(what)),
+            watcher::Event::InitDone => Some(Change::End(what)),
+        };
+        std::future::ready(change)
+    })
 }
 
 fn node_change(node: &Node) -> Option<Change> {

@@ -7,13 +7,13 @@ use std::{
     time::Duration,
 };
 
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 use kube::{
     Api, Client, Resource as _, ResourceExt,
     api::{Patch, PatchParams},
     core::DeserializeGuard,
-    runtime::{WatchStreamExt, watcher},
+    runtime::watcher,
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,7 @@ use super::{
     metrics::Watched,
     rbac::Access,
     status::{Verdict, rule_status},
+    watch,
 };
 use crate::{
     api::{
@@ -362,24 +363,17 @@ where
         };
         Change::Apply(Box::new(Object { id, uid, generation, spec, status }))
     };
-    let errors = metrics.watch_errors.with_label_values(&[what.as_str()]);
-    watcher(Api::<DeserializeGuard<K>>::all(client.clone()), watcher::Config::default())
-        .default_backoff()
-        .inspect_err(move |error| {
-            errors.inc();
-            tracing::warn!(kind = what.as_str(), %error, "watch broke and starts again");
-        })
-        .filter_map(move |event| {
-            let change = match event {
-                Ok(watcher::Event::Apply(rule) | watcher::Event::InitApply(rule)) => Some(object(rule)),
-                Ok(watcher::Event::Delete(rule)) => match object(rule) {
-                    Change::Apply(object) => Some(Change::Gone(object.id)),
-                    other => Some(other),
-                },
-                Ok(watcher::Event::Init) => Some(Change::Begin(kind)),
-                Ok(watcher::Event::InitDone) => Some(Change::End(kind)),
-                Err(_) => None,
-            };
-            std::future::ready(change)
-        })
+    let events = watch(Api::<DeserializeGuard<K>>::all(client.clone()), what, metrics);
+    events.filter_map(move |event| {
+        let change = match event {
+            watcher::Event::Apply(rule) | watcher::Event::InitApply(rule) => Some(object(rule)),
+            watcher::Event::Delete(rule) => match object(rule) {
+                Change::Apply(object) => Some(Change::Gone(object.id)),
+                other => Some(other),
+            },
+            watcher::Event::Init => Some(Change::Begin(kind)),
+            watcher::Event::InitDone => Some(Change::End(kind)),
+        };
+        std::future::ready(change)
+    })
 }
