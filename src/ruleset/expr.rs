@@ -20,6 +20,7 @@ mod net;
 mod operators;
 mod parse;
 mod print;
+mod reference;
 mod text;
 mod time;
 mod tree;
@@ -41,6 +42,7 @@ use std::{
 
 pub use budget::{STEP_LIMIT, Steps};
 pub use error::{EvalError, ExprError};
+pub use reference::{Deviation, Entry, deviations, reference};
 pub use value::{List, Map, Text, Val, Value};
 
 use crate::event::Event;

@@ -249,6 +249,16 @@ pub(super) fn listing(name: &str, member: bool) -> String {
     shown.join(", ")
 }
 
+/// All overloads of a name as they are written, those of the global function and of the member.
+pub(super) fn signatures(name: &str) -> Vec<String> {
+    [false, true]
+        .into_iter()
+        .filter_map(|member| OVERLOADS.get(&(name, member)))
+        .flatten()
+        .map(|overload| overload.show(name))
+        .collect()
+}
+
 impl Overload {
     fn show(&self, name: &str) -> String {
         let (parameters, result) = self.text.split_once("-> ").unwrap_or((self.text, "dyn"));
@@ -270,6 +280,12 @@ impl Overload {
 /// An operator as it is written: `_+_` is `+`.
 pub(super) fn symbol(name: &str) -> &str {
     name.trim_matches(|c| c == '_' || c == '@')
+}
+
+/// Every name of the table, operators included.
+#[cfg(test)]
+pub(super) fn all_names() -> impl Iterator<Item = &'static str> {
+    OVERLOADS.keys().map(|(name, _)| *name)
 }
 
 /// All names that can be called, for hints.
