@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{budget::Steps, error::EvalError, print};
+use super::{budget::Steps, error::EvalError, print, url::Url};
 use crate::event::schema::FieldValue;
 
 /// A value that owns all it holds.
@@ -31,6 +31,7 @@ pub enum Val<'a> {
     Type(&'static str),
     Ip(IpAddr),
     Cidr(IpNet),
+    Url(Arc<Url>),
 }
 
 /// A string.
@@ -157,7 +158,7 @@ impl<'a> Map<'a> {
         }
     }
 
-    fn entries(&self) -> Vec<(Val<'a>, Val<'a>)> {
+    pub fn entries(&self) -> Vec<(Val<'a>, Val<'a>)> {
         match self {
             Map::Strings(m) => m.iter().map(|(k, v)| (Val::text(k), Val::text(v))).collect(),
             Map::Lists(m) => m.iter().map(|(k, v)| (Val::text(k), Val::List(List::Strings(v)))).collect(),
@@ -233,6 +234,7 @@ impl<'a> Val<'a> {
             Val::Type(_) => "type",
             Val::Ip(_) => "net.IP",
             Val::Cidr(_) => "net.CIDR",
+            Val::Url(_) => "kubernetes.URL",
         }
     }
 
@@ -271,6 +273,7 @@ impl<'a> Val<'a> {
             Val::Type(name) => Val::Type(name),
             Val::Ip(ip) => Val::Ip(ip),
             Val::Cidr(cidr) => Val::Cidr(cidr),
+            Val::Url(url) => Val::Url(url),
         })
     }
 
@@ -292,6 +295,7 @@ impl<'a> Val<'a> {
             Val::Map(map) => map.entries().iter().map(|(k, v)| (k.to_string(), v.to_json())).collect(),
             Val::Optional(Some(inner)) => inner.to_json(),
             Val::Type(name) => (*name).into(),
+            Val::Url(url) => url.to_string().into(),
             Val::Timestamp(_) | Val::Duration(_) | Val::Ip(_) | Val::Cidr(_) => self.to_string().into(),
         }
     }
