@@ -47,6 +47,9 @@ pub struct Evidence {
     /// Event time.
     pub at: Timestamp,
     pub precision: Precision,
+    pub source: Source,
+    /// The node that reported it, at most 253 bytes.
+    pub host: String,
     /// One line, at most 512 bytes.
     pub message: String,
     /// Who and what took part; at most 8.
@@ -83,7 +86,7 @@ pub struct Detected {
 }
 
 /// Evaluates every rule that can see the event.
-pub fn detect(ruleset: &Ruleset, event: &Event, seq: Seq) -> Detected {
+pub fn detect(ruleset: &Ruleset, event: &Event<'_>, seq: Seq) -> Detected {
     let mut detected = Detected::default();
     for rule in ruleset.rules() {
         if rule.suspended || !in_scope(rule, event) {
@@ -105,7 +108,7 @@ pub fn detect(ruleset: &Ruleset, event: &Event, seq: Seq) -> Detected {
 
 /// A tenant's rule sees audit events of its own namespace alone, and no cluster-scoped object: the API server gives a
 /// Namespace object its own name as namespace, so those are left out by name.
-fn in_scope(rule: &CompiledRule, event: &Event) -> bool {
+fn in_scope(rule: &CompiledRule, event: &Event<'_>) -> bool {
     match rule.id.kind {
         RuleKind::ClusterSecurityRule => true,
         RuleKind::SecurityRule => {
@@ -118,7 +121,7 @@ fn in_scope(rule: &CompiledRule, event: &Event) -> bool {
     }
 }
 
-fn stage_selected(selector: &CompiledSelector, event: &Event) -> bool {
+fn stage_selected(selector: &CompiledSelector, event: &Event<'_>) -> bool {
     let Some(audit) = &event.audit else { return true };
     if selector.stages.is_empty() { audit.is_defining_stage() } else { selector.stages.contains(&audit.stage) }
 }
@@ -141,7 +144,7 @@ fn select(
     rule: &Arc<CompiledRule>,
     index: usize,
     selector: &CompiledSelector,
-    event: &Event,
+    event: &Event<'_>,
     seq: Seq,
 ) -> Result<Option<Match>, EvalError> {
     if !selector.condition.holds(event, &mut steps())? {
@@ -175,7 +178,9 @@ fn select(
         seq,
         at: event.created,
         precision: event.precision,
-        message: one_line(&event.message, 512),
+        source: event.source,
+        host: one_line(&event.origin.reporter, 253),
+        message: one_line(event.message(), 512),
         captures: captures.collect(),
         entities: entities(event),
     };
@@ -198,7 +203,7 @@ fn bounded(value: String) -> Arc<str> {
     format!("{head}~{digest}").into()
 }
 
-fn entities(event: &Event) -> Vec<Entity> {
+fn entities(event: &Event<'_>) -> Vec<Entity> {
     let mut entities = Vec::new();
     let mut add = |kind, namespace: &str, name: &str| {
         if !name.is_empty() && entities.len() < MAX_ENTITIES {
@@ -212,11 +217,15 @@ fn entities(event: &Event) -> Vec<Entity> {
         add(EntityKind::ServiceAccount, &actor.service_account_namespace, &actor.service_account);
     }
     add(EntityKind::User, "", &event.user.effective_name);
+    add(EntityKind::User, "", &event.user.target_name);
     add(EntityKind::Address, "", &event.source_ip);
     add(EntityKind::Pod, &actor.namespace, &actor.pod_name);
+    if !actor.workload_name.is_empty() {
+        add(EntityKind::Workload, &actor.namespace, &format!("{}/{}", actor.workload_kind, actor.workload_name));
+    }
     if let Some(object) = event.audit.as_ref().and_then(|a| a.object_ref.as_ref()) {
         let name = if object.name.is_empty() {
-            object.resource.clone()
+            object.resource.to_string()
         } else {
             format!("{}/{}", object.resource, object.name)
         };

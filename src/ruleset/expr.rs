@@ -157,12 +157,12 @@ impl Program {
     }
 
     /// The value for one event.
-    pub fn eval(&self, event: &Event, steps: &mut Steps) -> Result<Value, EvalError> {
+    pub fn eval(&self, event: &Event<'_>, steps: &mut Steps) -> Result<Value, EvalError> {
         self.run(Input::Event(event), steps)?.into_owned(steps)
     }
 
     /// Whether the event satisfies it, for `Expected::Bool`.
-    pub fn holds(&self, event: &Event, steps: &mut Steps) -> Result<bool, EvalError> {
+    pub fn holds(&self, event: &Event<'_>, steps: &mut Steps) -> Result<bool, EvalError> {
         match self.run(Input::Event(event), steps)? {
             Val::Bool(b) => Ok(b),
             other => Err(EvalError::NoSuchOverload(format!("a condition that is {}", other.type_name()))),
@@ -170,7 +170,7 @@ impl Program {
     }
 
     /// The value as `string()` prints it, for `Expected::Text`. Null, lists and maps are errors.
-    pub fn text(&self, event: &Event, steps: &mut Steps) -> Result<String, EvalError> {
+    pub fn text(&self, event: &Event<'_>, steps: &mut Steps) -> Result<String, EvalError> {
         let value = self.run(Input::Event(event), steps)?;
         if let Val::Str(text) = &value {
             steps.charge_bytes(text.as_str().len())?;
