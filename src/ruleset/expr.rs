@@ -22,7 +22,7 @@ mod parse;
 mod print;
 mod text;
 mod time;
-mod tree;
+pub(super) mod tree;
 mod types;
 mod value;
 
@@ -153,6 +153,11 @@ impl Program {
 
     pub fn source(&self) -> &str {
         &self.compiled.source
+    }
+
+    /// The typed tree, for what reasons about conditions without evaluating them.
+    pub(in crate::ruleset) fn tree(&self) -> &Node {
+        &self.compiled.node
     }
 }
 

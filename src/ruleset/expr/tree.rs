@@ -8,7 +8,7 @@ use super::{functions::Implementation, value::Value};
 use crate::event::schema::Field;
 
 /// A node of the compiled tree. Its depth is capped, so recursion over it is bounded.
-pub(super) enum Node {
+pub(in crate::ruleset) enum Node {
     Constant(Value),
     /// A field of the event.
     Field(&'static Field),
@@ -73,7 +73,7 @@ pub(super) enum Node {
 }
 
 /// `operand.key`, `operand.?key`.
-pub(super) struct Selection {
+pub(in crate::ruleset) struct Selection {
     pub operand: Box<Node>,
     pub key: Arc<str>,
     pub optional: bool,
@@ -82,7 +82,7 @@ pub(super) struct Selection {
 }
 
 /// A macro over a list or the keys of a map, with its variable as `Local(0)` of the body.
-pub(super) enum Macro {
+pub(in crate::ruleset) enum Macro {
     All,
     Exists,
     ExistsOne,
@@ -93,7 +93,7 @@ pub(super) enum Macro {
 
 /// What is asked of a pattern.
 #[derive(Clone, Copy)]
-pub(super) enum Search {
+pub(in crate::ruleset) enum Search {
     Matches,
     Find,
     FindAll,
