@@ -9,5 +9,6 @@ mod generated;
 mod ingest;
 mod offline;
 mod scenarios;
+mod selection;
 mod shipped_rules;
 mod support;
