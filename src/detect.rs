@@ -47,6 +47,9 @@ pub struct Evidence {
     /// Event time.
     pub at: Timestamp,
     pub precision: Precision,
+    pub source: Source,
+    /// The node that reported it, at most 253 bytes.
+    pub host: String,
     /// One line, at most 512 bytes.
     pub message: String,
     /// Who and what took part; at most 8.
@@ -197,6 +200,8 @@ fn select(
         seq,
         at: event.created,
         precision: event.precision,
+        source: event.source,
+        host: one_line(&event.origin.reporter, 253),
         message: one_line(event.message(), 512),
         captures: captures.collect(),
         entities: entities(event),
@@ -234,8 +239,12 @@ fn entities(event: &Event<'_>) -> Vec<Entity> {
         add(EntityKind::ServiceAccount, &actor.service_account_namespace, &actor.service_account);
     }
     add(EntityKind::User, "", &event.user.effective_name);
+    add(EntityKind::User, "", &event.user.target_name);
     add(EntityKind::Address, "", &event.source_ip);
     add(EntityKind::Pod, &actor.namespace, &actor.pod_name);
+    if !actor.workload_name.is_empty() {
+        add(EntityKind::Workload, &actor.namespace, &format!("{}/{}", actor.workload_kind, actor.workload_name));
+    }
     if let Some(object) = event.audit.as_ref().and_then(|a| a.object_ref.as_ref()) {
         let name = if object.name.is_empty() {
             object.resource.to_string()
