@@ -10,5 +10,6 @@ mod ingest;
 mod language;
 mod offline;
 mod scenarios;
+mod selection;
 mod shipped_rules;
 mod support;

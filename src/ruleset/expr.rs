@@ -30,7 +30,7 @@ mod reference;
 mod table;
 mod text;
 mod time;
-mod tree;
+pub(super) mod tree;
 mod types;
 mod url;
 mod value;
@@ -185,6 +185,11 @@ impl Program {
 
     pub fn source(&self) -> &str {
         &self.compiled.source
+    }
+
+    /// The typed tree, for what reasons about conditions without evaluating them.
+    pub(in crate::ruleset) fn tree(&self) -> &Node {
+        &self.compiled.node
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
 };
 
 /// Evaluates a function on its arguments, the receiver first.
-pub(super) type Implementation = for<'a> fn(&[Val<'a>], &mut Steps) -> Result<Val<'a>, EvalError>;
+pub(in crate::ruleset) type Implementation = for<'a> fn(&[Val<'a>], &mut Steps) -> Result<Val<'a>, EvalError>;
 
 /// How a function is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::{table::Implementation, value::Value};
 use crate::event::schema::Field;
 
 /// A node of the compiled tree. Its depth is capped, so recursion over it is bounded.
-pub(super) enum Node {
+pub(in crate::ruleset) enum Node {
     Constant(Value),
     /// A field of the event.
     Field(&'static Field),
@@ -76,7 +76,7 @@ pub(super) enum Node {
 }
 
 /// `operand.key`, `operand.?key`.
-pub(super) struct Selection {
+pub(in crate::ruleset) struct Selection {
     pub operand: Box<Node>,
     pub key: Arc<str>,
     pub optional: bool,
@@ -85,7 +85,7 @@ pub(super) struct Selection {
 }
 
 /// A macro over a list or a map. Its variable is `Local(0)` of the body; of two, the second is.
-pub(super) struct Comprehension {
+pub(in crate::ruleset) struct Comprehension {
     pub kind: Macro,
     pub range: Box<Node>,
     /// Two variables: index and element, or key and value.
@@ -96,7 +96,7 @@ pub(super) struct Comprehension {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Macro {
+pub(in crate::ruleset) enum Macro {
     All,
     Exists,
     ExistsOne,
@@ -112,7 +112,7 @@ pub(super) enum Macro {
 
 /// What is asked of a pattern.
 #[derive(Clone, Copy)]
-pub(super) enum Search {
+pub(in crate::ruleset) enum Search {
     Matches,
     Find,
     FindAll,
