@@ -12,6 +12,8 @@ NGINX, APACHE = 80, 81
 # One line of JSON for each request, as many clusters log; escape=json is nginx's own escaping.
 NGINX_CONF = """
 daemon off;
+env FAKETIME;
+env FAKETIME_DONT_FAKE_MONOTONIC;
 worker_processes 1;
 pid /run/nginx-node.pid;
 error_log {out}/nginx-error.log notice;
