@@ -3,6 +3,7 @@
 
 pub mod compile;
 pub mod expr;
+pub mod lint;
 pub mod template;
 
 use std::sync::Arc;

@@ -26,6 +26,7 @@ mod time;
 mod tree;
 mod types;
 mod value;
+pub(in crate::ruleset) mod view;
 
 #[cfg(test)]
 mod bounds_tests;
