@@ -3,12 +3,14 @@
 
 pub mod alert;
 pub mod condition;
+pub mod log_source;
 pub mod rule;
 pub mod rule_test;
 pub mod span;
 
 pub use alert::{SecurityAlert, SecurityAlertSpec, SecurityAlertStatus};
 pub use condition::{Condition, Reason};
+pub use log_source::{LogSource, LogSourceSpec, LogSourceStatus};
 pub use rule::{ClusterSecurityRule, RuleSpec, RuleStatus, SecurityRule};
 pub use span::Span;
 

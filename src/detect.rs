@@ -83,7 +83,7 @@ pub struct Detected {
 }
 
 /// Evaluates every rule that can see the event.
-pub fn detect(ruleset: &Ruleset, event: &Event, seq: Seq) -> Detected {
+pub fn detect(ruleset: &Ruleset, event: &Event<'_>, seq: Seq) -> Detected {
     let mut detected = Detected::default();
     for rule in ruleset.rules() {
         if rule.suspended || !in_scope(rule, event) {
@@ -105,7 +105,7 @@ pub fn detect(ruleset: &Ruleset, event: &Event, seq: Seq) -> Detected {
 
 /// A tenant's rule sees audit events of its own namespace alone, and no cluster-scoped object: the API server gives a
 /// Namespace object its own name as namespace, so those are left out by name.
-fn in_scope(rule: &CompiledRule, event: &Event) -> bool {
+fn in_scope(rule: &CompiledRule, event: &Event<'_>) -> bool {
     match rule.id.kind {
         RuleKind::ClusterSecurityRule => true,
         RuleKind::SecurityRule => {
@@ -118,7 +118,7 @@ fn in_scope(rule: &CompiledRule, event: &Event) -> bool {
     }
 }
 
-fn stage_selected(selector: &CompiledSelector, event: &Event) -> bool {
+fn stage_selected(selector: &CompiledSelector, event: &Event<'_>) -> bool {
     let Some(audit) = &event.audit else { return true };
     if selector.stages.is_empty() { audit.is_defining_stage() } else { selector.stages.contains(&audit.stage) }
 }
@@ -141,7 +141,7 @@ fn select(
     rule: &Arc<CompiledRule>,
     index: usize,
     selector: &CompiledSelector,
-    event: &Event,
+    event: &Event<'_>,
     seq: Seq,
 ) -> Result<Option<Match>, EvalError> {
     if !selector.condition.holds(event, &mut steps())? {
@@ -175,7 +175,7 @@ fn select(
         seq,
         at: event.created,
         precision: event.precision,
-        message: one_line(&event.message, 512),
+        message: one_line(event.message(), 512),
         captures: captures.collect(),
         entities: entities(event),
     };
@@ -198,7 +198,7 @@ fn bounded(value: String) -> Arc<str> {
     format!("{head}~{digest}").into()
 }
 
-fn entities(event: &Event) -> Vec<Entity> {
+fn entities(event: &Event<'_>) -> Vec<Entity> {
     let mut entities = Vec::new();
     let mut add = |kind, namespace: &str, name: &str| {
         if !name.is_empty() && entities.len() < MAX_ENTITIES {
@@ -216,7 +216,7 @@ fn entities(event: &Event) -> Vec<Entity> {
     add(EntityKind::Pod, &actor.namespace, &actor.pod_name);
     if let Some(object) = event.audit.as_ref().and_then(|a| a.object_ref.as_ref()) {
         let name = if object.name.is_empty() {
-            object.resource.clone()
+            object.resource.to_string()
         } else {
             format!("{}/{}", object.resource, object.name)
         };

@@ -21,46 +21,46 @@ const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
 const NODE_NAME: &str = "authentication.kubernetes.io/node-name";
 
 /// Fills the places of `event`.
-pub fn enrich(event: &mut Event, inventory: &Inventory) {
-    if let Some(audit) = event.audit.clone() {
+pub fn enrich<'a>(event: &mut Event<'a>, inventory: &'a Inventory) {
+    if let Some(audit) = event.audit.as_deref() {
         identity(&mut event.kubernetes, &audit.user, inventory, event.created);
-        target(&mut event.target, &audit, inventory, event.created);
+        target(&mut event.target, audit, inventory, event.created);
     }
     by_address(event, inventory);
 }
 
 /// What the authenticated user says of where it runs.
-fn identity(place: &mut Place, user: &UserInfo, inventory: &Inventory, at: Timestamp) {
+fn identity<'a>(place: &mut Place<'a>, user: &UserInfo<'a>, inventory: &'a Inventory, at: Timestamp) {
     if let Some(node) = user.username.strip_prefix(NODE) {
-        place.node = node.to_owned();
+        place.node = node.to_owned().into();
     }
     let Some((namespace, name)) = user.username.strip_prefix(SERVICE_ACCOUNT).and_then(|rest| rest.split_once(':'))
     else {
         return;
     };
-    place.service_account_namespace = namespace.to_owned();
-    place.service_account = name.to_owned();
+    place.service_account_namespace = namespace.to_owned().into();
+    place.service_account = name.to_owned().into();
     // Only a token of a service account names its pod; in another user's `extra` these keys are that authenticator's word.
-    let extra = |key: &str| user.extra.get(key).and_then(|values| values.first()).map_or("", String::as_str);
+    let extra = |key: &str| user.extra.get(key).and_then(|values| values.first()).cloned().unwrap_or_default();
     let (pod_name, pod_uid) = (extra(POD_NAME), extra(POD_UID));
-    place.node = extra(NODE_NAME).to_owned();
+    place.node = extra(NODE_NAME);
     if pod_name.is_empty() && pod_uid.is_empty() {
         return;
     }
-    place.namespace = namespace.to_owned();
-    place.pod_name = pod_name.to_owned();
-    place.pod_uid = pod_uid.to_owned();
-    let known = match pod_uid {
-        "" => inventory.pod_by_name(namespace, pod_name, at),
+    place.namespace = namespace.to_owned().into();
+    let known = match pod_uid.as_str() {
+        "" => inventory.pod_by_name(namespace, &pod_name, at),
         uid => inventory.pod_by_uid(uid, at),
     };
+    place.pod_name = pod_name;
+    place.pod_uid = pod_uid;
     if let Some(pod) = known {
         join(place, pod);
     }
 }
 
 /// Fills what `place` does not say yet from the pod that it is.
-fn join(place: &mut Place, pod: &PodFacts) {
+fn join<'a>(place: &mut Place<'a>, pod: &'a PodFacts) {
     let parts = [
         (&mut place.namespace, &pod.namespace),
         (&mut place.pod_name, &pod.name),
@@ -71,18 +71,18 @@ fn join(place: &mut Place, pod: &PodFacts) {
     ];
     for (part, known) in parts {
         if part.is_empty() {
-            part.clone_from(known);
+            *part = known.into();
         }
     }
     if place.service_account.is_empty() && !pod.service_account.is_empty() {
-        place.service_account.clone_from(&pod.service_account);
-        place.service_account_namespace.clone_from(&pod.namespace);
+        place.service_account = (&pod.service_account).into();
+        place.service_account_namespace = (&pod.namespace).into();
     }
-    place.labels.clone_from(&pod.labels);
+    place.labels = Some(&pod.labels);
 }
 
 /// The last resort: who had the address that the request came from.
-fn by_address(event: &mut Event, inventory: &Inventory) {
+fn by_address<'a>(event: &mut Event<'a>, inventory: &'a Inventory) {
     let place = &mut event.kubernetes;
     if !place.pod_uid.is_empty() || !place.pod_name.is_empty() || !place.node.is_empty() {
         return;
@@ -91,7 +91,7 @@ fn by_address(event: &mut Event, inventory: &Inventory) {
     match inventory.by_address(address, event.created) {
         Some(Holder::Pod(pod)) => join(place, pod),
         Some(Holder::Node(node)) => {
-            place.node.clone_from(&node.name);
+            place.node = (&node.name).into();
             place.ambiguous = true;
         }
         Some(Holder::Several) => place.ambiguous = true,
@@ -100,7 +100,7 @@ fn by_address(event: &mut Event, inventory: &Inventory) {
 }
 
 /// The pod or node that a request acts on.
-fn target(place: &mut Place, audit: &AuditEvent, inventory: &Inventory, at: Timestamp) {
+fn target<'a>(place: &mut Place<'a>, audit: &AuditEvent<'a>, inventory: &'a Inventory, at: Timestamp) {
     let Some(object) = audit.object_ref.as_ref().filter(|o| o.api_group.is_empty()) else { return };
     match object.resource.as_str() {
         "nodes" => place.node.clone_from(&object.name),

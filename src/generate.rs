@@ -6,7 +6,7 @@ use clap::CommandFactory;
 use kube::CustomResourceExt;
 
 use crate::{
-    api::{ClusterSecurityRule, SecurityAlert, SecurityRule},
+    api::{ClusterSecurityRule, LogSource, SecurityAlert, SecurityRule},
     cluster::rbac,
     event::schema::FIELDS,
 };
@@ -42,6 +42,7 @@ pub fn files() -> Result<Vec<GeneratedFile>, GenerateError> {
         yaml("crds/kubewitness.io_clustersecurityrules.yaml", &ClusterSecurityRule::crd())?,
         yaml("crds/kubewitness.io_securityrules.yaml", &SecurityRule::crd())?,
         yaml("crds/kubewitness.io_securityalerts.yaml", &SecurityAlert::crd())?,
+        yaml("crds/kubewitness.io_logsources.yaml", &LogSource::crd())?,
         yaml("manifests/rbac/controller-clusterrole.yaml", &rbac::controller())?,
         yaml("manifests/rbac/view-clusterrole.yaml", &rbac::view())?,
         yaml("manifests/rbac/triage-clusterrole.yaml", &rbac::triage())?,

@@ -34,15 +34,19 @@ pub struct Normaliser {
 impl Normaliser {
     /// The event of a record; `None` for what is no event (inventory, rules, quarantine) and for a record whose event
     /// can't be read, which `audit` explains.
-    pub fn event(&self, record: &Record) -> Option<Event> {
+    pub fn event<'a>(&self, record: &'a Record) -> Option<Event<'a>> {
         match &record.payload {
             Payload::Audit(_) => self.audit(record).ok(),
-            Payload::Quarantined(_) | Payload::Inventory(_) | Payload::Rule(_) | Payload::Triage(_) => None,
+            Payload::Line(_)
+            | Payload::Quarantined(_)
+            | Payload::Inventory(_)
+            | Payload::Rule(_)
+            | Payload::Triage(_) => None,
         }
     }
 }
 
 /// As `Normaliser::event`, without proxies.
-pub fn event(record: &Record) -> Option<Event> {
+pub fn event(record: &Record) -> Option<Event<'_>> {
     Normaliser::default().event(record)
 }

@@ -111,7 +111,7 @@ impl Pipeline {
     /// Takes in one record of the log.
     pub fn push(&mut self, seq: Seq, record: &Record) {
         match &record.payload {
-            Payload::Audit(_) => self.event(seq, record),
+            Payload::Audit(_) | Payload::Line(_) => self.event(seq, record),
             Payload::Quarantined(_) => self.counters.unreadable += 1,
             Payload::Inventory(change) => self.inventory.apply(change, record.received_at),
             Payload::Rule(RuleChange::Accepted { rule, generation, spec, .. }) => {
@@ -189,9 +189,11 @@ impl Pipeline {
         self.correlator.expire(record.received_at);
     }
 
-    fn is_own_request(&self, event: &Event) -> bool {
+    fn is_own_request(&self, event: &Event<'_>) -> bool {
         let object = event.audit.as_ref().and_then(|audit| audit.object_ref.as_ref());
-        self.own_user.as_ref().is_some_and(|own| *own == event.user.name && event.user.effective_name.is_empty())
+        self.own_user
+            .as_ref()
+            .is_some_and(|own| event.user.name == own.as_str() && event.user.effective_name.is_empty())
             && object.is_some_and(|object| object.api_group == GROUP)
     }
 

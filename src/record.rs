@@ -13,6 +13,8 @@ use sha2::Sha256;
 use crate::api::{
     RuleSpec,
     alert::{RuleKind, Triage},
+    log_source::LineFormat,
+    rule::Source,
 };
 
 /// Position in the log, from 1, without holes.
@@ -49,6 +51,15 @@ impl RecordId {
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
         RecordId(id)
+    }
+
+    /// Identity of a line: (cluster, node, file, offset, redacted text); without a position, of its place `at` in the
+    /// input, since then only that tells equal lines apart.
+    pub fn of_line(key: &IdKey, origin: &Origin, line: &Line, position: Option<&Position>, at: u64) -> RecordId {
+        let (file, offset) = position.map_or((&line.file, at), |p| (&p.file, p.offset));
+        let offset = offset.to_le_bytes();
+        let parts = [&*origin.cluster, &*origin.reporter, &**file, &*line.text].map(str::as_bytes);
+        RecordId::of(key, &[b"line", parts[0], parts[1], parts[2], &offset, parts[3]])
     }
 
     /// Identity of an audit event: (cluster, apiserver, canonical redacted event without `kind` and `apiVersion`, which
@@ -102,6 +113,12 @@ pub enum Provenance {
     AuditWebhook,
     /// Read from an API server's audit log file.
     AuditLog,
+    /// Read from a file of a node: any local process may have written the line, through syslog or otherwise.
+    File,
+    /// Read from the kernel's own ring buffer.
+    Kernel,
+    /// What a container wrote to its output, as its runtime kept it.
+    Container,
 }
 
 impl Provenance {
@@ -109,6 +126,9 @@ impl Provenance {
         match self {
             Provenance::AuditWebhook => "AuditWebhook",
             Provenance::AuditLog => "AuditLog",
+            Provenance::File => "File",
+            Provenance::Kernel => "Kernel",
+            Provenance::Container => "Container",
         }
     }
 }
@@ -178,6 +198,8 @@ impl Incomplete {
 pub enum Payload {
     /// A redacted `audit.k8s.io/v1` Event in canonical JSON (sorted keys, no `kind`, no `apiVersion`).
     Audit(Arc<RawValue>),
+    /// A redacted line of a log file.
+    Line(Line),
     /// An input that could not be read: its size, keyed hash and error, never its bytes.
     Quarantined(Quarantined),
     /// The inventory changed.
@@ -186,6 +208,62 @@ pub enum Payload {
     Rule(RuleChange),
     /// What people say of an alert changed, so that an object that has to be written again keeps it.
     Triage(TriageChange),
+}
+
+/// Which bytes of which file a line is. Equal lines at different places are different lines.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Position {
+    /// Names one file across renames: 32 hexadecimal digits over device, inode and its first bytes.
+    pub file: Arc<str>,
+    /// Of the line's first byte.
+    pub offset: u64,
+}
+
+/// One line of a log file, without its end, redacted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Line {
+    pub source: Source,
+    /// Path on the node, at most 1,024 bytes.
+    pub file: Arc<str>,
+    #[serde(default, skip_serializing_if = "is_auto")]
+    pub format: LineFormat,
+    /// IANA name of the time zone that stamps without one are in; UTC when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Arc<str>>,
+    /// At most 64 KiB.
+    pub text: Arc<str>,
+}
+
+fn is_auto(format: &LineFormat) -> bool {
+    *format == LineFormat::Auto
+}
+
+/// One line of a stream of records, as collectors send it to `/records` and offline commands read it. `log` holds a line,
+/// `event` an audit event; one of the two is there. What a sender may not decide (`host`) is taken from its credential.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Envelope {
+    pub source: Source,
+    /// The node. Offline only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Path on the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// When it was read; offline, when it is taken as received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Box<RawValue>>,
+    /// What the sender's own redaction removed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub facts: RedactionFacts,
 }
 
 /// Why an input went to the quarantine. Also a metric label.
@@ -346,7 +424,7 @@ impl Record {
                 Some(format!("rule/{}/{rule}", rule.kind.as_str()))
             }
             Payload::Triage(TriageChange { namespace, name, .. }) => Some(format!("triage/{namespace}/{name}")),
-            Payload::Audit(_) | Payload::Quarantined(_) => None,
+            Payload::Audit(_) | Payload::Line(_) | Payload::Quarantined(_) => None,
         }
     }
 
@@ -358,7 +436,7 @@ impl Record {
             }
             Payload::Rule(change) => matches!(change, RuleChange::Removed { .. }),
             Payload::Triage(change) => change.triage.is_none(),
-            Payload::Audit(_) | Payload::Quarantined(_) => false,
+            Payload::Audit(_) | Payload::Line(_) | Payload::Quarantined(_) => false,
         }
     }
 }

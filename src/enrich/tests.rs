@@ -1,11 +1,9 @@
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
     api::rule::Source,
-    event::{Outcome, Precision, User},
+    event::Outcome,
     record::{InventoryChange, NodeFacts, Origin, Provenance, RecordId},
 };
 
@@ -44,50 +42,32 @@ fn mk_inventory() -> Inventory {
     inventory
 }
 
-fn mk_event(audit: &Value) -> Event {
+/// Events of tests borrow from what lives as long as the test's process.
+fn mk_event(audit: &Value) -> Event<'static> {
     let created = at("2026-11-24T20:24:22Z");
-    let audit: AuditEvent = serde_json::from_str(&audit.to_string()).unwrap();
+    let text: &'static str = audit.to_string().leak();
+    let audit: AuditEvent<'static> = serde_json::from_str(text).unwrap();
+    let origin = Origin { cluster: "c".into(), reporter: "n".into(), provenance: Provenance::AuditWebhook };
     Event {
-        id: RecordId([7; 16]),
-        source: Source::Audit,
-        created,
-        precision: Precision::Micros,
-        received: created,
-        origin: Origin { cluster: "c".into(), reporter: "n".into(), provenance: Provenance::AuditWebhook },
-        redacted: vec![],
-        secret_like_values: 0,
-        incomplete: vec![],
-        clamped: false,
-        category: vec![],
-        type_: vec![],
-        action: String::new(),
         outcome: Outcome::Success,
-        reason: String::new(),
-        code: String::new(),
-        provider: "kubernetes-audit",
-        user: User::default(),
         source_ip: audit.source_ips.last().cloned().unwrap_or_default(),
-        claimed_ips: vec![],
-        user_agent: String::new(),
-        kubernetes: Place::default(),
-        target: Place::default(),
-        message: String::new(),
-        audit: Some(Arc::new(audit)),
+        audit: Some(Box::new(audit)),
+        ..Event::blank(RecordId([7; 16]), Source::Audit, created, Box::leak(Box::new(origin)))
     }
 }
 
-fn enriched(fields: Value) -> Event {
+fn enriched(fields: Value) -> Event<'static> {
     let mut audit = json!({"stage": "ResponseComplete", "verb": "get"});
     for (name, value) in fields.as_object().unwrap() {
         audit[name] = value.clone();
     }
     let mut event = mk_event(&audit);
-    enrich(&mut event, &mk_inventory());
+    enrich(&mut event, Box::leak(Box::new(mk_inventory())));
     event
 }
 
 /// The place of a pod of `mk_inventory`.
-fn place_of(name: &str, uid: &str) -> Place {
+fn place_of(name: &'static str, uid: &'static str) -> Place<'static> {
     Place {
         namespace: "shop".into(),
         pod_name: name.into(),
@@ -97,12 +77,12 @@ fn place_of(name: &str, uid: &str) -> Place {
         workload_name: "web".into(),
         service_account: "app".into(),
         service_account_namespace: "shop".into(),
-        labels: [("app".to_owned(), name.to_owned())].into(),
+        labels: Some(Box::leak(Box::new([("app".to_owned(), name.to_owned())].into()))),
         ..Place::default()
     }
 }
 
-fn service_account() -> Place {
+fn service_account() -> Place<'static> {
     Place { service_account: "app".into(), service_account_namespace: "shop".into(), ..Place::default() }
 }
 
@@ -181,8 +161,11 @@ fn target_is_a_pod_or_a_node() {
         object.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         json!({"objectRef": object})
     };
-    let only =
-        |namespace: &str, pod: &str| Place { namespace: namespace.into(), pod_name: pod.into(), ..Place::default() };
+    let only = |namespace: &'static str, pod: &'static str| Place {
+        namespace: namespace.into(),
+        pod_name: pod.into(),
+        ..Place::default()
+    };
     let mut creation = pods(json!({"name": "web"}));
     creation["verb"] = json!("create");
     let mut eviction = pods(json!({"name": "web", "subresource": "eviction"}));

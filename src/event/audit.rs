@@ -1,50 +1,48 @@
 //! The Kubernetes audit event under its own names (k8s.io/apiserver pkg/apis/audit/v1 `Event`), every field optional:
 //! what a sender leaves out is empty.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::Body;
+use super::{Body, Pairs, Text};
 use crate::api::rule::{AuditLevel, Stage};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct AuditEvent {
+pub struct AuditEvent<'a> {
     #[serde(default = "metadata")]
     pub level: AuditLevel,
     /// Chosen by the client when it sends an `Audit-ID` header: neither unique nor bounded in length by the API server.
-    #[serde(rename = "auditID", default)]
-    pub audit_id: String,
+    #[serde(borrow, rename = "auditID", default)]
+    pub audit_id: Text<'a>,
     pub stage: Stage,
-    #[serde(rename = "requestURI", default)]
-    pub request_uri: String,
-    #[serde(default)]
-    pub verb: String,
+    #[serde(borrow, rename = "requestURI", default)]
+    pub request_uri: Text<'a>,
+    #[serde(borrow, default)]
+    pub verb: Text<'a>,
     /// The authenticated user, before impersonation. Empty after a failed authentication.
-    #[serde(default)]
-    pub user: UserInfo,
-    #[serde(default)]
-    pub impersonated_user: Option<UserInfo>,
-    #[serde(rename = "sourceIPs", default)]
-    pub source_ips: Vec<String>,
-    #[serde(default)]
-    pub user_agent: String,
-    #[serde(default)]
-    pub object_ref: Option<ObjectRef>,
-    #[serde(default)]
-    pub response_status: Option<ResponseStatus>,
-    #[serde(default)]
-    pub request_object: Option<Body>,
-    #[serde(default)]
-    pub response_object: Option<Body>,
+    #[serde(borrow, default)]
+    pub user: UserInfo<'a>,
+    #[serde(borrow, default)]
+    pub impersonated_user: Option<UserInfo<'a>>,
+    #[serde(borrow, rename = "sourceIPs", default)]
+    pub source_ips: Vec<Text<'a>>,
+    #[serde(borrow, default)]
+    pub user_agent: Text<'a>,
+    #[serde(borrow, default)]
+    pub object_ref: Option<ObjectRef<'a>>,
+    #[serde(borrow, default)]
+    pub response_status: Option<ResponseStatus<'a>>,
+    #[serde(borrow, default)]
+    pub request_object: Option<Body<'a>>,
+    #[serde(borrow, default)]
+    pub response_object: Option<Body<'a>>,
     #[serde(default)]
     pub request_received_timestamp: Option<Timestamp>,
     #[serde(default)]
     pub stage_timestamp: Option<Timestamp>,
-    #[serde(default)]
-    pub annotations: BTreeMap<String, String>,
+    #[serde(borrow, default)]
+    pub annotations: Pairs<'a, Text<'a>>,
 }
 
 fn metadata() -> AuditLevel {
@@ -53,36 +51,51 @@ fn metadata() -> AuditLevel {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct UserInfo {
-    pub username: String,
-    pub uid: String,
-    pub groups: Vec<String>,
-    pub extra: BTreeMap<String, Vec<String>>,
+pub struct UserInfo<'a> {
+    #[serde(borrow)]
+    pub username: Text<'a>,
+    #[serde(borrow)]
+    pub uid: Text<'a>,
+    #[serde(borrow)]
+    pub groups: Vec<Text<'a>>,
+    #[serde(borrow)]
+    pub extra: Pairs<'a, Vec<Text<'a>>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct ObjectRef {
-    pub resource: String,
-    pub namespace: String,
-    pub name: String,
-    pub uid: String,
-    pub api_group: String,
-    pub api_version: String,
-    pub resource_version: String,
-    pub subresource: String,
+pub struct ObjectRef<'a> {
+    #[serde(borrow)]
+    pub resource: Text<'a>,
+    #[serde(borrow)]
+    pub namespace: Text<'a>,
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    #[serde(borrow)]
+    pub uid: Text<'a>,
+    #[serde(borrow)]
+    pub api_group: Text<'a>,
+    #[serde(borrow)]
+    pub api_version: Text<'a>,
+    #[serde(borrow)]
+    pub resource_version: Text<'a>,
+    #[serde(borrow)]
+    pub subresource: Text<'a>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct ResponseStatus {
+pub struct ResponseStatus<'a> {
     pub code: i64,
-    pub status: String,
-    pub message: String,
-    pub reason: String,
+    #[serde(borrow)]
+    pub status: Text<'a>,
+    #[serde(borrow)]
+    pub message: Text<'a>,
+    #[serde(borrow)]
+    pub reason: Text<'a>,
 }
 
-impl AuditEvent {
+impl AuditEvent<'_> {
     /// HTTP status of the answer; 0 when there was none yet.
     pub fn code(&self) -> i64 {
         self.response_status.as_ref().map_or(0, |s| s.code)

@@ -1,17 +1,17 @@
 //! A request or response body: kept as text, decoded when a rule reads it, at most once.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
 
 #[derive(Clone, Debug)]
-pub struct Body {
-    raw: Arc<RawValue>,
-    decoded: Arc<OnceLock<Value>>,
+pub struct Body<'a> {
+    raw: &'a RawValue,
+    decoded: OnceLock<Value>,
 }
 
-impl Body {
+impl Body<'_> {
     pub fn raw(&self) -> &str {
         self.raw.get()
     }
@@ -23,9 +23,9 @@ impl Body {
     }
 }
 
-impl<'de> Deserialize<'de> for Body {
+impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(Body { raw: raw.into(), decoded: Arc::default() })
+        let raw = <&'de RawValue>::deserialize(deserializer)?;
+        Ok(Body { raw, decoded: OnceLock::new() })
     }
 }

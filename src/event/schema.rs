@@ -1,12 +1,12 @@
 //! The field schema: one table of path, type, sources, meaning and getter. The type checker, the evaluator, the linter and
 //! the reference page all read it, so a field exists for all of them or for none.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Body, Event, audit::UserInfo};
+use super::{Body, Event, Pairs, Text, audit::UserInfo};
 use crate::api::rule::{
     AuditLevel, Source,
     Source::{Audit, Container, Node, Web},
@@ -53,10 +53,12 @@ pub enum FieldValue<'a> {
     Timestamp(Timestamp),
     /// `None` stands for a time that the source did not give: CEL's zero timestamp, 1970-01-01T00:00:00Z.
     NoTimestamp,
-    Strings(&'a [String]),
+    Strings(&'a [Text<'a>]),
+    OwnedStrings(&'a [String]),
     StaticStrings(&'a [&'static str]),
     StringMap(&'a BTreeMap<String, String>),
-    StringsMap(&'a BTreeMap<String, Vec<String>>),
+    StringPairs(&'a [(Text<'a>, Text<'a>)]),
+    StringsPairs(&'a [(Text<'a>, Vec<Text<'a>>)]),
     /// A body; `None` when the event has none.
     Json(Option<&'a Value>),
 }
@@ -72,18 +74,19 @@ pub struct Field {
     /// The only values it can hold, for enumerations: a comparison with another is a compile error.
     pub values: &'static [&'static str],
     pub meaning: &'static str,
-    pub get: for<'a> fn(&'a Event) -> FieldValue<'a>,
+    pub get: for<'a> fn(&'a Event<'a>) -> FieldValue<'a>,
 }
 
 const ALL: &[Source] = &[Audit, Node, Container, Web];
 const AUDIT: &[Source] = &[Audit];
+const LINES: &[Source] = &[Node, Container, Web];
 
 const fn field(
     path: &'static str,
     type_: FieldType,
     sources: &'static [Source],
     meaning: &'static str,
-    get: for<'a> fn(&'a Event) -> FieldValue<'a>,
+    get: for<'a> fn(&'a Event<'a>) -> FieldValue<'a>,
 ) -> Field {
     Field { path, type_, sources, audit_level: AuditLevel::Metadata, values: &[], meaning, get }
 }
@@ -98,31 +101,35 @@ const fn at_level(mut field: Field, level: AuditLevel) -> Field {
     field
 }
 
-static NO_STRINGS: [String; 0] = [];
-static NO_MAP: BTreeMap<String, String> = BTreeMap::new();
-static NO_USER: LazyLock<UserInfo> = LazyLock::new(UserInfo::default);
+static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
+static NO_USER: UserInfo<'static> =
+    UserInfo { username: Text::EMPTY, uid: Text::EMPTY, groups: Vec::new(), extra: Pairs::EMPTY };
+
+fn labels<'a>(place: &'a super::Place<'a>) -> FieldValue<'a> {
+    FieldValue::StringMap(place.labels.unwrap_or(&NO_LABELS))
+}
 
 fn text(value: &str) -> FieldValue<'_> {
     FieldValue::Str(value)
 }
 
-fn audit_text(e: &Event, get: impl FnOnce(&super::AuditEvent) -> &str) -> FieldValue<'_> {
+fn audit_text<'a>(e: &'a Event<'a>, get: impl FnOnce(&'a super::AuditEvent<'a>) -> &'a str) -> FieldValue<'a> {
     FieldValue::Str(e.audit.as_deref().map_or("", get))
 }
 
-fn object_ref(e: &Event, get: impl FnOnce(&super::audit::ObjectRef) -> &str) -> FieldValue<'_> {
+fn object_ref<'a>(e: &'a Event<'a>, get: impl FnOnce(&'a super::audit::ObjectRef<'a>) -> &'a str) -> FieldValue<'a> {
     FieldValue::Str(e.audit.as_deref().and_then(|a| a.object_ref.as_ref()).map_or("", get))
 }
 
-fn status(e: &Event, get: impl FnOnce(&super::audit::ResponseStatus) -> &str) -> FieldValue<'_> {
+fn status<'a>(e: &'a Event<'a>, get: impl FnOnce(&'a super::audit::ResponseStatus<'a>) -> &'a str) -> FieldValue<'a> {
     FieldValue::Str(e.audit.as_deref().and_then(|a| a.response_status.as_ref()).map_or("", get))
 }
 
-fn user(e: &Event) -> &UserInfo {
+fn user<'a>(e: &'a Event<'a>) -> &'a UserInfo<'a> {
     e.audit.as_deref().map_or(&NO_USER, |a| &a.user)
 }
 
-fn impersonated(e: &Event) -> &UserInfo {
+fn impersonated<'a>(e: &'a Event<'a>) -> &'a UserInfo<'a> {
     e.audit.as_deref().and_then(|a| a.impersonated_user.as_ref()).unwrap_or(&NO_USER)
 }
 
@@ -134,11 +141,11 @@ fn time(stamp: Option<Timestamp>) -> FieldValue<'static> {
 #[rustfmt::skip] // a table reads best as one
 pub static FIELDS: &[Field] = &[
     field("audit.annotations", FieldType::StringMap, AUDIT, "Annotations of the audit event, such as the authorizer's decision and reason.",
-        |e| FieldValue::StringMap(e.audit.as_deref().map_or(&NO_MAP, |a| &a.annotations))),
+        |e| FieldValue::StringPairs(e.audit.as_deref().map_or(&[], |a| a.annotations.as_slice()))),
     field("audit.auditID", FieldType::String, AUDIT, "Id of the request. A client may choose it (`Audit-ID` header), so it proves nothing.",
         |e| audit_text(e, |a| &a.audit_id)),
     field("audit.impersonatedUser.extra", FieldType::StringsMap, AUDIT, "Extra attributes of the claimed user.",
-        |e| FieldValue::StringsMap(&impersonated(e).extra)),
+        |e| FieldValue::StringsPairs(impersonated(e).extra.as_slice())),
     field("audit.impersonatedUser.groups", FieldType::Strings, AUDIT, "Groups of the claimed user.",
         |e| FieldValue::Strings(&impersonated(e).groups)),
     field("audit.impersonatedUser.uid", FieldType::String, AUDIT, "Uid of the claimed user.",
@@ -180,13 +187,13 @@ pub static FIELDS: &[Field] = &[
     field("audit.responseStatus.status", FieldType::String, AUDIT, "`Success` or `Failure`; often empty on success.",
         |e| status(e, |s| &s.status)),
     field("audit.sourceIPs", FieldType::Strings, AUDIT, "Addresses of the client and its proxies. All but the last are only claims.",
-        |e| FieldValue::Strings(e.audit.as_deref().map_or(&NO_STRINGS, |a| &a.source_ips))),
+        |e| FieldValue::Strings(e.audit.as_deref().map_or(&[], |a| &a.source_ips))),
     one_of(field("audit.stage", FieldType::String, AUDIT, "Stage of the request.",
         |e| audit_text(e, |a| a.stage.as_str())), &["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"]),
     field("audit.stageTimestamp", FieldType::Timestamp, AUDIT, "When the request reached the stage.",
         |e| time(e.audit.as_deref().and_then(|a| a.stage_timestamp))),
     field("audit.user.extra", FieldType::StringsMap, AUDIT, "Extra attributes of the user, such as `authentication.kubernetes.io/pod-name`.",
-        |e| FieldValue::StringsMap(&user(e).extra)),
+        |e| FieldValue::StringsPairs(user(e).extra.as_slice())),
     field("audit.user.groups", FieldType::Strings, AUDIT, "Groups of the user.",
         |e| FieldValue::Strings(&user(e).groups)),
     field("audit.user.uid", FieldType::String, AUDIT, "Uid of the user.",
@@ -218,25 +225,43 @@ pub static FIELDS: &[Field] = &[
     one_of(field("event.outcome", FieldType::String, ALL, "`success`, `failure` (a status of 400 or more), or `unknown` (no answer yet).",
         |e| text(e.outcome.as_str())), &["success", "failure", "unknown"]),
     one_of(field("event.provenance", FieldType::String, ALL, "Which way it came, and so how far its text can be trusted.",
-        |e| text(e.origin.provenance.as_str())), &["AuditWebhook", "AuditLog"]),
+        |e| text(e.origin.provenance.as_str())), &["AuditWebhook", "AuditLog", "File", "Kernel", "Container"]),
     field("event.provider", FieldType::String, ALL, "The subsystem that reported it; `kubernetes-audit` for audit events.",
         |e| text(e.provider)),
     field("event.reason", FieldType::String, ALL, "Why it ended so, as the source says.",
         |e| text(&e.reason)),
     field("event.redacted", FieldType::Strings, ALL, "Paths of what redaction removed.",
-        |e| FieldValue::Strings(&e.redacted)),
+        |e| FieldValue::OwnedStrings(e.redacted)),
     field("event.type", FieldType::Strings, ALL, "ECS types: `access`, `creation`, `change`, `deletion`, `start`, `allowed`, `denied`.",
         |e| FieldValue::StaticStrings(&e.type_)),
+    field("fields", FieldType::Dyn, LINES, "What the parser found beyond the schema; a missing key is an error, so read it with `.?`.",
+        |e| FieldValue::Json(e.fields.as_ref())),
+    field("file.path", FieldType::String, LINES, "File that the event is about, such as the one an LSM denied.",
+        |e| text(&e.file_path)),
+    field("group.id", FieldType::String, &[Node], "Id of the group that is acted upon.",
+        |e| text(&e.group.id)),
+    field("group.name", FieldType::String, &[Node], "Group that is created, changed or deleted, or that a user is added to or removed from.",
+        |e| text(&e.group.name)),
     field("host.name", FieldType::String, ALL, "Node that reported it; for audit events, the API server's node.",
         |e| text(&e.origin.reporter)),
+    field("http.request.method", FieldType::String, &[Web], "HTTP method as sent.",
+        |e| text(&e.http.method)),
+    field("http.request.referrer", FieldType::String, &[Web], "Referrer, redacted; empty when there is none.",
+        |e| text(&e.http.referrer)),
+    field("http.response.body.bytes", FieldType::Int, &[Web], "Bytes of the answer's body; 0 when unknown.",
+        |e| FieldValue::Int(e.http.body_bytes)),
     field("http.response.status_code", FieldType::Int, &[Audit, Web], "HTTP status code of the answer; 0 when there is none.",
-        |e| FieldValue::Int(e.audit.as_deref().map_or(0, super::AuditEvent::code))),
+        |e| FieldValue::Int(e.http.status_code)),
+    field("http.version", FieldType::String, &[Web], "HTTP version, such as `1.1`.",
+        |e| text(&e.http.version)),
     field("kubernetes.ambiguous", FieldType::Bool, ALL, "the actor is known only by an address that several share (hostNetwork, SNAT).",
         |e| FieldValue::Bool(e.kubernetes.ambiguous)),
     field("kubernetes.container.name", FieldType::String, ALL, "Container of the actor.",
         |e| text(&e.kubernetes.container)),
+    field("kubernetes.host_network", FieldType::Bool, ALL, "The actor's identity runs a pod in the network of its node, so a request from the node's address need not be a person there.",
+        |e| FieldValue::Bool(e.kubernetes.host_network)),
     field("kubernetes.labels", FieldType::StringMap, ALL, "Labels of the pod of the actor.",
-        |e| FieldValue::StringMap(&e.kubernetes.labels)),
+        |e| labels(&e.kubernetes)),
     field("kubernetes.namespace", FieldType::String, ALL, "Namespace of the actor.",
         |e| text(&e.kubernetes.namespace)),
     field("kubernetes.node.name", FieldType::String, ALL, "Node of the actor.",
@@ -254,7 +279,7 @@ pub static FIELDS: &[Field] = &[
     field("kubernetes.target.ambiguous", FieldType::Bool, ALL, "what is acted upon is known only by an address that several share (hostNetwork, SNAT).",
         |e| FieldValue::Bool(e.target.ambiguous)),
     field("kubernetes.target.labels", FieldType::StringMap, ALL, "Labels of the pod of what is acted upon.",
-        |e| FieldValue::StringMap(&e.target.labels)),
+        |e| labels(&e.target)),
     field("kubernetes.target.namespace", FieldType::String, ALL, "Namespace of what is acted upon.",
         |e| text(&e.target.namespace)),
     field("kubernetes.target.node.name", FieldType::String, ALL, "Node of what is acted upon.",
@@ -275,20 +300,48 @@ pub static FIELDS: &[Field] = &[
         |e| text(&e.kubernetes.workload_kind)),
     field("kubernetes.workload.name", FieldType::String, ALL, "Name of that workload.",
         |e| text(&e.kubernetes.workload_name)),
+    field("log.file.path", FieldType::String, LINES, "File that the line was read from.",
+        |e| text(&e.log_file)),
     field("message", FieldType::String, ALL, "One line that says what happened.",
-        |e| text(&e.message)),
+        |e| text(e.message())),
+    field("process.command_line", FieldType::String, LINES, "What was run, such as the command of sudo, redacted.",
+        |e| text(&e.process.command_line)),
+    field("process.executable", FieldType::String, LINES, "Path of the program.",
+        |e| text(&e.process.executable)),
+    field("process.name", FieldType::String, LINES, "Name of the program as the log has it, such as `sshd-session`.",
+        |e| text(&e.process.name)),
+    field("process.pid", FieldType::Int, LINES, "Process id; 0 when unknown.",
+        |e| FieldValue::Int(e.process.pid)),
+    field("process.tty", FieldType::String, &[Node], "Terminal, such as `pts/0`; beyond ECS.",
+        |e| text(&e.process.tty)),
+    field("process.working_directory", FieldType::String, &[Node], "Directory in which it was run.",
+        |e| text(&e.process.working_directory)),
+    field("service.name", FieldType::String, LINES, "Service that wrote the line, normalised: `sshd` for `sshd-session` and `sshd-auth` too; `kernel`, `sudo`, `nginx`.",
+        |e| text(&e.service)),
     field("source.claimed_ips", FieldType::Strings, ALL, "Addresses that the client only claims.",
         |e| FieldValue::Strings(&e.claimed_ips)),
     field("source.ip", FieldType::String, ALL, "Address that the request came from: the last hop.",
         |e| text(&e.source_ip)),
+    field("source.port", FieldType::Int, LINES, "Port of the client; 0 when unknown.",
+        |e| FieldValue::Int(i64::from(e.source_port))),
+    field("url.domain", FieldType::String, &[Web], "Virtual host, when the log has it.",
+        |e| text(&e.url.domain)),
     field("url.original", FieldType::String, &[Audit, Web], "Path and query of the request, redacted.",
-        |e| audit_text(e, |a| &a.request_uri)),
+        |e| text(&e.url.original)),
+    field("url.path", FieldType::String, &[Web], "Path of the request, percent-decoded once.",
+        |e| text(&e.url.path)),
+    field("url.query", FieldType::String, &[Web], "Query of the request without `?`, as sent, redacted.",
+        |e| text(&e.url.query)),
     field("user.effective.name", FieldType::String, ALL, "Name that the user acts as, when it is another than `user.name`.",
         |e| text(&e.user.effective_name)),
     field("user.id", FieldType::String, ALL, "Id of the user.",
         |e| text(&e.user.id)),
     field("user.name", FieldType::String, ALL, "Name of the user who did it; with impersonation, the real one.",
         |e| text(&e.user.name)),
+    field("user.target.id", FieldType::String, &[Node], "Id of the account that is acted upon.",
+        |e| text(&e.user.target_id)),
+    field("user.target.name", FieldType::String, &[Node], "Account that is acted upon: created, changed, deleted, or added to a group.",
+        |e| text(&e.user.target_name)),
     field("user_agent.original", FieldType::String, &[Audit, Web], "What the client calls itself.",
         |e| text(&e.user_agent)),
 ];

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
+use crate::event::Text;
+
 /// Reads `10.0.0.1`, `::1`, `[::1]`, either with a port, and `fe80::1%eth0`. An IPv4 address mapped into IPv6 is IPv4.
 pub fn parse(text: &str) -> Option<IpAddr> {
     let text = text.trim();
@@ -19,16 +21,19 @@ pub fn parse(text: &str) -> Option<IpAddr> {
 /// The API server lists `X-Forwarded-For`, `X-Real-Ip` and last the address that it saw itself; a client can send any
 /// headers. So the source is the last address that is no known proxy, and those before it are claims. When all are
 /// proxies, the source is the last one.
-pub fn source_and_claims(hops: &[String], proxies: &[IpNet]) -> (String, Vec<String>) {
+pub fn source_and_claims<'a>(hops: &[Text<'a>], proxies: &[IpNet]) -> (Text<'a>, Vec<Text<'a>>) {
     let parsed: Vec<Option<IpAddr>> = hops.iter().map(|hop| parse(hop)).collect();
     let is_proxy = |address: &IpAddr| proxies.iter().any(|net| net.contains(address));
     let source = parsed
         .iter()
         .rposition(|hop| hop.is_some_and(|address| !is_proxy(&address)))
         .or_else(|| parsed.iter().rposition(Option::is_some));
-    let text = |index: usize| match parsed.get(index).copied().flatten() {
-        Some(address) => address.to_string(),
-        None => hops.get(index).cloned().unwrap_or_default(),
+    let text = |index: usize| {
+        let hop = hops.get(index).cloned().unwrap_or_default();
+        match parsed.get(index).copied().flatten().map(|address| address.to_string()) {
+            Some(canonical) if canonical != *hop => canonical.into(),
+            _ => hop,
+        }
     };
     (source.map(text).unwrap_or_default(), (0..source.unwrap_or(hops.len())).map(text).collect())
 }
@@ -37,8 +42,8 @@ pub fn source_and_claims(hops: &[String], proxies: &[IpNet]) -> (String, Vec<Str
 mod tests {
     use super::*;
 
-    fn strings(texts: &[&str]) -> Vec<String> {
-        texts.iter().map(ToString::to_string).collect()
+    fn strings<'a>(texts: &[&'a str]) -> Vec<Text<'a>> {
+        texts.iter().map(|text| (*text).into()).collect()
     }
 
     /// Name, hops, proxies, source, claims.
@@ -63,7 +68,7 @@ mod tests {
         for (name, hops, proxies, source, claims) in cases {
             let hops = strings(hops);
             let proxies: Vec<IpNet> = proxies.iter().map(|p| p.parse().unwrap()).collect();
-            assert_eq!(source_and_claims(&hops, &proxies), ((*source).to_owned(), strings(claims)), "{name}");
+            assert_eq!(source_and_claims(&hops, &proxies), ((*source).into(), strings(claims)), "{name}");
         }
     }
 }

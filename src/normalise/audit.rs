@@ -1,14 +1,12 @@
 //! A Kubernetes audit event as a normalised one. In: a record with an audit payload. Out: an `Event`, its ECS categories
 //! and types from verb and resource, its outcome from the status.
 
-use std::sync::Arc;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::{NormaliseError, Normaliser, address, text::one_line};
 use crate::{
     api::rule::{Source, Stage},
-    event::{AuditEvent, Event, Outcome, Place, Precision, User, audit::ObjectRef},
+    event::{AuditEvent, Event, Http, Outcome, Text, Url, User, audit::ObjectRef},
     record::{Payload, Record},
 };
 
@@ -22,22 +20,17 @@ const DECISION: &str = "authorization.k8s.io/decision";
 
 impl Normaliser {
     /// Reads the audit event of `record`.
-    pub fn audit(&self, record: &Record) -> Result<Event, NormaliseError> {
+    pub fn audit<'a>(&self, record: &'a Record) -> Result<Event<'a>, NormaliseError> {
         let Payload::Audit(raw) = &record.payload else { return Err(NormaliseError::NotAudit(record.id)) };
-        let Some(origin) = record.origin.clone() else { return Err(NormaliseError::NoOrigin(record.id)) };
-        let audit: AuditEvent =
+        let Some(origin) = &record.origin else { return Err(NormaliseError::NoOrigin(record.id)) };
+        let audit: AuditEvent<'a> =
             serde_json::from_str(raw.get()).map_err(|source| NormaliseError::Unreadable { id: record.id, source })?;
         let (created, clamped) = created(&audit, record.received_at);
         let (source_ip, claimed_ips) = address::source_and_claims(&audit.source_ips, &self.proxies);
-        let status = audit.response_status.as_ref();
+        let code = audit.code();
         Ok(Event {
-            id: record.id,
-            source: Source::Audit,
             created,
-            precision: Precision::Micros,
-            received: record.received_at,
-            origin,
-            redacted: record.facts.redacted.clone(),
+            redacted: &record.facts.redacted,
             secret_like_values: record.facts.secret_like_values,
             incomplete: record.facts.incomplete.iter().map(|why| why.as_str()).collect(),
             clamped,
@@ -45,44 +38,46 @@ impl Normaliser {
             type_: types(&audit),
             action: audit.verb.clone(),
             outcome: outcome(&audit),
-            reason: status.map(|s| s.reason.clone()).unwrap_or_default(),
-            code: if audit.code() == 0 { String::new() } else { audit.code().to_string() },
+            reason: audit.response_status.as_ref().map(|s| s.reason.clone()).unwrap_or_default(),
+            code: if code == 0 { Text::EMPTY } else { code.to_string().into() },
             provider: "kubernetes-audit",
             user: user(&audit),
             source_ip,
             claimed_ips,
             user_agent: audit.user_agent.clone(),
-            kubernetes: Place::default(),
-            target: Place::default(),
-            message: message(&audit),
-            audit: Some(Arc::new(audit)),
+            http: Http { status_code: code, ..Http::default() },
+            url: Url { original: audit.request_uri.clone(), ..Url::default() },
+            wording: message,
+            audit: Some(Box::new(audit)),
+            ..Event::blank(record.id, Source::Audit, record.received_at, origin)
         })
     }
 }
 
 /// As `Normaliser::audit`, without proxies.
-pub fn audit(record: &Record) -> Result<Event, NormaliseError> {
+pub fn audit(record: &Record) -> Result<Event<'_>, NormaliseError> {
     Normaliser::default().audit(record)
 }
 
 /// When it happened, and whether that had to be clamped.
-fn created(audit: &AuditEvent, received: Timestamp) -> (Timestamp, bool) {
+fn created(audit: &AuditEvent<'_>, received: Timestamp) -> (Timestamp, bool) {
     let stamped = audit.stage_timestamp.or(audit.request_received_timestamp).unwrap_or(received);
     // Saturating: a stamp near the end of time must not overflow.
     let latest = received.saturating_add(MAX_AHEAD).unwrap_or(received);
     if stamped > latest { (latest, true) } else { (stamped, false) }
 }
 
-fn user(audit: &AuditEvent) -> User {
+fn user<'a>(audit: &AuditEvent<'a>) -> User<'a> {
     let effective = audit.impersonated_user.as_ref().map(|u| u.username.clone()).unwrap_or_default();
     User {
         name: audit.user.username.clone(),
         id: audit.user.uid.clone(),
-        effective_name: if effective == audit.user.username { String::new() } else { effective },
+        effective_name: if effective == audit.user.username { Text::EMPTY } else { effective },
+        ..User::default()
     }
 }
 
-fn outcome(audit: &AuditEvent) -> Outcome {
+fn outcome(audit: &AuditEvent<'_>) -> Outcome {
     match (audit.stage, audit.code()) {
         (Stage::RequestReceived, _) | (_, 0) => Outcome::Unknown,
         (Stage::ResponseStarted | Stage::ResponseComplete | Stage::Panic, 400..) => Outcome::Failure,
@@ -91,13 +86,13 @@ fn outcome(audit: &AuditEvent) -> Outcome {
 }
 
 /// (API group, resource, subresource); empty for a request on no resource.
-fn acted_on(audit: &AuditEvent) -> (&str, &str, &str) {
+fn acted_on<'a>(audit: &'a AuditEvent<'_>) -> (&'a str, &'a str, &'a str) {
     audit.object_ref.as_ref().map_or(("", "", ""), |ObjectRef { api_group, resource, subresource, .. }| {
         (api_group.as_str(), resource.as_str(), subresource.as_str())
     })
 }
 
-fn categories(audit: &AuditEvent) -> Vec<&'static str> {
+fn categories(audit: &AuditEvent<'_>) -> Vec<&'static str> {
     let (group, resource, subresource) = acted_on(audit);
     let mut categories = vec!["api"];
     if resource == "tokenreviews" || audit.code() == 401 {
@@ -124,7 +119,7 @@ fn categories(audit: &AuditEvent) -> Vec<&'static str> {
     categories
 }
 
-fn types(audit: &AuditEvent) -> Vec<&'static str> {
+fn types(audit: &AuditEvent<'_>) -> Vec<&'static str> {
     let (group, resource, subresource) = acted_on(audit);
     let by_verb = match audit.verb.as_str() {
         "get" | "list" | "watch" | "head" | "options" => Some("access"),
@@ -143,7 +138,7 @@ fn types(audit: &AuditEvent) -> Vec<&'static str> {
         _ => by_verb,
     };
     // An admission plugin refuses with 403 what the authorizer allowed.
-    let decision = match audit.annotations.get(DECISION).map(String::as_str) {
+    let decision = match audit.annotations.get(DECISION).map(Text::as_str) {
         Some("forbid") => Some("denied"),
         _ if matches!(audit.code(), 401 | 403) => Some("denied"),
         Some("allow") => Some("allowed"),
@@ -153,7 +148,7 @@ fn types(audit: &AuditEvent) -> Vec<&'static str> {
 }
 
 /// `system:serviceaccount:shop:app list secrets in shop: 200`
-fn message(audit: &AuditEvent) -> String {
+fn message(audit: &AuditEvent<'_>) -> String {
     let user = match audit.user.username.as_str() {
         "" => "(no user)".to_owned(),
         name => one_line(name, 120),
@@ -173,7 +168,7 @@ fn message(audit: &AuditEvent) -> String {
     one_line(&format!("{user}{effective} {} {object}: {end}", one_line(&audit.verb, 24)), MAX_MESSAGE)
 }
 
-fn object_text(object: &ObjectRef) -> String {
+fn object_text(object: &ObjectRef<'_>) -> String {
     let mut text = one_line(&object.resource, 48);
     for (before, part, max) in
         [("/", &object.subresource, 24), (" ", &object.name, 100), (" in ", &object.namespace, 63)]

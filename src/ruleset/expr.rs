@@ -122,18 +122,18 @@ impl Program {
         Ok(Program { compiled: Arc::new(Compiled { source: source.to_owned(), node, fields }) })
     }
 
-    fn run<'a>(&'a self, event: &'a Event, steps: &mut Steps) -> Result<Val<'a>, EvalError> {
+    fn run<'a>(&'a self, event: &'a Event<'a>, steps: &mut Steps) -> Result<Val<'a>, EvalError> {
         let input = Input::Event(event);
         Evaluation { input, locals: Vec::new(), steps, variables: HashMap::new() }.node(&self.compiled.node)
     }
 
     /// The value for one event.
-    pub fn eval(&self, event: &Event, steps: &mut Steps) -> Result<Value, EvalError> {
+    pub fn eval(&self, event: &Event<'_>, steps: &mut Steps) -> Result<Value, EvalError> {
         self.run(event, steps)?.into_owned(steps)
     }
 
     /// Whether the event satisfies it, for `Expected::Bool`.
-    pub fn holds(&self, event: &Event, steps: &mut Steps) -> Result<bool, EvalError> {
+    pub fn holds(&self, event: &Event<'_>, steps: &mut Steps) -> Result<bool, EvalError> {
         match self.run(event, steps)? {
             Val::Bool(b) => Ok(b),
             other => Err(EvalError::NoSuchOverload(format!("a condition that is {}", other.type_name()))),
@@ -141,7 +141,7 @@ impl Program {
     }
 
     /// The value as `string()` prints it, for `Expected::Text`. Null, lists and maps are errors.
-    pub fn text(&self, event: &Event, steps: &mut Steps) -> Result<String, EvalError> {
+    pub fn text(&self, event: &Event<'_>, steps: &mut Steps) -> Result<String, EvalError> {
         let value = self.run(event, steps)?;
         if let Val::Str(text) = &value {
             steps.charge_bytes(text.as_str().len())?;

@@ -320,14 +320,15 @@ fn copies_and_refusals_of_secrets_are_hidden() {
 fn groups_of_the_system_survive_any_number_of_others() {
     let mut groups: Vec<String> = vec!["system:masters".into()];
     groups.extend((0..40).map(|i| format!("g{i}")));
-    let read = |groups: &[String]| -> AuditEvent {
+    let read = |groups: &[String]| -> Vec<String> {
         let redacted = redact_value(&with("user", json!({"username": "bob", "groups": groups})));
-        serde_json::from_str(redacted.canonical.get()).unwrap()
+        let event: AuditEvent<'_> = serde_json::from_str(redacted.canonical.get()).unwrap();
+        event.user.groups.iter().map(ToString::to_string).collect()
     };
-    assert_eq!(read(&groups).user.groups, groups);
+    assert_eq!(read(&groups), groups);
     groups.extend((40..600).map(|i| format!("g{i}")));
     groups.push("system:authenticated".into());
-    let kept = read(&groups).user.groups;
+    let kept = read(&groups);
     assert_eq!(kept.len(), 512);
     assert_eq!((kept.first(), kept.last()), (groups.first(), groups.last()));
 }

@@ -20,7 +20,7 @@ use crate::event::{
 /// What an expression is evaluated over.
 #[derive(Clone, Copy)]
 pub(super) enum Input<'a> {
-    Event(&'a Event),
+    Event(&'a Event<'a>),
 }
 
 impl<'a> Input<'a> {
@@ -178,7 +178,9 @@ impl<'a> Evaluation<'a, '_> {
     fn charge_lookup(&mut self, map: &Map<'a>) -> Result<(), EvalError> {
         match map {
             Map::Shared(entries) => self.steps.charge(entries.len() as u64),
-            Map::Strings(_) | Map::Lists(_) | Map::Json(_) => Ok(()),
+            Map::Pairs(pairs) => self.steps.charge(pairs.len() as u64),
+            Map::Lists(pairs) => self.steps.charge(pairs.len() as u64),
+            Map::Strings(_) | Map::Json(_) => Ok(()),
         }
     }
 

@@ -1,48 +1,43 @@
 //! Expressions over one event: their values, their errors and the places of those.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
 use super::*;
 use crate::{
     api::rule::Source,
-    event::{AuditEvent, Outcome, Place, Precision, User},
+    event::{AuditEvent, Http, Outcome, Place, Url, User},
     record::{IdKey, Origin, Provenance, RecordId},
 };
 
-fn event(audit: serde_json::Value) -> Event {
-    let audit: AuditEvent = serde_json::from_str(&audit.to_string()).expect("an audit event");
+/// Events of tests borrow from what lives as long as the test's process.
+fn event(audit: serde_json::Value) -> Event<'static> {
+    let text: &'static str = audit.to_string().leak();
+    let audit: AuditEvent<'static> = serde_json::from_str(text).expect("an audit event");
+    let origin = Origin { cluster: "prod".into(), reporter: "cp-1".into(), provenance: Provenance::AuditWebhook };
+    let labels = [("app".to_owned(), "web".to_owned())].into();
+    let received = "2026-03-01T23:30:06Z".parse().expect("a time");
     Event {
-        id: RecordId::of(&IdKey::OFFLINE, &[b"test"]),
-        source: Source::Audit,
         created: "2026-03-01T23:30:05.25Z".parse().expect("a time"),
-        precision: Precision::Micros,
-        received: "2026-03-01T23:30:06Z".parse().expect("a time"),
-        origin: Origin { cluster: "prod".into(), reporter: "cp-1".into(), provenance: Provenance::AuditWebhook },
-        redacted: vec![],
-        secret_like_values: 0,
         incomplete: vec!["Clipped"],
-        clamped: false,
         category: vec!["api", "iam"],
         type_: vec!["creation"],
         action: audit.verb.clone(),
         outcome: Outcome::Failure,
-        reason: String::new(),
         code: "403".into(),
         provider: "kubernetes-audit",
-        user: User { name: "jane".into(), id: "u1".into(), effective_name: String::new() },
+        user: User { name: "jane".into(), id: "u1".into(), ..User::default() },
         source_ip: "203.0.113.9".into(),
-        claimed_ips: vec![],
         user_agent: "kubectl/v1.34".into(),
-        kubernetes: Place::default(),
-        target: Place { labels: [("app".to_owned(), "web".to_owned())].into(), ..Place::default() },
-        message: "jane create pods".into(),
-        audit: Some(Arc::new(audit)),
+        http: Http { status_code: 403, ..Http::default() },
+        url: Url { original: audit.request_uri.clone(), ..Url::default() },
+        target: Place { labels: Some(Box::leak(Box::new(labels))), ..Place::default() },
+        wording: |_| "jane create pods".into(),
+        audit: Some(Box::new(audit)),
+        ..Event::blank(RecordId::of(&IdKey::OFFLINE, &[b"test"]), Source::Audit, received, Box::leak(Box::new(origin)))
     }
 }
 
-pub(super) fn sample() -> Event {
+pub(super) fn sample() -> Event<'static> {
     event(json!({
         "level": "RequestResponse", "auditID": "a-1", "stage": "ResponseComplete", "requestURI": "/api/v1/pods", "verb": "create",
         "user": {"username": "jane", "groups": ["dev", "system:authenticated"], "extra": {"k": ["v1", "v2"]}},

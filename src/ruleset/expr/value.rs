@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{budget::Steps, error::EvalError, print};
-use crate::event::schema::FieldValue;
+use crate::event::{self, schema::FieldValue};
 
 /// A value that owns all it holds.
 pub type Value = Val<'static>;
@@ -58,6 +58,7 @@ impl From<&str> for Text<'_> {
 /// A list in whichever form it came.
 #[derive(Clone, Debug)]
 pub enum List<'a> {
+    Texts(&'a [event::Text<'a>]),
     Strings(&'a [String]),
     StaticStrings(&'a [&'static str]),
     Json(&'a [serde_json::Value]),
@@ -67,6 +68,7 @@ pub enum List<'a> {
 impl<'a> List<'a> {
     pub fn len(&self) -> usize {
         match self {
+            List::Texts(l) => l.len(),
             List::Strings(l) => l.len(),
             List::StaticStrings(l) => l.len(),
             List::Json(l) => l.len(),
@@ -80,6 +82,7 @@ impl<'a> List<'a> {
 
     pub fn get(&self, index: usize) -> Option<Val<'a>> {
         match self {
+            List::Texts(l) => l.get(index).map(|s| Val::text(s)),
             List::Strings(l) => l.get(index).map(|s| Val::text(s)),
             List::StaticStrings(l) => l.get(index).map(|s| Val::text(s)),
             List::Json(l) => l.get(index).map(Val::json),
@@ -96,7 +99,8 @@ impl<'a> List<'a> {
 #[derive(Clone, Debug)]
 pub enum Map<'a> {
     Strings(&'a BTreeMap<String, String>),
-    Lists(&'a BTreeMap<String, Vec<String>>),
+    Pairs(&'a [(event::Text<'a>, event::Text<'a>)]),
+    Lists(&'a [(event::Text<'a>, Vec<event::Text<'a>>)]),
     Json(&'a serde_json::Map<String, serde_json::Value>),
     Shared(Arc<[(Val<'a>, Val<'a>)]>),
 }
@@ -105,6 +109,7 @@ impl<'a> Map<'a> {
     pub fn len(&self) -> usize {
         match self {
             Map::Strings(m) => m.len(),
+            Map::Pairs(m) => m.len(),
             Map::Lists(m) => m.len(),
             Map::Json(m) => m.len(),
             Map::Shared(m) => m.len(),
@@ -119,7 +124,8 @@ impl<'a> Map<'a> {
     pub fn get(&self, key: &str) -> Option<Val<'a>> {
         match self {
             Map::Strings(m) => m.get(key).map(|s| Val::text(s)),
-            Map::Lists(m) => m.get(key).map(|l| Val::List(List::Strings(l))),
+            Map::Pairs(m) => m.iter().find(|(k, _)| k.as_str() == key).map(|(_, v)| Val::text(v)),
+            Map::Lists(m) => m.iter().find(|(k, _)| k.as_str() == key).map(|(_, l)| Val::List(List::Texts(l))),
             Map::Json(m) => m.get(key).map(Val::json),
             Map::Shared(m) => {
                 m.iter().find(|(k, _)| matches!(k, Val::Str(t) if t.as_str() == key)).map(|(_, v)| v.clone())
@@ -144,14 +150,15 @@ impl<'a> Map<'a> {
                 }
                 Ok(None)
             }
-            (Map::Strings(_) | Map::Lists(_) | Map::Json(_), _) => Ok(None),
+            (Map::Strings(_) | Map::Pairs(_) | Map::Lists(_) | Map::Json(_), _) => Ok(None),
         }
     }
 
     pub fn keys(&self) -> Vec<Val<'a>> {
         match self {
             Map::Strings(m) => m.keys().map(|k| Val::text(k)).collect(),
-            Map::Lists(m) => m.keys().map(|k| Val::text(k)).collect(),
+            Map::Pairs(m) => m.iter().map(|(k, _)| Val::text(k)).collect(),
+            Map::Lists(m) => m.iter().map(|(k, _)| Val::text(k)).collect(),
             Map::Json(m) => m.keys().map(|k| Val::text(k)).collect(),
             Map::Shared(m) => m.iter().map(|(k, _)| k.clone()).collect(),
         }
@@ -160,7 +167,8 @@ impl<'a> Map<'a> {
     fn entries(&self) -> Vec<(Val<'a>, Val<'a>)> {
         match self {
             Map::Strings(m) => m.iter().map(|(k, v)| (Val::text(k), Val::text(v))).collect(),
-            Map::Lists(m) => m.iter().map(|(k, v)| (Val::text(k), Val::List(List::Strings(v)))).collect(),
+            Map::Pairs(m) => m.iter().map(|(k, v)| (Val::text(k), Val::text(v))).collect(),
+            Map::Lists(m) => m.iter().map(|(k, v)| (Val::text(k), Val::List(List::Texts(v)))).collect(),
             Map::Json(m) => m.iter().map(|(k, v)| (Val::text(k), Val::json(v))).collect(),
             Map::Shared(m) => m.to_vec(),
         }
@@ -207,10 +215,12 @@ impl<'a> Val<'a> {
             FieldValue::Bool(b) => Val::Bool(b),
             FieldValue::Timestamp(t) => Val::Timestamp(t),
             FieldValue::NoTimestamp => Val::Timestamp(Timestamp::UNIX_EPOCH),
-            FieldValue::Strings(l) => Val::List(List::Strings(l)),
+            FieldValue::Strings(l) => Val::List(List::Texts(l)),
+            FieldValue::OwnedStrings(l) => Val::List(List::Strings(l)),
             FieldValue::StaticStrings(l) => Val::List(List::StaticStrings(l)),
             FieldValue::StringMap(m) => Val::Map(Map::Strings(m)),
-            FieldValue::StringsMap(m) => Val::Map(Map::Lists(m)),
+            FieldValue::StringPairs(m) => Val::Map(Map::Pairs(m)),
+            FieldValue::StringsPairs(m) => Val::Map(Map::Lists(m)),
             FieldValue::Json(json) => Val::json(json?),
         })
     }
