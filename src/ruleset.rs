@@ -4,6 +4,7 @@
 pub mod compile;
 pub mod expr;
 pub mod index;
+pub mod lint;
 pub mod template;
 
 use std::sync::{Arc, OnceLock};

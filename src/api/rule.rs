@@ -394,6 +394,25 @@ pub struct RuleStatus {
     /// What the accepted generation needs from its sources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requires: Option<Requirements>,
+    /// What the linter doubts about the observed generation. None of it keeps the rule from evaluating.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), transform = list_atomic)]
+    pub warnings: Vec<RuleWarning>,
+}
+
+/// One warning of the linter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleWarning {
+    /// Its id, which the rule language's reference explains.
+    #[schemars(length(min = 1, max = 64))]
+    pub lint: String,
+    /// The field of the rule.
+    #[schemars(length(max = 256))]
+    pub field: String,
+    /// Place, what is doubtful, the remedy, and an excerpt.
+    #[schemars(length(max = 4096))]
+    pub message: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

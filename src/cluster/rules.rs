@@ -22,16 +22,16 @@ use super::{
     ClusterError, FIELD_MANAGER, Journal, Metrics, Validate, call, is_status,
     metrics::Watched,
     rbac::Access,
-    status::{Verdict, rule_status},
+    status::{Checked, Verdict, rule_status},
     watch,
 };
 use crate::{
-    api::{
-        ClusterSecurityRule, GROUP, Reason, RuleSpec, RuleStatus, SecurityRule, VERSION, alert::RuleKind,
-        rule::Requirements,
-    },
+    api::{ClusterSecurityRule, GROUP, Reason, RuleSpec, RuleStatus, SecurityRule, VERSION, alert::RuleKind},
     record::{Payload, Record, RuleChange, RuleId},
-    ruleset::compile::{RuleError, RuleSource},
+    ruleset::{
+        compile::{RuleError, RuleSource},
+        lint::lint,
+    },
     telemetry,
 };
 
@@ -79,7 +79,7 @@ struct Known {
     uid: String,
     generation: i64,
     suspended: bool,
-    outcome: Result<Requirements, RuleError>,
+    outcome: Result<Checked, RuleError>,
     status: Option<RuleStatus>,
 }
 
@@ -218,16 +218,21 @@ impl<J: Journal> RulesWatch<J> {
         self.write_statuses(shutdown).await;
     }
 
-    /// Compiles and tests a generation, away from the I/O threads.
-    async fn check(&self, object: &Object) -> Result<Requirements, RuleError> {
+    /// Compiles, tests and lints a generation, away from the I/O threads.
+    async fn check(&self, object: &Object) -> Result<Checked, RuleError> {
         let spec = match &object.spec {
             Ok(spec) => spec.clone(),
             Err(error) => return Err(RuleError::one(Reason::InvalidRule, "spec", error.clone())),
         };
         let source = RuleSource { id: object.id.clone(), generation: object.generation, spec };
         let validate = self.validate;
-        match tokio::task::spawn_blocking(move || validate(&source)).await {
-            Ok(outcome) => outcome.map(|rule| rule.requires.clone()),
+        let check = move || {
+            let rule = validate(&source)?;
+            let warnings = lint(&source).iter().map(|warning| warning.in_status()).collect();
+            Ok(Checked { requires: rule.requires.clone(), warnings })
+        };
+        match tokio::task::spawn_blocking(check).await {
+            Ok(outcome) => outcome,
             Err(_) => {
                 let message = "checking the rule panicked: please report this rule as a defect".to_owned();
                 Err(RuleError::one(Reason::InvalidRule, "spec", message))

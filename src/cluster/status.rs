@@ -6,17 +6,24 @@ use crate::{
     api::{
         Condition, Reason,
         condition::{ConditionStatus, set_condition},
-        rule::{Requirements, RuleStatus},
+        rule::{Requirements, RuleStatus, RuleWarning},
     },
     ruleset::compile::RuleError,
 };
+
+/// What is known of a generation that compiles and passes its tests.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checked {
+    pub requires: Requirements,
+    pub warnings: Vec<RuleWarning>,
+}
 
 /// What is known of one rule.
 pub struct Verdict<'a> {
     pub generation: i64,
     /// The generation that evaluates; 0 for none.
     pub accepted: i64,
-    pub outcome: Result<&'a Requirements, &'a RuleError>,
+    pub outcome: Result<&'a Checked, &'a RuleError>,
     pub suspended: bool,
     pub last_finding: Option<Timestamp>,
 }
@@ -51,8 +58,9 @@ pub fn rule_status(before: Option<&RuleStatus>, verdict: &Verdict<'_>, now: Time
     set_condition(&mut status.conditions, condition);
     status.observed_generation = verdict.generation;
     status.accepted_generation = verdict.accepted;
-    if let Ok(requires) = verdict.outcome {
-        status.requires = Some(requires.clone());
+    status.warnings = verdict.outcome.map(|checked| checked.warnings.clone()).unwrap_or_default();
+    if let Ok(checked) = verdict.outcome {
+        status.requires = Some(checked.requires.clone());
     }
     // To the minute, so that a busy rule costs one write a minute at most.
     let minute = |time: Timestamp| Timestamp::from_second(time.as_second() - time.as_second().rem_euclid(60)).ok();
@@ -78,11 +86,28 @@ mod tests {
 
     #[test]
     fn same_verdict_twice_changes_nothing() {
-        let requires = Requirements::default();
+        let checked = Checked { requires: Requirements::default(), warnings: vec![warning()] };
         let verdict =
-            Verdict { generation: 1, accepted: 1, outcome: Ok(&requires), suspended: false, last_finding: None };
+            Verdict { generation: 1, accepted: 1, outcome: Ok(&checked), suspended: false, last_finding: None };
         let first = rule_status(None, &verdict, Timestamp::UNIX_EPOCH);
         let later = rule_status(Some(&first), &verdict, Timestamp::constant(1_000, 0));
         assert_eq!(first, later);
+    }
+
+    fn warning() -> RuleWarning {
+        RuleWarning { lint: "NoGroupBy".into(), field: "spec.groupBy".into(), message: "without a key".into() }
+    }
+
+    #[test]
+    fn warnings_go_with_the_generation_that_they_speak_of() {
+        let checked = Checked { requires: Requirements::default(), warnings: vec![warning()] };
+        let warned =
+            Verdict { generation: 1, accepted: 1, outcome: Ok(&checked), suspended: false, last_finding: None };
+        let first = rule_status(None, &warned, Timestamp::UNIX_EPOCH);
+        assert_eq!((first.warnings.as_slice(), first.conditions[0].status), (&[warning()][..], ConditionStatus::True));
+        let error = RuleError::one(Reason::InvalidRule, "spec", "is wrong".into());
+        let refused =
+            Verdict { generation: 2, accepted: 1, outcome: Err(&error), suspended: false, last_finding: None };
+        assert_eq!(rule_status(Some(&first), &refused, Timestamp::UNIX_EPOCH).warnings, []);
     }
 }

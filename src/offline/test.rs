@@ -3,9 +3,15 @@
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use super::rule_files::{self, RuleFile};
-use crate::{pipeline::rule_test, ruleset::compile::compile};
+use crate::{
+    pipeline::rule_test,
+    ruleset::{compile::compile, lint::lint},
+};
 
 /// Compiles every rule in FILE or below DIR and runs its `spec.tests`.
+///
+/// It warns of what a rule may do and its author hardly meant: a selector that can't match, a negation over a key that may be
+/// missing, a field that is never set. The rule language's reference lists the warnings.
 ///
 /// Exit code 0: all compile and pass; 1: a rule is refused or a test fails; 2: a file can't be read.
 #[derive(Debug, clap::Args)]
@@ -16,6 +22,9 @@ pub struct TestArgs {
     /// Name each test, not only those that fail.
     #[arg(short, long)]
     pub verbose: bool,
+    /// Exit with 1 when there is a warning, too.
+    #[arg(long)]
+    pub deny_warnings: bool,
 }
 
 #[derive(Default)]
@@ -24,6 +33,7 @@ struct Totals {
     failed: usize,
     refused: usize,
     untested: usize,
+    warnings: usize,
 }
 
 pub fn main(args: &TestArgs) -> anyhow::Result<ExitCode> {
@@ -48,8 +58,10 @@ pub fn main(args: &TestArgs) -> anyhow::Result<ExitCode> {
     if totals.refused > 0 {
         println!("{} rule(s) refused", totals.refused);
     }
-    println!("{} passed, {} failed", totals.passed, totals.failed + totals.refused + unreadable);
-    Ok(match (unreadable, totals.failed + totals.refused) {
+    let warned = if totals.warnings > 0 { format!(", {} warning(s)", totals.warnings) } else { String::new() };
+    println!("{} passed, {} failed{warned}", totals.passed, totals.failed + totals.refused + unreadable);
+    let denied = if args.deny_warnings { totals.warnings } else { 0 };
+    Ok(match (unreadable, totals.failed + totals.refused + denied) {
         (0, 0) => ExitCode::SUCCESS,
         (0, _) => ExitCode::from(1),
         _ => ExitCode::from(2),
@@ -83,6 +95,10 @@ fn run(file: &RuleFile, verbose: bool, totals: &mut Totals) {
     totals.passed += tests.len() - failed;
     if !verbose && failed == 0 {
         println!("ok    {place} ({} tests)", tests.len());
+    }
+    for warning in lint(&file.source) {
+        totals.warnings += 1;
+        println!("warn  {place}:\n{}", indent(&warning.to_string()));
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) mod tree;
 mod types;
 mod url;
 mod value;
+pub(in crate::ruleset) mod view;
 
 #[cfg(test)]
 mod bounds_tests;

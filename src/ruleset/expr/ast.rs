@@ -4,7 +4,7 @@ use super::value::Value;
 
 /// One node with its place: byte offsets into the source.
 #[derive(Debug)]
-pub(super) struct Ast {
+pub(in crate::ruleset) struct Ast {
     /// Where its text starts.
     pub start: usize,
     /// Where its operator stands (the same as `start` for a leaf).
@@ -13,7 +13,7 @@ pub(super) struct Ast {
 }
 
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(in crate::ruleset) enum Kind {
     Literal(Value),
     Name(String),
     Select {

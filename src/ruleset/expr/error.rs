@@ -34,7 +34,12 @@ impl std::error::Error for ExprError {}
 
 impl ExprError {
     /// An error at byte `offset` of `source`; an offset beyond it stands for its end.
-    pub(super) fn at(source: &str, offset: usize, message: impl Into<String>, hint: Option<String>) -> ExprError {
+    pub(in crate::ruleset) fn at(
+        source: &str,
+        offset: usize,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) -> ExprError {
         let mut offset = offset.min(source.len());
         while !source.is_char_boundary(offset) {
             offset -= 1;

@@ -27,7 +27,7 @@ pub(super) const NODES: usize = 2000;
 const STACK: usize = 64 << 20;
 
 /// Parses `source` within the caps.
-pub(super) fn parse(source: &str) -> Result<Ast, ExprError> {
+pub(in crate::ruleset) fn parse(source: &str) -> Result<Ast, ExprError> {
     cap_source(source)?;
     let text = source.to_owned();
     thread::Builder::new()
@@ -105,7 +105,7 @@ fn cap_source(source: &str) -> Result<(), ExprError> {
 }
 
 /// Bytes from after the first quote to after the last of a string; `None` when it does not end.
-fn string_length(text: &str, quote: char, raw: bool) -> Option<usize> {
+pub(super) fn string_length(text: &str, quote: char, raw: bool) -> Option<usize> {
     let triple: String = [quote; 3].iter().collect();
     let (end, opened) = match text.strip_prefix(triple.get(1..)?) {
         Some(_) => (triple.as_str(), 2),

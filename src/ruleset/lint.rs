@@ -1,0 +1,253 @@
+//! The linter: what a rule may do and its author hardly meant. In: a rule that compiles. Out: warnings, each with an id, the
+//! place and a remedy. It never refuses a rule, and says nothing rather than something wrong: what it can't tell, it lets pass.
+
+mod chain;
+mod detection;
+mod facts;
+mod fields;
+mod negation;
+mod pattern;
+mod policy;
+mod possible;
+mod reach;
+mod redacted;
+mod rule;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use self::rule::{Expression, ParsedRule};
+use super::{
+    compile::RuleSource,
+    expr::{ExprError, view::Ast},
+};
+use crate::api::rule::{RuleWarning, Source};
+
+pub use detection::LONGEST_WINDOW;
+
+/// Most warnings of one rule.
+pub const MAX_WARNINGS: usize = 16;
+/// Longest text of one warning in a status, in characters.
+const MAX_TEXT: usize = 1024;
+
+/// What is doubtful. The name is the id that people see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lint {
+    NeverMatches,
+    NotLogged,
+    StageNotLogged,
+    OutOfScope,
+    Redacted,
+    FieldNeverSet,
+    EmptyKey,
+    KeysNeverMeet,
+    NegatedDynamic,
+    AlwaysMatches,
+    WindowOutlivesRecord,
+    RepeatedStep,
+    NoGroupBy,
+    UnusedSelector,
+    UnusedVariable,
+    PlainPattern,
+    UnanchoredPattern,
+}
+
+impl Lint {
+    pub const ALL: [Lint; 17] = [
+        Lint::NeverMatches,
+        Lint::NotLogged,
+        Lint::StageNotLogged,
+        Lint::OutOfScope,
+        Lint::Redacted,
+        Lint::FieldNeverSet,
+        Lint::EmptyKey,
+        Lint::KeysNeverMeet,
+        Lint::NegatedDynamic,
+        Lint::AlwaysMatches,
+        Lint::WindowOutlivesRecord,
+        Lint::RepeatedStep,
+        Lint::NoGroupBy,
+        Lint::UnusedSelector,
+        Lint::UnusedVariable,
+        Lint::PlainPattern,
+        Lint::UnanchoredPattern,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Lint::NeverMatches => "NeverMatches",
+            Lint::NotLogged => "NotLogged",
+            Lint::StageNotLogged => "StageNotLogged",
+            Lint::OutOfScope => "OutOfScope",
+            Lint::Redacted => "Redacted",
+            Lint::FieldNeverSet => "FieldNeverSet",
+            Lint::EmptyKey => "EmptyKey",
+            Lint::KeysNeverMeet => "KeysNeverMeet",
+            Lint::NegatedDynamic => "NegatedDynamic",
+            Lint::AlwaysMatches => "AlwaysMatches",
+            Lint::WindowOutlivesRecord => "WindowOutlivesRecord",
+            Lint::RepeatedStep => "RepeatedStep",
+            Lint::NoGroupBy => "NoGroupBy",
+            Lint::UnusedSelector => "UnusedSelector",
+            Lint::UnusedVariable => "UnusedVariable",
+            Lint::PlainPattern => "PlainPattern",
+            Lint::UnanchoredPattern => "UnanchoredPattern",
+        }
+    }
+
+    /// What it stands for, and why that is likely a mistake. Markdown, a sentence or two.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Lint::NeverMatches => "The conditions of a selector contradict each other: it can never match.",
+            Lint::NotLogged => {
+                "The selector needs a body that the audit policy in `manifests/audit/policy.yaml` does not keep for the \
+                 requests that it selects: under that policy it can't match."
+            }
+            Lint::StageNotLogged => {
+                "The selector takes only stages that the audit policy in `manifests/audit/policy.yaml` leaves out."
+            }
+            Lint::OutOfScope => {
+                "A SecurityRule asks for another namespace, or for objects of the whole cluster; it sees its own namespace \
+                 alone."
+            }
+            Lint::Redacted => {
+                "A value is compared that redaction removes before any rule sees it; it reads `[redacted]`."
+            }
+            Lint::FieldNeverSet => "A field that the selector's source never sets: it is always empty there.",
+            Lint::EmptyKey => {
+                "A `groupBy` key, or a value to count, that is always empty for a selector. An empty key joins nothing, so \
+                 the selector can't take part."
+            }
+            Lint::KeysNeverMeet => {
+                "Two steps can never have the same key, because their conditions fix it to different values."
+            }
+            Lint::NegatedDynamic => {
+                "A negation (`!`, `!=`) over a key of a body or map that may be missing. A missing key is an error, and so \
+                 no match, where the author most often wants one."
+            }
+            Lint::AlwaysMatches => "The condition holds for every event of the source.",
+            Lint::WindowOutlivesRecord => {
+                "The window is longer than a week. Windows are rebuilt from the record after a restart, and the record is \
+                 bounded by its size (`--retain-bytes`): what is older than its beginning is forgotten."
+            }
+            Lint::RepeatedStep => {
+                "Neighbouring steps name the same selector. An event serves one step, so they ask for the sum of their counts."
+            }
+            Lint::NoGroupBy => {
+                "Without `groupBy` all findings of the rule fold into one alert, whoever caused them, and unrelated events \
+                 complete a Threshold or a Sequence together."
+            }
+            Lint::UnusedSelector => "A selector that the detection does not name.",
+            Lint::UnusedVariable => "A variable that no expression reads.",
+            Lint::PlainPattern => {
+                "A regular expression without any operator; a plain function says the same and is faster."
+            }
+            Lint::UnanchoredPattern => {
+                "Alternatives of plain words without anchors: `matches` looks for them anywhere in the text, so \
+                 `get|list` matches `budget` too."
+            }
+        }
+    }
+}
+
+impl fmt::Display for Lint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Where in an expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// From 1.
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+    /// The line, and below it a caret.
+    pub excerpt: String,
+}
+
+/// One thing that is doubtful about a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    pub lint: Lint,
+    /// The field of the rule, such as `spec.selectors[failed].where`.
+    pub field: String,
+    /// `None` when it is about the field as a whole.
+    pub place: Option<Place>,
+    pub message: String,
+    /// What to write instead.
+    pub hint: String,
+}
+
+impl Warning {
+    fn of_field(lint: Lint, field: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Warning {
+        Warning { lint, field: field.into(), place: None, message: message.into(), hint: hint.into() }
+    }
+
+    /// A warning at the start of `ast`, a part of `expression`.
+    fn at(lint: Lint, expression: &Expression, ast: &Ast, message: String, hint: impl Into<String>) -> Warning {
+        let ExprError { line, column, excerpt, message, hint } =
+            ExprError::at(&expression.text, ast.start, message, Some(hint.into()));
+        let place = Some(Place { line, column, excerpt });
+        Warning { lint, field: expression.field.clone(), place, message, hint: hint.unwrap_or_default() }
+    }
+
+    /// As the status of a rule shows it.
+    pub fn in_status(&self) -> RuleWarning {
+        let text = match &self.place {
+            Some(Place { line, column, excerpt }) => {
+                format!("{line}:{column}: {}; {}\n{excerpt}", self.message, self.hint)
+            }
+            None => format!("{}; {}", self.message, self.hint),
+        };
+        let text = text.chars().take(MAX_TEXT).collect();
+        RuleWarning {
+            lint: self.lint.as_str().to_owned(),
+            field: self.field.chars().take(256).collect(),
+            message: text,
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.lint, self.field)?;
+        if let Some(Place { line, column, .. }) = &self.place {
+            write!(f, ":{line}:{column}")?;
+        }
+        write!(f, ": {}; {}", self.message, self.hint)?;
+        match &self.place {
+            Some(place) => write!(f, "\n{}", place.excerpt),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The warnings of a rule that compiles, at most `MAX_WARNINGS`, the worst first. A rule that does not compile has none.
+pub fn lint(source: &RuleSource) -> Vec<Warning> {
+    let Some(rule) = ParsedRule::of(source) else { return Vec::new() };
+    let mut warnings = Vec::new();
+    for selector in &rule.selectors {
+        let reached = reach::check(&rule, selector, &mut warnings);
+        if selector.written.source == Source::Audit {
+            policy::check(selector, &reached, &mut warnings);
+        }
+        reach::check_scope(&rule, selector, &reached, &mut warnings);
+        fields::check(&rule, selector, &mut warnings);
+        redacted::check(&rule, selector, &reached, &mut warnings);
+        negation::check(&rule, selector, &mut warnings);
+        pattern::check(&rule, selector, &mut warnings);
+    }
+    detection::check(&rule, &mut warnings);
+    warnings.sort_by(|a, b| a.lint.cmp(&b.lint));
+    let mut seen: Vec<Warning> = Vec::new();
+    for warning in warnings {
+        if !seen.contains(&warning) {
+            seen.push(warning);
+        }
+    }
+    seen.truncate(MAX_WARNINGS);
+    seen
+}

@@ -1,0 +1,96 @@
+//! Fields that a selector's source never sets. In: what its expressions read. Out: warnings where they stand; one for a key
+//! as a whole when all that it reads is empty.
+
+use super::{
+    Lint, Warning,
+    chain::Scope,
+    rule::{Expression, ParsedRule, ParsedSelector},
+};
+use crate::{
+    api::rule::Source,
+    event::schema::{FIELDS, Field},
+    ruleset::expr::view::Ast,
+};
+
+pub fn check(rule: &ParsedRule<'_>, selector: &ParsedSelector<'_>, warnings: &mut Vec<Warning>) {
+    let source = selector.written.source;
+    for expression in [&selector.condition].into_iter().chain(&selector.captures) {
+        for (field, ast) in unset(rule, expression, source).0 {
+            warnings.push(never_set(selector, expression, field, &ast));
+        }
+    }
+    for key in selector.keys.iter().chain(&selector.distinct) {
+        let (unset, reads) = unset(rule, key, source);
+        if unset.is_empty() {
+            continue;
+        }
+        if unset.len() < reads {
+            warnings.extend(unset.iter().map(|(field, ast)| never_set(selector, key, field, ast)));
+            continue;
+        }
+        let names: Vec<String> = unset.iter().map(|(field, _)| format!("`{}`", field.path)).collect();
+        let message = format!(
+            "for selector {:?} it is always empty: {} events never set {}; an empty value joins nothing",
+            selector.written.name,
+            source.as_str(),
+            names.join(", ")
+        );
+        let hint = match unset.first().and_then(|(field, _)| counterpart(field, source)) {
+            Some(name) => format!("for this selector name another value in `from`, such as `{name}`"),
+            None => "for this selector name another value in `from`".to_owned(),
+        };
+        warnings.push(Warning::of_field(Lint::EmptyKey, &key.field, message, hint));
+    }
+}
+
+/// A place in an expression.
+type At = usize;
+
+/// The fields that the source never sets, each once, with the place of the first; and how many different fields are read.
+fn unset(rule: &ParsedRule<'_>, expression: &Expression, source: Source) -> (Vec<(&'static Field, At)>, usize) {
+    let (mut unset, mut read): (Vec<(&'static Field, At)>, Vec<&str>) = (Vec::new(), Vec::new());
+    let mut note = |field: &'static Field, ast: &Ast| {
+        if !read.contains(&field.path) {
+            read.push(field.path);
+            if !field.sources.contains(&source) {
+                unset.push((field, ast.start));
+            }
+        }
+    };
+    Scope::new(&rule.variables).visit(&expression.ast, &mut |chain, ast, _| {
+        note(chain.field, ast);
+    });
+    (unset, read.len())
+}
+
+fn never_set(selector: &ParsedSelector<'_>, expression: &Expression, field: &Field, at: &At) -> Warning {
+    let source = selector.written.source;
+    let sources: Vec<&str> = field.sources.iter().map(|s| s.as_str()).collect();
+    let message = format!(
+        "`{}` is set by {} events alone; in the {} events of selector {:?} it is always empty",
+        field.path,
+        sources.join(", "),
+        source.as_str(),
+        selector.written.name
+    );
+    let hint = match counterpart(field, source) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => "take it out, or choose another source".to_owned(),
+    };
+    let place = Ast { start: *at, operator: *at, kind: crate::ruleset::expr::view::Kind::Name(String::new()) };
+    Warning::at(Lint::FieldNeverSet, expression, &place, message, hint)
+}
+
+/// A field of the same last name that the source does set.
+fn counterpart(field: &Field, source: Source) -> Option<&'static str> {
+    const SAME: &[(&str, &str)] = &[
+        ("audit.user.username", "user.name"),
+        ("audit.verb", "event.action"),
+        ("audit.sourceIPs", "source.ip"),
+        ("audit.userAgent", "user_agent.original"),
+        ("audit.requestURI", "url.original"),
+        ("audit.responseStatus.code", "http.response.status_code"),
+    ];
+    let name = SAME.iter().find(|(path, _)| *path == field.path).map(|(_, name)| *name)?;
+    FIELDS.iter().find(|f| f.path == name && f.sources.contains(&source)).map(|f| f.path)
+}

@@ -1,0 +1,153 @@
+//! Negations over keys that may be missing. A missing key is an error and so no match, where `!` and `!=` suggest one. In:
+//! the condition of a selector. Out: a warning for each such key that nothing beside it guards with `has()`, `.?` or the like.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Lint, Warning,
+    chain::{Chain, Scope, children},
+    rule::{Expression, ParsedRule, ParsedSelector},
+};
+use crate::ruleset::expr::view::{Ast, BINDING, Kind};
+
+pub fn check(rule: &ParsedRule<'_>, selector: &ParsedSelector<'_>, warnings: &mut Vec<Warning>) {
+    let mut search = Search { warnings, reported: BTreeSet::new() };
+    let condition = &selector.condition;
+    search.walk(condition, &condition.ast, false, &BTreeSet::new(), &mut Scope::new(&rule.variables));
+}
+
+struct Search<'w> {
+    warnings: &'w mut Vec<Warning>,
+    /// By field and place, since a variable is walked wherever it is used.
+    reported: BTreeSet<(String, usize)>,
+}
+
+impl Search<'_> {
+    /// `guarded` are the paths that are there whenever this part decides.
+    fn walk(&mut self, at: &Expression, ast: &Ast, negated: bool, guarded: &BTreeSet<String>, scope: &mut Scope<'_>) {
+        if let Some(variable) = scope.variable(ast)
+            && scope.chain(ast).is_none()
+        {
+            return self.walk(variable, &variable.ast, negated, guarded, &mut scope.outside());
+        }
+        match &ast.kind {
+            Kind::And(terms) | Kind::Or(terms) => {
+                let holds = matches!(ast.kind, Kind::And(_));
+                for (index, term) in terms.iter().enumerate() {
+                    let mut guarded = guarded.clone();
+                    for (_, other) in terms.iter().enumerate().filter(|(other, _)| *other != index) {
+                        guards(other, holds, scope, &mut guarded);
+                    }
+                    self.walk(at, term, negated, &guarded, scope);
+                }
+            }
+            Kind::Call { target: None, function, args } => match (function.as_str(), args.as_slice()) {
+                ("!_", [operand]) => self.walk(at, operand, true, guarded, scope),
+                ("_?_:_", [condition, then, otherwise]) => {
+                    self.walk(at, condition, negated, guarded, scope);
+                    for (branch, holds) in [(then, true), (otherwise, false)] {
+                        let mut guarded = guarded.clone();
+                        guards(condition, holds, scope, &mut guarded);
+                        self.walk(at, branch, negated, &guarded, scope);
+                    }
+                }
+                (name, _) => self.leaf(at, ast, negated || name == "_!=_", guarded, scope),
+            },
+            _ => self.leaf(at, ast, negated, guarded, scope),
+        }
+    }
+
+    fn leaf(&mut self, at: &Expression, ast: &Ast, negated: bool, guarded: &BTreeSet<String>, scope: &mut Scope<'_>) {
+        if negated {
+            reads(ast, scope, &mut |chain, place| {
+                let missing = chain.hard_path().filter(|path| !covers(guarded, path));
+                if let Some(path) = missing.filter(|_| self.reported.insert((at.field.clone(), place.start))) {
+                    self.warnings.push(warning(at, place, chain, &path));
+                }
+            });
+        }
+        self.bodies(at, ast, negated, guarded, scope);
+    }
+
+    /// Goes on in the bodies of macros.
+    fn bodies(&mut self, at: &Expression, ast: &Ast, negated: bool, guarded: &BTreeSet<String>, scope: &mut Scope<'_>) {
+        match &ast.kind {
+            Kind::Call { target: Some(range), function, args } if BINDING.contains(&function.as_str()) => {
+                self.bodies(at, range, false, guarded, scope);
+                let decides = negated && matches!(function.as_str(), "all" | "exists" | "exists_one" | "existsOne");
+                if let Some((name, rest)) = args.split_first() {
+                    scope.bound(range, std::slice::from_ref(name), |scope| {
+                        rest.iter().for_each(|body| self.walk(at, body, decides, guarded, scope));
+                    });
+                }
+            }
+            Kind::And(_) | Kind::Or(_) => self.walk(at, ast, false, guarded, scope),
+            _ => children(ast).into_iter().for_each(|child| self.bodies(at, child, negated, guarded, scope)),
+        }
+    }
+}
+
+fn warning(at: &Expression, place: &Ast, chain: &Chain, path: &str) -> Warning {
+    let message = format!("`{path}` may be missing: then this negation is an error, and so no match");
+    let hint = if chain.of_element {
+        "test it with has() beside, or read it with `.?` and orValue()".to_owned()
+    } else {
+        format!("read it as `{}.orValue(…)`, or test it with has() beside", chain.asked())
+    };
+    Warning::at(Lint::NegatedDynamic, at, place, message, hint)
+}
+
+/// The chains that an expression reads outside of the bodies of macros. `has()` reads what holds its key.
+fn reads(ast: &Ast, scope: &Scope<'_>, found: &mut dyn FnMut(&Chain, &Ast)) {
+    if let Some(chain) = scope.chain(ast) {
+        return found(&chain, ast);
+    }
+    match &ast.kind {
+        Kind::And(_) | Kind::Or(_) => {}
+        Kind::Call { target: None, function, args } if function == "has" => {
+            for (parent, arg) in args.iter().filter_map(|arg| Some((scope.chain(arg)?.parent()?, arg))) {
+                found(&parent, arg);
+            }
+        }
+        Kind::Call { target: Some(target), function, args: _ }
+            if BINDING.contains(&function.as_str()) || matches!(function.as_str(), "orValue" | "or") =>
+        {
+            reads(target, scope, found);
+        }
+        _ => children(ast).into_iter().for_each(|child| reads(child, scope, found)),
+    }
+}
+
+/// True when a guarded path goes at least as far.
+fn covers(guarded: &BTreeSet<String>, path: &str) -> bool {
+    guarded.iter().any(|g| g.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])))
+}
+
+/// Adds the paths that are there when the condition is `holds`: those that it tests, and those that it read to decide.
+fn guards(ast: &Ast, holds: bool, scope: &Scope<'_>, paths: &mut BTreeSet<String>) {
+    if let Some(variable) = scope.variable(ast)
+        && scope.chain(ast).is_none()
+    {
+        return guards(&variable.ast, holds, &scope.outside(), paths);
+    }
+    let Kind::Call { target, function, args } = &ast.kind else {
+        match &ast.kind {
+            Kind::And(terms) if holds => terms.iter().for_each(|term| guards(term, true, scope, paths)),
+            Kind::Or(terms) if !holds => terms.iter().for_each(|term| guards(term, false, scope, paths)),
+            _ => {}
+        }
+        return;
+    };
+    match (target.as_deref(), function.as_str(), args.as_slice()) {
+        (None, "!_", [operand]) => return guards(operand, !holds, scope, paths),
+        (None, "_?_:_", _) => return,
+        (None, "has", [arg]) if holds => paths.extend(scope.chain(arg).map(|chain| chain.path())),
+        (Some(optional), "hasValue", []) if holds => paths.extend(scope.chain(optional).map(|chain| chain.path())),
+        (None, "@in", [key, map]) if holds => {
+            let key = key.literal_text();
+            paths.extend(key.zip(scope.chain(map)).map(|(key, map)| format!("{}.{key}", map.path())));
+        }
+        _ => {}
+    }
+    reads(ast, scope, &mut |chain, _| paths.extend(chain.hard_path()));
+}
