@@ -2,5 +2,7 @@
 //! `kubewitness eval`, and hostile sources.
 
 mod conformance;
+mod generated;
+mod generator;
 mod oracle;
 mod values;

@@ -3,8 +3,8 @@
 //	oracle                     one JSON request a line on stdin, one JSON answer a line on stdout, in order
 //	oracle conformance DIR     the CEL specification's conformance cases in DIR (*.textproto), one JSON case a line
 //
-// Requests: {"env": NAME, "declare": {VARIABLE: TYPE}} names an environment, without an answer;
-// {"env": NAME, "expression": TEXT, "bindings": {VARIABLE: VALUE}} is answered by one of {"compile": MESSAGE},
+// Requests: {"env": NAME, "declare": {VARIABLE: TYPE}, "bindings": {VARIABLE: VALUE}} names an environment,
+// without an answer; {"env": NAME, "expression": TEXT} is evaluated in it and answered by one of {"compile": MESSAGE},
 // {"error": MESSAGE}, {"value": VALUE, "type": TYPE}. Values are tagged with their type (values.go).
 package main
 
@@ -60,27 +60,19 @@ func declare(env *cel.Env, variables map[string]string) (*cel.Env, error) {
 	return env.Extend(options...)
 }
 
-func evaluate(env *cel.Env, r request) (a answer) {
+func evaluate(env *cel.Env, bindings map[string]any, expression string) (a answer) {
 	defer func() {
 		if broken := recover(); broken != nil {
 			a = answer{Error: fmt.Sprintf("panic: %v", broken)}
 		}
 	}()
-	ast, issues := env.Compile(*r.Expression)
+	ast, issues := env.Compile(expression)
 	if issues.Err() != nil {
 		return answer{Compile: issues.Err().Error()}
 	}
 	program, err := env.Program(ast, cel.CostLimit(10_000_000))
 	if err != nil {
 		return answer{Compile: err.Error()}
-	}
-	bindings := map[string]any{}
-	for name, raw := range r.Bindings {
-		value, err := untag(raw)
-		if err != nil {
-			return answer{Error: err.Error()}
-		}
-		bindings[name] = value
 	}
 	value, _, err := program.Eval(bindings)
 	if err != nil {
@@ -94,7 +86,11 @@ func serve() error {
 	if err != nil {
 		return err
 	}
-	environments := map[string]*cel.Env{}
+	type world struct {
+		env      *cel.Env
+		bindings map[string]any
+	}
+	worlds := map[string]world{}
 	in := bufio.NewReaderSize(os.Stdin, 1<<20)
 	out := bufio.NewWriterSize(os.Stdout, 1<<16)
 	decoder := json.NewDecoder(in)
@@ -105,12 +101,20 @@ func serve() error {
 			return err
 		}
 		if r.Expression == nil {
-			if environments[r.Env], err = declare(plain, r.Declare); err != nil {
+			env, err := declare(plain, r.Declare)
+			if err != nil {
 				return err
 			}
+			bindings := map[string]any{}
+			for name, raw := range r.Bindings {
+				if bindings[name], err = untag(raw); err != nil {
+					return err
+				}
+			}
+			worlds[r.Env] = world{env, bindings}
 			continue
 		}
-		if err := encoder.Encode(evaluate(environments[r.Env], r)); err != nil {
+		if err := encoder.Encode(evaluate(worlds[r.Env].env, worlds[r.Env].bindings, *r.Expression)); err != nil {
 			return err
 		}
 	}

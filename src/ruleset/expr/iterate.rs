@@ -209,12 +209,15 @@ pub(super) fn sort<'a>(list: &List<'a>, keys: &[Val<'a>], steps: &mut super::bud
         if failed.is_some() {
             return Ordering::Equal;
         }
-        operators::compare(a, b, steps)
-            .unwrap_or_else(|error| {
-                failed = Some(error);
-                None
-            })
-            .unwrap_or(Ordering::Equal)
+        match operators::compare(a, b, steps) {
+            Ok(order) => order,
+            Err(EvalError::OverBudget) => {
+                failed = Some(EvalError::OverBudget);
+                Ordering::Equal
+            }
+            // NaN stays where it is.
+            Err(_) => Ordering::Equal,
+        }
     });
     match failed {
         Some(error) => Err(error),

@@ -25,7 +25,7 @@ pub(super) fn is_sorted<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
     for element in only_list(args)?.iter() {
         steps.charge(1)?;
         if let Some(last) = last
-            && order(&[last, element.clone()], steps)? == Some(Ordering::Greater)
+            && order(&[last, element.clone()], steps)? == Ordering::Greater
         {
             return Ok(Val::Bool(false));
         }
@@ -71,7 +71,7 @@ fn extreme<'a>(args: &[Val<'a>], steps: &mut Steps, name: &str, replaces: Orderi
     for element in only_list(args)?.iter() {
         steps.charge(1)?;
         best = match best {
-            Some(best) if order(&[element.clone(), best.clone()], steps)? != Some(replaces) => Some(best),
+            Some(best) if order(&[element.clone(), best.clone()], steps)? != replaces => Some(best),
             _ => Some(element),
         };
     }

@@ -28,7 +28,7 @@ fn extreme<'a>(args: &[Val<'a>], steps: &mut Steps, beats: Ordering) -> Answer<'
     let mut numbers = numbers.into_iter();
     let mut best = numbers.next().ok_or_else(|| EvalError::BadArgument("argument must not be empty".into()))?;
     for number in numbers {
-        if compare(&best, &number, steps)? == Some(beats) {
+        if compare(&best, &number, steps)? == beats {
             best = number;
         }
     }
