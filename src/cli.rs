@@ -22,6 +22,8 @@ pub enum Command {
     Test(offline::test::TestArgs),
     /// Runs rules over recorded audit events and prints the alerts, without a cluster.
     Replay(offline::replay::ReplayArgs),
+    /// Shows which conditions of rules hold for an event and which do not, with the values.
+    Explain(offline::explain::ExplainArgs),
     /// Writes the files that are made from code: CRDs, roles, references.
     #[command(hide = true)]
     Generate(GenerateArgs),
@@ -41,6 +43,7 @@ impl Cli {
             Command::Controller(args) => controller::main(*args).map(|()| ExitCode::SUCCESS),
             Command::Test(args) => offline::test::main(&args),
             Command::Replay(args) => offline::replay::main(&args),
+            Command::Explain(args) => offline::explain::main(&args),
             Command::Generate(args) => write_generated(&args),
         }
     }

@@ -105,7 +105,7 @@ pub fn detect(ruleset: &Ruleset, event: &Event<'_>, seq: Seq) -> Detected {
 
 /// A tenant's rule sees audit events of its own namespace alone, and no cluster-scoped object: the API server gives a
 /// Namespace object its own name as namespace, so those are left out by name.
-fn in_scope(rule: &CompiledRule, event: &Event<'_>) -> bool {
+pub fn in_scope(rule: &CompiledRule, event: &Event<'_>) -> bool {
     match rule.id.kind {
         RuleKind::ClusterSecurityRule => true,
         RuleKind::SecurityRule => {
@@ -118,7 +118,8 @@ fn in_scope(rule: &CompiledRule, event: &Event<'_>) -> bool {
     }
 }
 
-fn stage_selected(selector: &CompiledSelector, event: &Event<'_>) -> bool {
+/// True when the selector looks at the stage of the event.
+pub fn stage_selected(selector: &CompiledSelector, event: &Event<'_>) -> bool {
     let Some(audit) = &event.audit else { return true };
     if selector.stages.is_empty() { audit.is_defining_stage() } else { selector.stages.contains(&audit.stage) }
 }

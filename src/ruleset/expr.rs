@@ -23,6 +23,7 @@ mod print;
 mod reference;
 mod text;
 mod time;
+pub mod trace;
 mod tree;
 mod types;
 mod value;
