@@ -82,7 +82,11 @@ impl Corpus {
     }
 
     fn service_account(&mut self, namespace: &str, name: &str) -> Request {
-        let groups = ["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}"), "system:authenticated".into()];
+        let groups = [
+            "system:serviceaccounts".into(),
+            format!("system:serviceaccounts:{namespace}"),
+            "system:authenticated".into(),
+        ];
         Request {
             level: "Metadata",
             verb: "get",
@@ -90,7 +94,13 @@ impl Corpus {
             groups: groups.into(),
             pod: None,
             address: self.address(),
-            agent: format!("{name}/v{}.{}.{} (linux/amd64) kubernetes/{}", self.rng.u8(..3), self.rng.u8(..30), self.rng.u8(..9), hex(&mut self.rng, 7)),
+            agent: format!(
+                "{name}/v{}.{}.{} (linux/amd64) kubernetes/{}",
+                self.rng.u8(..3),
+                self.rng.u8(..30),
+                self.rng.u8(..9),
+                hex(&mut self.rng, 7)
+            ),
             group: "",
             resource: "pods",
             subresource: "",
@@ -117,7 +127,11 @@ impl Corpus {
         Request {
             verb: "update",
             user: if of_node { format!("system:node:{node}") } else { "system:kube-scheduler".into() },
-            groups: if of_node { vec!["system:nodes".into(), "system:authenticated".into()] } else { vec!["system:authenticated".into()] },
+            groups: if of_node {
+                vec!["system:nodes".into(), "system:authenticated".into()]
+            } else {
+                vec!["system:authenticated".into()]
+            },
             agent: "kubelet/v1.34.1 (linux/amd64) kubernetes/93248f9".into(),
             group: "coordination.k8s.io",
             resource: "leases",
@@ -142,13 +156,44 @@ impl Corpus {
         };
         match self.rng.u8(..10) {
             0..3 => Request { resource: "nodes", name: node, namespace: String::new(), ..base },
-            3..5 => Request { verb: "watch", resource: if self.rng.bool() { "configmaps" } else { "secrets" }, name, ..base },
+            3..5 => Request {
+                verb: "watch",
+                resource: if self.rng.bool() { "configmaps" } else { "secrets" },
+                name,
+                ..base
+            },
             5..7 => {
                 let status = pod(&mut self.rng, &name, &namespace, true);
-                Request { verb: "patch", subresource: "status", level: "Request", request: format!(r#"{{"metadata":{{"uid":"{}"}},"status":{{"conditions":[{{"type":"Ready","status":"True"}}]}}}}"#, uid(&mut self.rng)), response: status, name, ..base }
+                Request {
+                    verb: "patch",
+                    subresource: "status",
+                    level: "Request",
+                    request: format!(
+                        r#"{{"metadata":{{"uid":"{}"}},"status":{{"conditions":[{{"type":"Ready","status":"True"}}]}}}}"#,
+                        uid(&mut self.rng)
+                    ),
+                    response: status,
+                    name,
+                    ..base
+                }
             }
-            7 => Request { verb: "create", resource: "serviceaccounts", subresource: "token", name: "default".into(), code: 201, ..base },
-            8 => Request { verb: "create", resource: "events", code: 201, level: "Request", request: event_object(&mut self.rng, &name, &namespace), name, ..base },
+            7 => Request {
+                verb: "create",
+                resource: "serviceaccounts",
+                subresource: "token",
+                name: "default".into(),
+                code: 201,
+                ..base
+            },
+            8 => Request {
+                verb: "create",
+                resource: "events",
+                code: 201,
+                level: "Request",
+                request: event_object(&mut self.rng, &name, &namespace),
+                name,
+                ..base
+            },
             _ => Request { verb: "get", name, ..base },
         }
     }
@@ -166,14 +211,42 @@ impl Corpus {
         ];
         let (account, group, resource) = self.rng.choice(CONTROLLERS).unwrap_or(("a", "", "pods"));
         let (namespace, name) = (self.namespace(), self.name());
-        let base = Request { group, resource, namespace: namespace.clone(), name: name.clone(), ..self.service_account("kube-system", account) };
+        let base = Request {
+            group,
+            resource,
+            namespace: namespace.clone(),
+            name: name.clone(),
+            ..self.service_account("kube-system", account)
+        };
         match self.rng.u8(..10) {
             0..4 => Request { verb: "get", ..base },
             4 => Request { verb: "list", name: String::new(), ..base },
             5 => Request { verb: "watch", name: String::new(), ..base },
-            6 => Request { verb: "create", group: "", resource: "pods", code: 201, level: "RequestResponse", request: pod(&mut self.rng, &name, &namespace, false), response: pod(&mut self.rng, &name, &namespace, true), ..base },
-            7 => Request { verb: "update", subresource: "status", level: "RequestResponse", request: deployment(&mut self.rng, &name, &namespace), response: deployment(&mut self.rng, &name, &namespace), ..base },
-            8 => Request { verb: "patch", level: "Request", request: deployment(&mut self.rng, &name, &namespace), code: if self.rng.u8(..9) == 0 { 409 } else { 200 }, ..base },
+            6 => Request {
+                verb: "create",
+                group: "",
+                resource: "pods",
+                code: 201,
+                level: "RequestResponse",
+                request: pod(&mut self.rng, &name, &namespace, false),
+                response: pod(&mut self.rng, &name, &namespace, true),
+                ..base
+            },
+            7 => Request {
+                verb: "update",
+                subresource: "status",
+                level: "RequestResponse",
+                request: deployment(&mut self.rng, &name, &namespace),
+                response: deployment(&mut self.rng, &name, &namespace),
+                ..base
+            },
+            8 => Request {
+                verb: "patch",
+                level: "Request",
+                request: deployment(&mut self.rng, &name, &namespace),
+                code: if self.rng.u8(..9) == 0 { 409 } else { 200 },
+                ..base
+            },
             _ => Request { verb: "delete", level: "Metadata", ..base },
         }
     }
@@ -182,7 +255,10 @@ impl Corpus {
     fn workload(&mut self) -> Request {
         let (namespace, account, name) = (self.namespace(), word(&mut self.rng) + "-operator", self.name());
         let own = format!("{}-{}", word(&mut self.rng), hex(&mut self.rng, 5));
-        let resource = self.rng.choice(["configmaps", "secrets", "services", "certificates", "pods", "endpoints"]).unwrap_or("pods");
+        let resource = self
+            .rng
+            .choice(["configmaps", "secrets", "services", "certificates", "pods", "endpoints"])
+            .unwrap_or("pods");
         let mut base = self.service_account(&namespace, &account);
         base.pod = Some((own, uid(&mut self.rng), self.node()));
         base.resource = resource;
@@ -192,8 +268,23 @@ impl Corpus {
             0..5 => Request { verb: "get", code: if self.rng.u8(..20) == 0 { 404 } else { 200 }, ..base },
             5..7 => Request { verb: "watch", name: String::new(), ..base },
             7 => Request { verb: "list", name: String::new(), ..base },
-            8 => Request { verb: "update", resource: "configmaps", group: "", level: "RequestResponse", request: config_map(&mut self.rng, &name, &namespace), response: config_map(&mut self.rng, &name, &namespace), ..base },
-            _ => Request { verb: "patch", group: "apps", resource: "deployments", level: "Request", request: deployment(&mut self.rng, &name, &namespace), ..base },
+            8 => Request {
+                verb: "update",
+                resource: "configmaps",
+                group: "",
+                level: "RequestResponse",
+                request: config_map(&mut self.rng, &name, &namespace),
+                response: config_map(&mut self.rng, &name, &namespace),
+                ..base
+            },
+            _ => Request {
+                verb: "patch",
+                group: "apps",
+                resource: "deployments",
+                level: "Request",
+                request: deployment(&mut self.rng, &name, &namespace),
+                ..base
+            },
         }
     }
 
@@ -206,10 +297,32 @@ impl Corpus {
         base.level = "RequestResponse";
         base.verb = self.rng.choice(["patch", "patch", "create", "update"]).unwrap_or("patch");
         match self.rng.u8(..8) {
-            0..4 => Request { group: "apps", resource: "deployments", request: deployment(&mut self.rng, &name, &namespace), response: deployment(&mut self.rng, &name, &namespace), ..base },
-            4..6 => Request { resource: "configmaps", request: config_map(&mut self.rng, &name, &namespace), response: config_map(&mut self.rng, &name, &namespace), ..base },
-            6 => Request { resource: "secrets", request: secret(&mut self.rng, &name, &namespace), response: secret(&mut self.rng, &name, &namespace), ..base },
-            _ => Request { group: "rbac.authorization.k8s.io", resource: "rolebindings", request: role_binding(&mut self.rng, &name, &namespace), response: role_binding(&mut self.rng, &name, &namespace), ..base },
+            0..4 => Request {
+                group: "apps",
+                resource: "deployments",
+                request: deployment(&mut self.rng, &name, &namespace),
+                response: deployment(&mut self.rng, &name, &namespace),
+                ..base
+            },
+            4..6 => Request {
+                resource: "configmaps",
+                request: config_map(&mut self.rng, &name, &namespace),
+                response: config_map(&mut self.rng, &name, &namespace),
+                ..base
+            },
+            6 => Request {
+                resource: "secrets",
+                request: secret(&mut self.rng, &name, &namespace),
+                response: secret(&mut self.rng, &name, &namespace),
+                ..base
+            },
+            _ => Request {
+                group: "rbac.authorization.k8s.io",
+                resource: "rolebindings",
+                request: role_binding(&mut self.rng, &name, &namespace),
+                response: role_binding(&mut self.rng, &name, &namespace),
+                ..base
+            },
         }
     }
 
@@ -228,7 +341,15 @@ impl Corpus {
             4..7 => Request { resource: "deployments", group: "apps", ..base },
             7 => Request { subresource: "log", ..base },
             8 => Request { verb: "get", subresource: "exec", code: 101, ..base },
-            _ => Request { verb: "patch", resource: "deployments", group: "apps", level: "RequestResponse", request: deployment(&mut self.rng, &name, &namespace), response: deployment(&mut self.rng, &name, &namespace), ..base },
+            _ => Request {
+                verb: "patch",
+                resource: "deployments",
+                group: "apps",
+                level: "RequestResponse",
+                request: deployment(&mut self.rng, &name, &namespace),
+                response: deployment(&mut self.rng, &name, &namespace),
+                ..base
+            },
         }
     }
 
@@ -248,7 +369,15 @@ impl Corpus {
         let (namespace, name) = (self.namespace(), self.name());
         let account = word(&mut self.rng);
         let response = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"forbidden","reason":"Forbidden","code":403}"#;
-        Request { verb: "list", resource: "secrets", code: 403, response: response.into(), level: "RequestResponse", name, ..self.service_account(&namespace, &account) }
+        Request {
+            verb: "list",
+            resource: "secrets",
+            code: 403,
+            response: response.into(),
+            level: "RequestResponse",
+            name,
+            ..self.service_account(&namespace, &account)
+        }
     }
 
     fn written(&mut self, r: &Request) -> String {
@@ -259,19 +388,30 @@ impl Corpus {
         let id = uid(&mut self.rng);
         let stage = if r.verb == "watch" || r.subresource == "exec" { "ResponseStarted" } else { "ResponseComplete" };
         let mut put = |text: std::fmt::Arguments<'_>| out.write_fmt(text).unwrap_or_default();
-        put(format_args!(r#"{{"level":"{}","auditID":"{id}","stage":"{stage}","requestURI":"{uri}","verb":"{}","user":{{"username":"{}""#, r.level, r.verb, r.user));
+        put(format_args!(
+            r#"{{"level":"{}","auditID":"{id}","stage":"{stage}","requestURI":"{uri}","verb":"{}","user":{{"username":"{}""#,
+            r.level, r.verb, r.user
+        ));
         if r.user.starts_with("system:serviceaccount:") {
             put(format_args!(r#","uid":"{}""#, uid(&mut self.rng)));
         }
         put(format_args!(r#","groups":[{groups}]"#));
         if let Some((pod, uid, node)) = &r.pod {
-            put(format_args!(r#","extra":{{"authentication.kubernetes.io/credential-id":["JTI={uid}"],"authentication.kubernetes.io/node-name":["{node}"],"authentication.kubernetes.io/pod-name":["{pod}"],"authentication.kubernetes.io/pod-uid":["{uid}"]}}"#));
+            put(format_args!(
+                r#","extra":{{"authentication.kubernetes.io/credential-id":["JTI={uid}"],"authentication.kubernetes.io/node-name":["{node}"],"authentication.kubernetes.io/pod-name":["{pod}"],"authentication.kubernetes.io/pod-uid":["{uid}"]}}"#
+            ));
         }
         put(format_args!(r#"}},"sourceIPs":["{}"],"userAgent":"{}""#, r.address, r.agent));
         if !r.resource.is_empty() {
             put(format_args!(r#","objectRef":{{"resource":"{}""#, r.resource));
             let version = "v1";
-            for (key, value) in [("namespace", &*r.namespace), ("name", &r.name), ("apiGroup", r.group), ("apiVersion", version), ("subresource", r.subresource)] {
+            for (key, value) in [
+                ("namespace", &*r.namespace),
+                ("name", &r.name),
+                ("apiGroup", r.group),
+                ("apiVersion", version),
+                ("subresource", r.subresource),
+            ] {
                 if !value.is_empty() {
                     put(format_args!(r#","{key}":"{value}""#));
                 }
@@ -285,8 +425,19 @@ impl Corpus {
         if r.level == "RequestResponse" && !r.response.is_empty() {
             put(format_args!(r#","responseObject":{}"#, r.response));
         }
-        let (decision, reason) = if r.code == 403 { ("forbid", "") } else { ("allow", r#"RBAC: allowed by ClusterRoleBinding \"system:basic\" of ClusterRole \"system:basic\" to Group \"system:authenticated\""#) };
-        put(format_args!(r#","requestReceivedTimestamp":"{}","stageTimestamp":"{}","annotations":{{"authorization.k8s.io/decision":"{decision}","authorization.k8s.io/reason":"{reason}"}}}}"#, stamp(self.millis), stamp(self.millis + 2)));
+        let (decision, reason) = if r.code == 403 {
+            ("forbid", "")
+        } else {
+            (
+                "allow",
+                r#"RBAC: allowed by ClusterRoleBinding \"system:basic\" of ClusterRole \"system:basic\" to Group \"system:authenticated\""#,
+            )
+        };
+        put(format_args!(
+            r#","requestReceivedTimestamp":"{}","stageTimestamp":"{}","annotations":{{"authorization.k8s.io/decision":"{decision}","authorization.k8s.io/reason":"{reason}"}}}}"#,
+            stamp(self.millis),
+            stamp(self.millis + 2)
+        ));
         out
     }
 }
@@ -305,7 +456,9 @@ fn uri(r: &Request) -> String {
         }
     }
     match r.verb {
-        "watch" => uri + "?allowWatchBookmarks=true&resourceVersion=81734422&timeout=7m13s&timeoutSeconds=433&watch=true",
+        "watch" => {
+            uri + "?allowWatchBookmarks=true&resourceVersion=81734422&timeout=7m13s&timeoutSeconds=433&watch=true"
+        }
         "list" => uri + "?limit=500",
         "patch" | "create" => uri + "?fieldManager=applier&fieldValidation=Strict",
         _ => uri,
@@ -315,11 +468,20 @@ fn uri(r: &Request) -> String {
 /// 2026-01-01 and so many milliseconds, as the API server writes a `MicroTime`.
 fn stamp(millis: i64) -> String {
     let (seconds, rest) = (millis / 1000, millis % 1000);
-    format!("2026-01-{:02}T{:02}:{:02}:{:02}.{rest:03}417Z", 1 + seconds / 86_400 % 28, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
+    format!(
+        "2026-01-{:02}T{:02}:{:02}:{:02}.{rest:03}417Z",
+        1 + seconds / 86_400 % 28,
+        seconds / 3600 % 24,
+        seconds / 60 % 60,
+        seconds % 60
+    )
 }
 
 fn word(rng: &mut Rng) -> String {
-    const PARTS: [&str; 24] = ["ba", "co", "di", "fu", "ga", "he", "ji", "ko", "lu", "ma", "ne", "pi", "ro", "su", "ta", "ve", "wi", "xo", "zu", "qua", "bri", "clo", "dre", "sta"];
+    const PARTS: [&str; 24] = [
+        "ba", "co", "di", "fu", "ga", "he", "ji", "ko", "lu", "ma", "ne", "pi", "ro", "su", "ta", "ve", "wi", "xo",
+        "zu", "qua", "bri", "clo", "dre", "sta",
+    ];
     (0..rng.usize(2..4)).filter_map(|_| rng.choice(PARTS)).collect()
 }
 
@@ -360,8 +522,16 @@ fn pod_spec(rng: &mut Rng) -> String {
 }
 
 fn pod(rng: &mut Rng, name: &str, namespace: &str, with_status: bool) -> String {
-    let status = if with_status { r#"{"phase":"Running","conditions":[{"type":"Initialized","status":"True","lastProbeTime":null,"lastTransitionTime":"2025-11-03T09:12:44Z"},{"type":"Ready","status":"True","lastProbeTime":null,"lastTransitionTime":"2025-11-03T09:12:49Z"}],"hostIP":"10.2.0.7","podIP":"10.4.11.9","qosClass":"Burstable"}"# } else { "{}" };
-    format!(r#"{{"kind":"Pod","apiVersion":"v1","metadata":{},"spec":{},"status":{status}}}"#, metadata(rng, name, namespace), pod_spec(rng))
+    let status = if with_status {
+        r#"{"phase":"Running","conditions":[{"type":"Initialized","status":"True","lastProbeTime":null,"lastTransitionTime":"2025-11-03T09:12:44Z"},{"type":"Ready","status":"True","lastProbeTime":null,"lastTransitionTime":"2025-11-03T09:12:49Z"}],"hostIP":"10.2.0.7","podIP":"10.4.11.9","qosClass":"Burstable"}"#
+    } else {
+        "{}"
+    };
+    format!(
+        r#"{{"kind":"Pod","apiVersion":"v1","metadata":{},"spec":{},"status":{status}}}"#,
+        metadata(rng, name, namespace),
+        pod_spec(rng)
+    )
 }
 
 fn deployment(rng: &mut Rng, name: &str, namespace: &str) -> String {
@@ -375,11 +545,19 @@ fn deployment(rng: &mut Rng, name: &str, namespace: &str) -> String {
 
 fn config_map(rng: &mut Rng, name: &str, namespace: &str) -> String {
     let lines: String = (0..rng.usize(10..60)).map(|n| format!("{}.{n}: {}\\n", word(rng), hex(rng, 12))).collect();
-    format!(r#"{{"kind":"ConfigMap","apiVersion":"v1","metadata":{},"data":{{"config.yaml":"{lines}"}}}}"#, metadata(rng, name, namespace))
+    format!(
+        r#"{{"kind":"ConfigMap","apiVersion":"v1","metadata":{},"data":{{"config.yaml":"{lines}"}}}}"#,
+        metadata(rng, name, namespace)
+    )
 }
 
 fn secret(rng: &mut Rng, name: &str, namespace: &str) -> String {
-    format!(r#"{{"kind":"Secret","apiVersion":"v1","metadata":{},"data":{{"tls.key":"{}","tls.crt":"{}"}},"type":"Opaque"}}"#, metadata(rng, name, namespace), hex(rng, 800), hex(rng, 600))
+    format!(
+        r#"{{"kind":"Secret","apiVersion":"v1","metadata":{},"data":{{"tls.key":"{}","tls.crt":"{}"}},"type":"Opaque"}}"#,
+        metadata(rng, name, namespace),
+        hex(rng, 800),
+        hex(rng, 600)
+    )
 }
 
 fn role_binding(rng: &mut Rng, name: &str, namespace: &str) -> String {

@@ -5,7 +5,10 @@ use std::{process::Command, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use kubewitness::{
-    api::{RuleSpec, alert::{Entity, EntityKind}},
+    api::{
+        RuleSpec,
+        alert::{Entity, EntityKind},
+    },
     correlate::{Correlator, Limits},
     detect::{Evidence, Match},
     event::Precision,
@@ -24,7 +27,9 @@ pub fn mib(keys: usize) -> f64 {
     let this = std::env::current_exe().expect("a running program has a path");
     let output = Command::new(this).env(CHILD, keys.to_string()).output().expect("this program can be run again");
     let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().parse().unwrap_or_else(|_| panic!("the child printed {text:?}: {}", String::from_utf8_lossy(&output.stderr)))
+    text.trim()
+        .parse()
+        .unwrap_or_else(|_| panic!("the child printed {text:?}: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// Prints by how many MiB the process grew.
@@ -37,9 +42,14 @@ pub fn child(keys: usize) {
         "alert": {"summary": "{key.identity} was refused {audit.verb} {audit.requestURI}"},
     });
     let spec: RuleSpec = serde_json::from_value(spec).expect("a rule");
-    let rule = compile(&RuleSource { id: RuleId::cluster("burst"), generation: 1, spec }).expect("a rule that compiles");
+    let rule =
+        compile(&RuleSource { id: RuleId::cluster("burst"), generation: 1, spec }).expect("a rule that compiles");
     let rule = Arc::new(rule);
-    let limits = Limits { lateness: Some(SignedDuration::from_mins(5)), max_entries: 4 * keys.max(1), max_entries_per_key: 1000 };
+    let limits = Limits {
+        lateness: Some(SignedDuration::from_mins(5)),
+        max_entries: 4 * keys.max(1),
+        max_entries_per_key: 1000,
+    };
     let mut correlator = Correlator::new(limits);
     let before = resident_mib();
     for seq in 0..2 * keys as u64 {
@@ -60,7 +70,8 @@ fn refused(rule: &Arc<kubewitness::ruleset::CompiledRule>, number: u64, seq: u64
         id: RecordId::of(&kubewitness::record::IdKey::OFFLINE, &[&seq.to_le_bytes()]),
         seq,
         // All within the window: a million keys within a second.
-        at: Timestamp::from_microsecond(1_767_225_600_000_000 + seq as i64 / 4).expect("a bench is shorter than centuries"),
+        at: Timestamp::from_microsecond(1_767_225_600_000_000 + seq as i64 / 4)
+            .expect("a bench is shorter than centuries"),
         precision: Precision::Micros,
         message: format!("{user} list secrets in team-{}: 403", number % 4000),
         entities: vec![
@@ -70,5 +81,11 @@ fn refused(rule: &Arc<kubewitness::ruleset::CompiledRule>, number: u64, seq: u64
         ],
         captures: vec![(1, "list".into()), (3, format!("/api/v1/namespaces/team-{}/secrets", number % 4000))],
     };
-    Match { rule: Arc::clone(rule), selector: 0, key: Arc::from([Arc::from(user)]), distinct: None, evidence: Arc::new(evidence) }
+    Match {
+        rule: Arc::clone(rule),
+        selector: 0,
+        key: Arc::from([Arc::from(user)]),
+        distinct: None,
+        evidence: Arc::new(evidence),
+    }
 }

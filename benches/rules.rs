@@ -59,31 +59,67 @@ fn shape(rng: &mut Rng, number: usize, namespace: &str) -> (Option<Value>, Value
     let (a, b) = (rng.u8(..), rng.u8(..));
     let plain = |condition: String| (None, one(condition), None);
     match number % 16 {
-        0 => plain(format!(r#"audit.objectRef.resource == "secrets" && audit.objectRef.namespace == "{namespace}" && audit.verb in ["get", "list", "watch"] && event.outcome == "success" && !user.name.startsWith("system:serviceaccount:{namespace}:")"#)),
+        0 => plain(format!(
+            r#"audit.objectRef.resource == "secrets" && audit.objectRef.namespace == "{namespace}" && audit.verb in ["get", "list", "watch"] && event.outcome == "success" && !user.name.startsWith("system:serviceaccount:{namespace}:")"#
+        )),
         1 => granted(number),
         2 => privileged(namespace, workload),
-        3 => plain(format!(r#"audit.objectRef.resource == "pods" && audit.objectRef.subresource in ["exec", "attach"] && audit.objectRef.namespace.startsWith("{namespace}") && !(user.name in ["{user}", "breakglass"])"#)),
+        3 => plain(format!(
+            r#"audit.objectRef.resource == "pods" && audit.objectRef.subresource in ["exec", "attach"] && audit.objectRef.namespace.startsWith("{namespace}") && !(user.name in ["{user}", "breakglass"])"#
+        )),
         4 => {
-            let condition = format!(r#"audit.responseStatus.code == 403 && user.name.startsWith("system:serviceaccount:{namespace}:") && audit.annotations[?"authorization.k8s.io/decision"].orValue("forbid") != "allow""#);
-            (None, one(condition), Some(json!({"type": "Threshold", "threshold": {"selector": "seen", "count": 10, "within": "60s"}})))
+            let condition = format!(
+                r#"audit.responseStatus.code == 403 && user.name.startsWith("system:serviceaccount:{namespace}:") && audit.annotations[?"authorization.k8s.io/decision"].orValue("forbid") != "allow""#
+            );
+            (
+                None,
+                one(condition),
+                Some(json!({"type": "Threshold", "threshold": {"selector": "seen", "count": 10, "within": "60s"}})),
+            )
         }
         5 => plain(format!(r#"cidr("203.{a}.{b}.0/24").containsIP(source.ip) && event.outcome == "success""#)),
-        6 => plain(format!(r#"user.name == "{user}" && isIP(source.ip) && !cidr("10.{a}.0.0/16").containsIP(source.ip)"#)),
-        7 => plain(format!(r#"user_agent.original.lowerAscii().contains("tool{number}") && audit.verb in ["create", "delete"]"#)),
-        8 => plain(format!(r#"user.name == "system:anonymous" && event.outcome == "success" && audit.requestURI.matches("^/apis/{namespace}[.]") && audit.verb != "watch""#)),
-        9 => plain(format!(r#""oidc:{namespace}" in audit.user.groups && audit.verb in ["create", "update", "patch", "delete"] && audit.objectRef.resource == "{}""#, kind.1)),
-        10 => plain(format!(r#"audit.objectRef.apiGroup == "{}" && audit.objectRef.resource == "{}" && audit.verb in ["delete", "deletecollection"] && audit.objectRef.name.startsWith("{namespace}")"#, kind.0, kind.1)),
-        11 => plain(format!(r#"user.effective.name == "{user}" || audit.impersonatedUser.groups.exists(g, g == "{namespace}-admins" || g.startsWith("{namespace}:"))"#)),
+        6 => plain(format!(
+            r#"user.name == "{user}" && isIP(source.ip) && !cidr("10.{a}.0.0/16").containsIP(source.ip)"#
+        )),
+        7 => plain(format!(
+            r#"user_agent.original.lowerAscii().contains("tool{number}") && audit.verb in ["create", "delete"]"#
+        )),
+        8 => plain(format!(
+            r#"user.name == "system:anonymous" && event.outcome == "success" && audit.requestURI.matches("^/apis/{namespace}[.]") && audit.verb != "watch""#
+        )),
+        9 => plain(format!(
+            r#""oidc:{namespace}" in audit.user.groups && audit.verb in ["create", "update", "patch", "delete"] && audit.objectRef.resource == "{}""#,
+            kind.1
+        )),
+        10 => plain(format!(
+            r#"audit.objectRef.apiGroup == "{}" && audit.objectRef.resource == "{}" && audit.verb in ["delete", "deletecollection"] && audit.objectRef.name.startsWith("{namespace}")"#,
+            kind.0, kind.1
+        )),
+        11 => plain(format!(
+            r#"user.effective.name == "{user}" || audit.impersonatedUser.groups.exists(g, g == "{namespace}-admins" || g.startsWith("{namespace}:"))"#
+        )),
         12 => {
             let selectors = json!([
                 {"name": "written", "source": "Audit", "where": format!(r#"audit.objectRef.apiGroup == "rbac.authorization.k8s.io" && audit.objectRef.resource in ["roles", "rolebindings"] && audit.verb in ["create", "update", "patch"] && audit.objectRef.namespace == "{namespace}" && !("system:masters" in audit.user.groups)"#)},
                 {"name": "used", "source": "Audit", "where": format!(r#"event.outcome == "success" && audit.objectRef.namespace == "{namespace}" && (audit.objectRef.resource == "pods" && audit.verb == "create" || audit.objectRef.resource == "secrets" && audit.verb in ["get", "list"])"#)},
             ]);
-            (None, selectors, Some(json!({"type": "Sequence", "sequence": {"within": "10m", "steps": [{"selector": "written"}, {"selector": "used"}]}})))
+            (
+                None,
+                selectors,
+                Some(
+                    json!({"type": "Sequence", "sequence": {"within": "10m", "steps": [{"selector": "written"}, {"selector": "used"}]}}),
+                ),
+            )
         }
-        13 => plain(format!(r#"audit.objectRef.resource == "serviceaccounts" && audit.objectRef.subresource == "token" && audit.verb == "create" && audit.objectRef.namespace in ["{namespace}", "{namespace}-test"] && !user.name.startsWith("system:node:")"#)),
-        14 => plain(format!(r#"audit.objectRef.resource == "configmaps" && audit.objectRef.name == "{namespace}-config" && audit.verb in ["update", "patch"] && (!has(audit.requestObject) || audit.requestObject.?data.?mode.orValue("") != "strict")"#)),
-        _ => plain(format!(r#"user.name.endsWith("@{namespace}.test") && audit.objectRef.resource in ["{workload}", "secrets"] && audit.responseStatus.code < 400 && audit.verb.startsWith("p")"#)),
+        13 => plain(format!(
+            r#"audit.objectRef.resource == "serviceaccounts" && audit.objectRef.subresource == "token" && audit.verb == "create" && audit.objectRef.namespace in ["{namespace}", "{namespace}-test"] && !user.name.startsWith("system:node:")"#
+        )),
+        14 => plain(format!(
+            r#"audit.objectRef.resource == "configmaps" && audit.objectRef.name == "{namespace}-config" && audit.verb in ["update", "patch"] && (!has(audit.requestObject) || audit.requestObject.?data.?mode.orValue("") != "strict")"#
+        )),
+        _ => plain(format!(
+            r#"user.name.endsWith("@{namespace}.test") && audit.objectRef.resource in ["{workload}", "secrets"] && audit.responseStatus.code < 400 && audit.verb.startsWith("p")"#
+        )),
     }
 }
 
@@ -98,11 +134,14 @@ fn granted(number: usize) -> (Option<Value>, Value, Option<Value>) {
 }
 
 fn privileged(namespace: &str, workload: &str) -> (Option<Value>, Value, Option<Value>) {
-    let spec = if workload == "pods" { "audit.requestObject.?spec" } else { "audit.requestObject.?spec.?template.?spec" };
+    let spec =
+        if workload == "pods" { "audit.requestObject.?spec" } else { "audit.requestObject.?spec.?template.?spec" };
     let variables = json!([
         {"name": "containers", "expression": format!("{spec}.?containers.orValue([])")},
         {"name": "privileged", "expression": "variables.containers.exists(c, c.?securityContext.?privileged.orValue(false) == true)"},
     ]);
-    let condition = format!(r#"audit.objectRef.resource == "{workload}" && audit.objectRef.namespace == "{namespace}" && audit.objectRef.subresource == "" && audit.verb in ["create", "update", "patch"] && event.outcome == "success" && variables.privileged"#);
+    let condition = format!(
+        r#"audit.objectRef.resource == "{workload}" && audit.objectRef.namespace == "{namespace}" && audit.objectRef.subresource == "" && audit.verb in ["create", "update", "patch"] && event.outcome == "success" && variables.privileged"#
+    );
     (Some(variables), one(condition), None)
 }

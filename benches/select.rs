@@ -61,7 +61,10 @@ pub fn run(report: &mut Report, scale: &Scale, sources: &[RuleSource], records: 
                 matches += detect(&ruleset, event, 1).matches.len();
             }
         });
-        report.set(format!("select_{name}_rules_evaluated_per_event"), f64::from(candidates as u32) / records.len() as f64);
+        report.set(
+            format!("select_{name}_rules_evaluated_per_event"),
+            f64::from(candidates as u32) / records.len() as f64,
+        );
         report.set(format!("select_{name}_rules_matches_per_event"), f64::from(matches as u32) / records.len() as f64);
         let whole = rounds(scale.rounds, || {
             let mut took = Duration::ZERO;
@@ -74,7 +77,9 @@ pub fn run(report: &mut Report, scale: &Scale, sources: &[RuleSource], records: 
         let index = rounds(scale.rounds, || {
             let mut took = Duration::ZERO;
             batches(records, |events| {
-                took += timed(|| events.iter().for_each(|event| drop(black_box(ruleset.index().candidates(event, None))))).0;
+                took +=
+                    timed(|| events.iter().for_each(|event| drop(black_box(ruleset.index().candidates(event, None)))))
+                        .0;
             });
             (took, records.len())
         });

@@ -113,10 +113,12 @@ fn round(ruleset: &Ruleset, raw: &[String]) -> Took {
         let (time, records) = timed(identified);
         took.id += time;
         took.decode += timed(|| records.iter().for_each(decode)).0;
-        let (time, mut events) = timed(|| records.iter().filter_map(|r| normaliser.event(r)).collect::<Vec<Event<'_>>>());
+        let (time, mut events) =
+            timed(|| records.iter().filter_map(|r| normaliser.event(r)).collect::<Vec<Event<'_>>>());
         took.normalise += time;
         took.enrich += timed(|| events.iter_mut().for_each(|event| enrich(event, &inventory))).0;
-        let (time, detected) = timed(|| events.iter().map(|event| detect(ruleset, event, 1)).collect::<Vec<Detected>>());
+        let (time, detected) =
+            timed(|| events.iter().map(|event| detect(ruleset, event, 1)).collect::<Vec<Detected>>());
         took.detect += time;
         let correlated = || {
             for (detected, record) in detected.into_iter().zip(&records) {

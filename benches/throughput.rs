@@ -27,9 +27,17 @@ pub struct Scale {
     keys: usize,
 }
 
-const FULL: Scale =
-    Scale { rules: [10, 1000, 5000], events: 8192, rounds: 25, naive_events: 1024, naive_rounds: 7, builds: 7, keys: 1_000_000 };
-const TINY: Scale = Scale { rules: [8, 20, 40], events: 64, rounds: 2, naive_events: 16, naive_rounds: 1, builds: 1, keys: 100 };
+const FULL: Scale = Scale {
+    rules: [10, 1000, 5000],
+    events: 8192,
+    rounds: 25,
+    naive_events: 1024,
+    naive_rounds: 7,
+    builds: 7,
+    keys: 1_000_000,
+};
+const TINY: Scale =
+    Scale { rules: [8, 20, 40], events: 64, rounds: 2, naive_events: 16, naive_rounds: 1, builds: 1, keys: 100 };
 
 /// Numbers that others read.
 const PROMISED: [&str; 6] = [

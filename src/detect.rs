@@ -125,7 +125,8 @@ impl Detected {
     }
 }
 
-fn in_scope(rule: &CompiledRule, event: &Event<'_>) -> bool {
+/// True when the rule may see the event.
+pub fn in_scope(rule: &CompiledRule, event: &Event<'_>) -> bool {
     match rule.id.kind {
         RuleKind::ClusterSecurityRule => true,
         RuleKind::SecurityRule => tenant(event) == Some(&*rule.id.namespace),
@@ -143,7 +144,8 @@ fn tenant<'e>(event: &'e Event<'_>) -> Option<&'e str> {
     (!object.namespace.is_empty() && !is_namespace_object).then(|| object.namespace.as_str())
 }
 
-fn stage_selected(selector: &CompiledSelector, event: &Event<'_>) -> bool {
+/// True when the selector looks at the stage of the event.
+pub fn stage_selected(selector: &CompiledSelector, event: &Event<'_>) -> bool {
     let Some(audit) = &event.audit else { return true };
     if selector.stages.is_empty() { audit.is_defining_stage() } else { selector.stages.contains(&audit.stage) }
 }

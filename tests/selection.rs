@@ -54,7 +54,11 @@ fn told(detected: &Detected) -> Vec<(String, usize, Vec<String>, RecordId)> {
 }
 
 /// Compares both ways over all events; gives how many matches there were, and how many evaluations failed.
-fn compared(ruleset: &Ruleset, records: &[Record], inventory: &Inventory) -> Result<(usize, usize, usize), TestCaseError> {
+fn compared(
+    ruleset: &Ruleset,
+    records: &[Record],
+    inventory: &Inventory,
+) -> Result<(usize, usize, usize), TestCaseError> {
     let mut found = (0, 0, 0);
     for (record, seq) in records.iter().zip(1..) {
         let mut event = normalise::event(record).expect("an audit record");
@@ -145,10 +149,10 @@ fn the_index_leaves_few_selectors_to_evaluate() {
 
 #[test]
 fn rules_that_nobody_asked_cost_no_index_but_the_last() {
-    let rules: Vec<std::sync::Arc<CompiledRule>> =
-        compile_all(&rules::rules(Vec::new(), 40)).0.into_iter().collect();
+    let rules: Vec<std::sync::Arc<CompiledRule>> = compile_all(&rules::rules(Vec::new(), 40)).0.into_iter().collect();
     // What `accept` does for each of many rules; only an event makes the index.
-    let rulesets: Vec<Ruleset> = (0..rules.len()).map(|n| Ruleset::new(rules.iter().take(n).cloned().collect())).collect();
+    let rulesets: Vec<Ruleset> =
+        (0..rules.len()).map(|n| Ruleset::new(rules.iter().take(n).cloned().collect())).collect();
     assert!(rulesets.iter().all(|ruleset| !ruleset.is_indexed()));
     let last = rulesets.last().unwrap();
     assert!(last.index().memory() > 0 && last.is_indexed());

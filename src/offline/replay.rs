@@ -107,7 +107,7 @@ pub fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// API servers pack rotated logs: gzip is recognised by its first bytes (RFC 1952).
-fn unpacked<'a>(input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+pub(super) fn unpacked<'a>(input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut input = io::BufReader::with_capacity(CHUNK, input);
     let packed = input.fill_buf()?.starts_with(&[0x1f, 0x8b]);
     Ok(if packed { Box::new(MultiGzDecoder::new(input)) } else { Box::new(input) })

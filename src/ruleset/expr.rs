@@ -30,6 +30,7 @@ mod reference;
 mod table;
 mod text;
 mod time;
+pub mod trace;
 pub(super) mod tree;
 mod types;
 mod url;

@@ -31,10 +31,7 @@ use self::{
 use super::CompiledRule;
 use crate::{
     api::rule::{Source, Stage},
-    event::{
-        Event,
-        schema::FieldValue,
-    },
+    event::{Event, schema::FieldValue},
 };
 
 /// A selector by its place: (rule, selector).
@@ -170,7 +167,8 @@ impl Index {
     /// Bytes on the heap, nearly.
     pub fn memory(&self) -> usize {
         let of_column = |column: &Column| {
-            let effects: usize = column.effects.iter().map(|e| size_of::<Effect>() + e.lets.memory() + e.bars.memory()).sum();
+            let effects: usize =
+                column.effects.iter().map(|e| size_of::<Effect>() + e.lets.memory() + e.bars.memory()).sum();
             size_of::<Column>() + column.lookup.memory() + effects + size_of_val(&*column.unseen)
         };
         self.columns.iter().map(of_column).sum::<usize>()

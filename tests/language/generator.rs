@@ -28,6 +28,10 @@ impl Dice {
         self.below(100) < chance
     }
 
+    pub fn word(&mut self, from: &[&'static str]) -> &'static str {
+        from[self.below(from.len())]
+    }
+
     pub fn pick<'t, T>(&mut self, from: &'t [T]) -> &'t T {
         &from[self.below(from.len())]
     }
@@ -117,11 +121,11 @@ fn key_type(type_: Type) -> Type {
 /// A type to generate for.
 pub fn any(dice: &mut Dice, depth: usize) -> Type {
     match dice.below(if depth == 0 { 9 } else { 14 }) {
-        0..=6 => named(dice.pick(SCALARS)),
+        0..=6 => named(dice.word(SCALARS)),
         7 => named("string"),
-        8 => named(dice.pick(OTHERS)),
+        8 => named(dice.word(OTHERS)),
         9 | 10 => Type::List(Box::new(any(dice, depth - 1))),
-        11 => Type::Map(Box::new(named(dice.pick(&["string", "int", "bool"]))), Box::new(any(dice, depth - 1))),
+        11 => Type::Map(Box::new(named(dice.word(&["string", "int", "bool"]))), Box::new(any(dice, depth - 1))),
         12 => Type::Optional(Box::new(any(dice, depth - 1))),
         _ => Type::Dyn,
     }
@@ -260,7 +264,7 @@ impl<'g> Generator<'g> {
             _ => &[],
         };
         if text && !pool.is_empty() && self.dice.percent(85) {
-            let literal = quoted(self.dice.pick(pool));
+            let literal = quoted(self.dice.word(pool));
             return if self.dice.percent(15) { format!("dyn({literal})") } else { literal };
         }
         if function == "lists.range" || function == "flatten" && position == 1 {
@@ -289,9 +293,9 @@ impl<'g> Generator<'g> {
                     format!("({} {sign} {})", self.expression(&compared, depth), self.expression(&compared, depth))
                 }
                 5..=7 => {
-                    let scalar = named(self.dice.pick(SCALARS));
+                    let scalar = named(self.dice.word(SCALARS));
                     let other = match self.dice.percent(25) {
-                        true => named(self.dice.pick(&["int", "uint", "double"])),
+                        true => named(self.dice.word(&["int", "uint", "double"])),
                         false => scalar.clone(),
                     };
                     let sign = self.dice.pick(&["<", "<=", ">", ">="]);
@@ -303,7 +307,7 @@ impl<'g> Generator<'g> {
                     format!("({} in {list})", self.expression(&element, depth))
                 }
                 _ => {
-                    let key = named(self.dice.pick(&["string", "int"]));
+                    let key = named(self.dice.word(&["string", "int"]));
                     let map = Type::Map(Box::new(key.clone()), Box::new(any(&mut self.dice, 0)));
                     format!("({} in {})", self.expression(&key, depth), self.expression(&map, depth))
                 }
@@ -340,7 +344,7 @@ impl<'g> Generator<'g> {
                 self.dice.pick(&["0", "1", "5", "-1", "dyn(0u)", "dyn(1.0)"]).to_string(),
             )
         } else {
-            let key = named(self.dice.pick(&["string", "int", "bool"]));
+            let key = named(self.dice.word(&["string", "int", "bool"]));
             (Type::Map(Box::new(key.clone()), Box::new(type_.clone())), self.leaf(&key, 0))
         };
         let container = self.expression(&container, depth);
@@ -506,14 +510,14 @@ impl<'g> Generator<'g> {
             "double" => self.dice.pick(DOUBLES).to_string(),
             "string" => {
                 let pool = *self.dice.pick(&[TEXTS, TEXTS, TEXTS, NUMBERS, ADDRESSES, URLS]);
-                quoted(self.dice.pick(pool))
+                quoted(self.dice.word(pool))
             }
             "bytes" => self.dice.pick(&["b''", "b'a'", "b'abc'", r"b'\xff\x00'", "b'ñ'"]).to_string(),
-            "timestamp" => format!("timestamp({})", quoted(self.dice.pick(&TIMES[..6]))),
-            "duration" => format!("duration({})", quoted(self.dice.pick(&DURATIONS[..7]))),
-            "ip" => format!("ip({})", quoted(self.dice.pick(&ADDRESSES[..6]))),
-            "cidr" => format!("cidr({})", quoted(self.dice.pick(&NETWORKS[..4]))),
-            "url" => format!("url({})", quoted(self.dice.pick(&URLS[..6]))),
+            "timestamp" => format!("timestamp({})", quoted(self.dice.word(&TIMES[..6]))),
+            "duration" => format!("duration({})", quoted(self.dice.word(&DURATIONS[..7]))),
+            "ip" => format!("ip({})", quoted(self.dice.word(&ADDRESSES[..6]))),
+            "cidr" => format!("cidr({})", quoted(self.dice.word(&NETWORKS[..4]))),
+            "url" => format!("url({})", quoted(self.dice.word(&URLS[..6]))),
             "type" => self
                 .dice
                 .pick(&["int", "string", "list", "map", "type", "bool", "google.protobuf.Timestamp"])
@@ -535,7 +539,7 @@ impl<'g> Generator<'g> {
             };
             pattern.push_str(&atom);
             if self.dice.percent(30) {
-                pattern.push_str(self.dice.pick(REPEATS));
+                pattern.push_str(self.dice.word(REPEATS));
             }
         }
         pattern

@@ -5,8 +5,15 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const VERBS: &[&str] = &["get", "list", "create", "watch", ""];
-const USERS: &[&str] =
-    &["jane", "Jane", "system:anonymous", "system:node:n1", "system:serviceaccount:shop:app", "system:serviceaccount:a:b", ""];
+const USERS: &[&str] = &[
+    "jane",
+    "Jane",
+    "system:anonymous",
+    "system:node:n1",
+    "system:serviceaccount:shop:app",
+    "system:serviceaccount:a:b",
+    "",
+];
 const GROUPS: &[&str] = &["system:masters", "system:authenticated", "system:nodes", "dev"];
 const RESOURCES: &[&str] = &["pods", "secrets", "namespaces", "nodes", ""];
 const NAMESPACES: &[&str] = &["shop", "shop-test", "a", ""];
@@ -38,7 +45,17 @@ const LISTS: &[(&str, &[&str])] = &[
 ];
 const NETWORKS: &[&str] = &["10.0.0.0/8", "10.0.0.0/24", "10.0.0.9/31", "192.168.0.0/16", "0.0.0.0/0", "2001:db8::/32"];
 const CODES: &[i64] = &[0, 200, 201, 401, 403, 404, 500];
-const PATTERNS: &[&str] = &["^system:", "curl|kubectl", "^(pod|/api)", "secrets$", "^/(readyz|livez)([?].*)?$", "a*", "(?i)^CURL", "[0-9]+[.]", "^$"];
+const PATTERNS: &[&str] = &[
+    "^system:",
+    "curl|kubectl",
+    "^(pod|/api)",
+    "secrets$",
+    "^/(readyz|livez)([?].*)?$",
+    "a*",
+    "(?i)^CURL",
+    "[0-9]+[.]",
+    "^$",
+];
 /// Over bodies; what is missing is an error.
 const BODIES: &[&str] = &[
     "audit.requestObject.spec.hostNetwork",
@@ -117,9 +134,14 @@ pub fn rule() -> impl Strategy<Value = Rule> {
     ];
     let tenant = prop_oneof![4 => Just(None), 1 => Just(Some("shop")), 1 => Just(Some("a"))];
     let plain = |depth| expression(depth, false);
-    (prop::collection::vec(expression(3, true), 1..4), [plain(1), plain(1)], stages, tenant, prop::bool::weighted(0.1)).prop_map(
-        |(conditions, variables, stages, tenant, suspended)| Rule { conditions, variables, stages, tenant, suspended },
-    )
+    (prop::collection::vec(expression(3, true), 1..4), [plain(1), plain(1)], stages, tenant, prop::bool::weighted(0.1))
+        .prop_map(|(conditions, variables, stages, tenant, suspended)| Rule {
+            conditions,
+            variables,
+            stages,
+            tenant,
+            suspended,
+        })
 }
 
 fn pick(of: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
@@ -170,17 +192,27 @@ fn atom() -> BoxedStrategy<String> {
     });
     let member = prop::sample::select(LISTS)
         .prop_flat_map(|(path, values)| pick(values).prop_map(move |value| format!("{value:?} in {path}")));
-    let code = (pick(&["==", "!=", "<", "<=", ">", ">="]), prop::sample::select(CODES), any::<bool>()).prop_map(|(op, code, turned)| {
-        if turned { format!("{code} {op} audit.responseStatus.code") } else { format!("audit.responseStatus.code {op} {code}") }
-    });
-    let codes = prop::collection::vec(prop::sample::select(CODES), 0..3).prop_map(|l| format!("audit.responseStatus.code in {l:?}"));
+    let code = (pick(&["==", "!=", "<", "<=", ">", ">="]), prop::sample::select(CODES), any::<bool>()).prop_map(
+        |(op, code, turned)| {
+            if turned {
+                format!("{code} {op} audit.responseStatus.code")
+            } else {
+                format!("audit.responseStatus.code {op} {code}")
+            }
+        },
+    );
+    let codes = prop::collection::vec(prop::sample::select(CODES), 0..3)
+        .prop_map(|l| format!("audit.responseStatus.code in {l:?}"));
     prop_oneof![6 => texts, 3 => quantified, 2 => member, 2 => code, 1 => codes, 2 => pick(BODIES).prop_map(str::to_owned), 3 => pick(WHOLE).prop_map(str::to_owned)]
         .boxed()
 }
 
 /// `variables`: the rule's variables may be named.
 fn expression(depth: u32, variables: bool) -> BoxedStrategy<String> {
-    let leaf = atom().prop_map(move |atom| if variables || !atom.contains("variables.") { atom } else { "audit.verb == \"get\"".into() });
+    let leaf =
+        atom().prop_map(
+            move |atom| if variables || !atom.contains("variables.") { atom } else { "audit.verb == \"get\"".into() },
+        );
     leaf.prop_recursive(depth, 12, 3, |inner| {
         let many = prop::collection::vec(inner.clone(), 2..4);
         prop_oneof![
@@ -203,7 +235,11 @@ pub fn event() -> impl Strategy<Value = Value> {
         json!([{"op": "add"}]),
     ]);
     let who = (pick(USERS), prop::collection::vec(pick(GROUPS), 0..4), prop::option::weighted(0.2, pick(USERS)));
-    let how = (pick(&["RequestReceived", "ResponseStarted", "ResponseComplete", "ResponseComplete", "Panic"]), pick(VERBS), prop::sample::select(CODES));
+    let how = (
+        pick(&["RequestReceived", "ResponseStarted", "ResponseComplete", "ResponseComplete", "Panic"]),
+        pick(VERBS),
+        prop::sample::select(CODES),
+    );
     let from = (prop::collection::vec(pick(ADDRESSES), 0..3), pick(AGENTS), pick(URIS));
     (who, how, from, prop::option::weighted(0.8, object), prop::option::weighted(0.4, body), prop::option::weighted(0.3, pick(&["allow", "forbid"]))).prop_map(
         |((user, groups, impersonated), (stage, verb, code), (addresses, agent, uri), object, body, decision)| {

@@ -54,8 +54,10 @@ pub(super) fn index<'r>(rules: impl IntoIterator<Item = &'r CompiledRule>) -> In
 
 /// What the selector asks, with its source, stage and scope.
 fn conditions(rule: &CompiledRule, selector: &CompiledSelector) -> Alternatives {
-    let codes = |subject, codes: Vec<u8>| Alternatives::one(Term::any(subject, codes.into_iter().map(Test::Code).collect()));
-    let mut asked = necessary(selector.condition.tree()).and(codes(Subject::Source, vec![source_code(selector.source)]));
+    let codes =
+        |subject, codes: Vec<u8>| Alternatives::one(Term::any(subject, codes.into_iter().map(Test::Code).collect()));
+    let mut asked =
+        necessary(selector.condition.tree()).and(codes(Subject::Source, vec![source_code(selector.source)]));
     if selector.source == Source::Audit {
         let stages = match selector.stages.as_slice() {
             [] => vec![DEFINING],
@@ -130,7 +132,10 @@ fn order(entries: &[Entry]) -> BTreeMap<Key, u32> {
 }
 
 /// What entries are sorted by, so that those that ask for like things lie together.
-fn likeness<'e>(entry: &'e Entry, order: &'e BTreeMap<Key, u32>) -> impl Iterator<Item = (Option<u32>, Option<&'e Test>)> {
+fn likeness<'e>(
+    entry: &'e Entry,
+    order: &'e BTreeMap<Key, u32>,
+) -> impl Iterator<Item = (Option<u32>, Option<&'e Test>)> {
     entry.terms.iter().map(|(key, term)| (order.get(key).copied(), term.any.first()))
 }
 
@@ -181,10 +186,11 @@ impl<'e> Draft<'e> {
             Subject::Field(path) | Subject::Lower(path) | Subject::Present(path) => schema::lookup(path),
             Subject::Source | Subject::Stage | Subject::Tenant => None,
         };
-        let effects = self.lets.iter().zip(&self.bars).map(|(lets, bars)| Effect {
-            lets: Bits::of(lets, entries.len()),
-            bars: Bits::of(bars, entries.len()),
-        });
+        let effects = self
+            .lets
+            .iter()
+            .zip(&self.bars)
+            .map(|(lets, bars)| Effect { lets: Bits::of(lets, entries.len()), bars: Bits::of(bars, entries.len()) });
         let unseen: Vec<u64> = entries.iter().zip(&self.choosy).map(|(entries, choosy)| entries & !choosy).collect();
         Column {
             subject,

@@ -72,7 +72,9 @@ impl<'n> Derivation<'n> {
                 },
                 _ => Alternatives::always(),
             },
-            Node::Macro(Comprehension { kind, range, pair: false, body, .. }) => self.quantified(*kind, range, body, wanted),
+            Node::Macro(Comprehension { kind, range, pair: false, body, .. }) => {
+                self.quantified(*kind, range, body, wanted)
+            }
             _ => Alternatives::always(),
         }
     }

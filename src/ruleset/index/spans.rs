@@ -29,7 +29,11 @@ impl Spans {
         let (mut all, mut open) = (Spans::default(), BTreeSet::new());
         for at in edges.chunk_by(|(a, ..), (b, ..)| a == b) {
             for (_, opens, test) in at {
-                if *opens { open.insert(*test) } else { open.remove(test) };
+                if *opens {
+                    open.insert(*test)
+                } else {
+                    open.remove(test)
+                };
             }
             let from = all.tests.len() as u32;
             all.tests.extend(&open);

@@ -48,7 +48,10 @@ fn an_expression_gives_what_it_can_not_match_without() {
         (r#"cidr("10.0.0.0/8").containsIP(source.ip)"#, vec![vec![any("source.ip", &[network.clone()])]]),
         (r#"!cidr("10.0.0.0/8").containsIP(ip(source.ip))"#, vec![vec![none("source.ip", &[network])]]),
         (r#"has(audit.objectRef.name)"#, vec![vec![none("audit.objectRef.name", &[equal("")])]]),
-        (r#"audit.verb == "get" || user.name == "a""#, vec![vec![any(verb, &[equal("get")])], vec![any(user, &[equal("a")])]]),
+        (
+            r#"audit.verb == "get" || user.name == "a""#,
+            vec![vec![any(verb, &[equal("get")])], vec![any(user, &[equal("a")])]],
+        ),
         (r#"audit.verb == "get" || audit.requestObject.spec.x == 1"#, vec![vec![]]),
         (r#"audit.requestObject.spec.x == 1 && audit.verb == "get""#, vec![vec![any(verb, &[equal("get")])]]),
         (r#"true ? audit.verb == "get" : user.name == "a""#, vec![vec![any(verb, &[equal("get")])]]),

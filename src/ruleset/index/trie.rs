@@ -32,7 +32,11 @@ impl Trie {
         self.nodes.push(Node::default());
         let (Some((first, _)), Some((last, _))) = (keys.first(), keys.last()) else { return number };
         // The root stands before the first byte, so that keys without a common beginning have a common node.
-        let shared = if chosen == from { 0 } else { first.iter().skip(from).zip(last.iter().skip(from)).take_while(|(a, b)| a == b).count() };
+        let shared = if chosen == from {
+            0
+        } else {
+            first.iter().skip(from).zip(last.iter().skip(from)).take_while(|(a, b)| a == b).count()
+        };
         let end = from + shared;
         let test = keys.iter().find(|(key, _)| key.len() == end).map(|(_, test)| *test);
         let mut children = Vec::new();
@@ -42,7 +46,11 @@ impl Trie {
             }
         }
         if let Some(node) = self.nodes.get_mut(number as usize) {
-            *node = Node { label: first.iter().skip(from).take(shared).copied().collect(), test, children: children.into() };
+            *node = Node {
+                label: first.iter().skip(from).take(shared).copied().collect(),
+                test,
+                children: children.into(),
+            };
         }
         number
     }
@@ -65,7 +73,11 @@ impl Trie {
             let child = match &*node.children {
                 [] => None,
                 [(only, child)] => (*only == byte).then_some(*child),
-                many => many.binary_search_by_key(&byte, |(b, _)| *b).ok().and_then(|i| many.get(i)).map(|(_, child)| *child),
+                many => many
+                    .binary_search_by_key(&byte, |(b, _)| *b)
+                    .ok()
+                    .and_then(|i| many.get(i))
+                    .map(|(_, child)| *child),
             };
             next = child.and_then(|child| self.nodes.get(child as usize));
         }

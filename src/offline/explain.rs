@@ -1,0 +1,174 @@
+//! `kubewitness explain`: why a rule takes an event or leaves it. In: rules from files, recorded events. Out: each condition
+//! with the values that it read, for people or as JSON. It runs the pipeline's own stages, so that it can't disagree.
+
+mod paint;
+mod verdict;
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::{self, IsTerminal, Read, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+
+use self::{
+    paint::Paint,
+    verdict::{ExplainedRule, Explanation, explain},
+};
+use super::{
+    replay::{happened, unpacked},
+    rule_files,
+};
+use crate::{
+    ingest::{
+        Form,
+        split::{Element, Splitter},
+    },
+    record::{IdKey, Origin, Provenance, Record},
+    redact,
+};
+
+/// Shows for each rule which conditions hold for an event and which do not, with the values that they read.
+///
+/// Rules that match come first, then the nearest misses. A condition is marked ✓ when it holds, ✗ when it does not, and !
+/// when it ended in an error, such as a missing key; behind it stand the values that it read, after redaction. What is
+/// joined in a cluster (the pod of an address, its node and workload) is not known here: such fields are empty.
+///
+/// Example: kubewitness explain --rules manifests/rules --event event.json
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// Files, or directories with *.yaml and *.yml files, that hold the rules.
+    #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
+    pub rules: Vec<PathBuf>,
+    /// An audit event as the API server writes it: JSON, a line of its log, or an EventList. Of several each is explained, up
+    /// to 20. - is standard input.
+    #[arg(long, required = true, value_name = "FILE")]
+    pub event: PathBuf,
+    /// Only the rule of this name; repeat it for several.
+    #[arg(long = "rule", value_name = "NAME")]
+    pub names: Vec<String>,
+    /// text: for people; json: one object an event.
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    pub output: Output,
+    /// Show all conditions of every rule, also of those that are far from matching.
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    Text,
+    Json,
+}
+
+/// Events that are explained one by one.
+const MAX_EVENTS: usize = 20;
+/// Read size of the input.
+const CHUNK: usize = 64 * 1024;
+
+pub fn main(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
+    let rules = rules(args)?;
+    let records = if args.event == Path::new("-") {
+        records(io::stdin().lock()).context("reading standard input")?
+    } else {
+        let file = File::open(&args.event).with_context(|| format!("opening {}", args.event.display()))?;
+        records(file).with_context(|| format!("reading {}", args.event.display()))?
+    };
+    let explanations: Vec<Explanation> = records.iter().filter_map(|record| explain(&rules, record)).collect();
+    let paint = Paint::new(io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(), args.verbose);
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match write(args.output, &explanations, &paint, &mut out).and_then(|()| out.flush()) {
+        // A reader that had enough (`| head`) is no error.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        outcome => outcome.map(|()| ExitCode::SUCCESS).context("writing the explanation"),
+    }
+}
+
+fn write(output: Output, explanations: &[Explanation], paint: &Paint, out: &mut impl Write) -> io::Result<()> {
+    for (index, explanation) in explanations.iter().enumerate() {
+        match output {
+            Output::Json => {
+                serde_json::to_writer(&mut *out, explanation)?;
+                out.write_all(b"\n")?;
+            }
+            Output::Text => {
+                if index > 0 {
+                    writeln!(out)?;
+                }
+                paint.explanation(explanation, out)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The rules that are asked for. One that is refused is named and left out.
+fn rules(args: &ExplainArgs) -> anyhow::Result<Vec<ExplainedRule>> {
+    let (mut rules, mut names, mut problems) = (Vec::new(), BTreeSet::new(), Vec::new());
+    for path in &args.rules {
+        let (files, errors) = rule_files::read(path);
+        problems.extend(errors.iter().map(ToString::to_string));
+        for file in files {
+            let name = file.source.id.name.to_string();
+            let wanted = args.names.is_empty() || args.names.contains(&name);
+            names.insert(name);
+            if !wanted {
+                continue;
+            }
+            match ExplainedRule::compile(file.source) {
+                Ok(rule) => rules.push(rule),
+                Err((id, error)) => eprintln!("kubewitness: rule {id} is refused and left out: {error}"),
+            }
+        }
+    }
+    if !problems.is_empty() {
+        bail!("the rules have problems:\n{}", problems.join("\n"));
+    }
+    if let Some(unknown) = args.names.iter().find(|name| !names.contains(*name)) {
+        bail!("no rule is named {unknown}; there are: {}", names.into_iter().collect::<Vec<_>>().join(", "));
+    }
+    if rules.is_empty() {
+        bail!("no rule is left to explain");
+    }
+    Ok(rules)
+}
+
+/// The events of the input, at most `MAX_EVENTS`.
+fn records(input: impl Read) -> anyhow::Result<Vec<Record>> {
+    let mut input = unpacked(input)?;
+    let (mut splitter, mut elements, mut chunk) = (Splitter::lines(), Vec::new(), vec![0; CHUNK]);
+    let mut ended = false;
+    while !ended && elements.len() <= MAX_EVENTS {
+        let length = input.read(&mut chunk)?;
+        let (bytes, _) = chunk.split_at(length);
+        ended = bytes.is_empty();
+        splitter.feed(bytes, &mut elements);
+    }
+    if ended && let Err(broken) = splitter.finish(&mut elements) {
+        bail!("the input is no JSON: {broken}");
+    }
+    if elements.len() > MAX_EVENTS {
+        eprintln!("kubewitness: only the first {MAX_EVENTS} events are explained; `replay` takes any number");
+        elements.truncate(MAX_EVENTS);
+    }
+    let records = elements.iter().map(record).collect::<anyhow::Result<Vec<Record>>>()?;
+    if records.is_empty() {
+        bail!("the input holds no event");
+    }
+    Ok(records)
+}
+
+fn record(element: &Element) -> anyhow::Result<Record> {
+    let input = redact::Input { bytes: &element.bytes, oversize: element.form != Form::Whole };
+    let outcome = redact::audit_event(input);
+    if let Err(redact::Rejected(quarantined)) = &outcome {
+        bail!("line {}: {}", element.line, quarantined.error);
+    }
+    let origin = Origin { cluster: "explain".into(), reporter: "explain".into(), provenance: Provenance::AuditLog };
+    let mut record = redact::record(outcome, &element.bytes, &origin, jiff::Timestamp::UNIX_EPOCH, &IdKey::OFFLINE);
+    record.received_at = happened(&record);
+    Ok(record)
+}

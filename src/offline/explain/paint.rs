@@ -1,0 +1,248 @@
+//! Explanations for people: aligned, with colours on a terminal. In: an explanation. Out: text.
+
+use std::io::{self, Write};
+
+use super::verdict::{Explanation, Head, RuleVerdict, SelectorVerdict};
+use crate::ruleset::expr::trace::{Outcome, Part, Reading, Trace};
+
+/// Columns of a condition, with its indentation; longer ones are cut.
+const CONDITION: usize = 76;
+/// Columns of a value.
+const VALUE: usize = 64;
+/// Of more rules than these, the ones that are far from matching take a line each.
+const FEW: usize = 5;
+/// From here on a rule that does not match is a near miss.
+const NEAR: f64 = 0.5;
+
+/// How to print.
+pub struct Paint {
+    colours: bool,
+    verbose: bool,
+}
+
+/// SGR codes of ECMA-48.
+#[derive(Clone, Copy)]
+enum Colour {
+    Green,
+    Red,
+    Yellow,
+    Dim,
+    Bold,
+}
+
+/// A line of a condition's tree.
+struct Row {
+    depth: usize,
+    mark: Mark,
+    text: String,
+    note: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Held,
+    Failed,
+    Error,
+    None,
+}
+
+impl Mark {
+    fn of(outcome: &Outcome) -> Mark {
+        match outcome {
+            Outcome::Held => Mark::Held,
+            Outcome::Failed => Mark::Failed,
+            Outcome::Error(_) => Mark::Error,
+            Outcome::Value(_) => Mark::None,
+        }
+    }
+}
+
+impl Paint {
+    pub fn new(colours: bool, verbose: bool) -> Paint {
+        Paint { colours, verbose }
+    }
+
+    fn colour(&self, colour: Colour, text: &str) -> String {
+        let code = match colour {
+            Colour::Green => 32,
+            Colour::Red => 31,
+            Colour::Yellow => 33,
+            Colour::Dim => 2,
+            Colour::Bold => 1,
+        };
+        if self.colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn mark(&self, mark: Mark) -> String {
+        match mark {
+            Mark::Held => self.colour(Colour::Green, "✓"),
+            Mark::Failed => self.colour(Colour::Red, "✗"),
+            Mark::Error => self.colour(Colour::Yellow, "!"),
+            Mark::None => self.colour(Colour::Dim, "·"),
+        }
+    }
+
+    pub fn explanation(&self, explanation: &Explanation, out: &mut impl Write) -> io::Result<()> {
+        self.head(&explanation.event, out)?;
+        let rules = &explanation.rules;
+        let width = rules.iter().map(|rule| rule.rule.chars().count()).max().unwrap_or(0);
+        for rule in rules {
+            let brief = !self.verbose && rules.len() > FEW && !rule.matches && rule.closeness < NEAR;
+            if !brief && rule.excluded.is_none() {
+                writeln!(out)?;
+            }
+            self.rule(rule, width, brief, out)?;
+        }
+        let matching = rules.iter().filter(|rule| rule.matches).count();
+        let excluded = rules.iter().filter(|rule| rule.excluded.is_some()).count();
+        let left_out = if excluded > 0 { format!(", {excluded} do not look at it") } else { String::new() };
+        writeln!(out, "\n{matching} of {} rule(s) match{left_out}", rules.len())
+    }
+
+    fn head(&self, head: &Head, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "{}", self.colour(Colour::Bold, &head.message))?;
+        let mut facts = vec![head.created.to_string(), head.source.to_owned()];
+        facts.extend([head.stage, head.level].iter().filter(|f| !f.is_empty()).map(|f| (*f).to_owned()));
+        if !head.redacted.is_empty() {
+            facts.push(format!("{} value(s) redacted", head.redacted.len()));
+        }
+        writeln!(out, "{}", self.colour(Colour::Dim, &facts.join("  ")))
+    }
+
+    fn rule(&self, rule: &RuleVerdict, width: usize, brief: bool, out: &mut impl Write) -> io::Result<()> {
+        let (mark, said) = match (&rule.excluded, rule.matches) {
+            (Some(why), _) => (Mark::None, why.clone()),
+            (None, true) => (Mark::Held, "matches".to_owned()),
+            (None, false) => (Mark::Failed, nearest(rule).map(|s| self.near(s, brief)).unwrap_or_default()),
+        };
+        let name = self.colour(Colour::Bold, &format!("{:<width$}", rule.rule));
+        writeln!(out, "{} {name}  {:<13}  {said}", self.mark(mark), rule.severity)?;
+        if brief || rule.excluded.is_some() {
+            return Ok(());
+        }
+        for selector in &rule.selectors {
+            self.selector(selector, rule.selectors.len() > 1, out)?;
+        }
+        Ok(())
+    }
+
+    /// How near a selector is; in brief with the first condition that fails.
+    fn near(&self, selector: &SelectorVerdict, brief: bool) -> String {
+        let (held, all) = selector.conditions();
+        let count = format!("{held} of {all} condition(s) hold");
+        let first = selector.condition.as_ref().filter(|_| brief).map(first_failing);
+        match first {
+            Some(trace) => {
+                let note = note(trace);
+                let note = if note.is_empty() { note } else { format!("  {}", self.colour(Colour::Dim, &note)) };
+                format!("{count}; not {}{note}", cut(&trace.text, CONDITION / 2))
+            }
+            None => count,
+        }
+    }
+
+    fn selector(&self, selector: &SelectorVerdict, named: bool, out: &mut impl Write) -> io::Result<()> {
+        if let Some(why) = &selector.excluded {
+            return writeln!(out, "  {} {}  {why}", self.mark(Mark::None), selector.selector);
+        }
+        if named {
+            let mark = if selector.matches { Mark::Held } else { Mark::Failed };
+            writeln!(out, "  {} {}", self.mark(mark), selector.selector)?;
+        }
+        let mut rows = Vec::new();
+        match &selector.condition {
+            Some(Trace { part: Part::All, parts, .. }) => parts.iter().for_each(|part| add_rows(part, 2, &mut rows)),
+            Some(trace) => add_rows(trace, 2, &mut rows),
+            None => {}
+        }
+        let columns = |row: &Row| row.depth * 2 + 2 + row.text.chars().count();
+        let width = rows.iter().filter(|row| !row.note.is_empty()).map(columns).max().unwrap_or(0);
+        for row in &rows {
+            let gap = " ".repeat(width.saturating_sub(columns(row)) + 3);
+            let note = if row.note.is_empty() { String::new() } else { gap + &self.note(row) };
+            writeln!(out, "{}{} {}{note}", "  ".repeat(row.depth), self.mark(row.mark), row.text)?;
+        }
+        if !selector.key.is_empty() {
+            let shown: Vec<String> = selector.key.iter().map(|key| self.key(key)).collect();
+            writeln!(out, "    {} {}", self.colour(Colour::Dim, "key"), shown.join(", "))?;
+        }
+        if !selector.needs.is_empty() {
+            writeln!(out, "    {} {}", self.colour(Colour::Dim, "→"), selector.needs)?;
+        }
+        Ok(())
+    }
+
+    fn note(&self, row: &Row) -> String {
+        let colour = match row.mark {
+            Mark::Failed => Colour::Red,
+            Mark::Error => Colour::Yellow,
+            Mark::Held | Mark::None => Colour::Dim,
+        };
+        self.colour(colour, &row.note)
+    }
+
+    fn key(&self, key: &super::verdict::KeyValue) -> String {
+        let value = key.value.as_ref().map_or(String::new(), |value| format!(" = {:?}", cut(value, VALUE)));
+        match &key.problem {
+            Some(problem) => format!("{}{value} ({})", key.name, self.colour(Colour::Red, problem)),
+            None => format!("{}{value}", key.name),
+        }
+    }
+}
+
+/// The selector that comes nearest to a match.
+fn nearest(rule: &RuleVerdict) -> Option<&SelectorVerdict> {
+    let closeness = |s: &SelectorVerdict| s.condition.as_ref().map_or(-1.0, Trace::closeness);
+    rule.selectors.iter().max_by(|a, b| closeness(a).total_cmp(&closeness(b)))
+}
+
+/// The first part that does not hold, as deep as conjunctions and variables go.
+fn first_failing(trace: &Trace) -> &Trace {
+    match trace.part {
+        Part::All | Part::Variable => trace.parts.iter().find(|part| !part.held()).map_or(trace, first_failing),
+        _ => trace,
+    }
+}
+
+fn add_rows(trace: &Trace, depth: usize, rows: &mut Vec<Row>) {
+    let heading = match trace.part {
+        Part::All => "all of".to_owned(),
+        Part::Any => "any of".to_owned(),
+        Part::Not => "not".to_owned(),
+        Part::Choice => "by condition".to_owned(),
+        Part::Variable | Part::Each | Part::Element | Part::Condition => cut(&trace.text, CONDITION - depth * 2),
+    };
+    rows.push(Row { depth, mark: Mark::of(&trace.outcome), text: heading, note: note(trace) });
+    // What held by one part need not show the others.
+    let decided = trace.part == Part::Any && trace.held();
+    let shown = |part: &&Trace| !decided || part.held();
+    trace.parts.iter().filter(shown).for_each(|part| add_rows(part, depth + 1, rows));
+    let hidden = trace.parts.iter().filter(|part| !shown(part)).count() + trace.more;
+    if hidden > 0 {
+        let what = if trace.part == Part::Any { "other(s) need not hold" } else { "more element(s)" };
+        rows.push(Row { depth: depth + 1, mark: Mark::None, text: format!("{hidden} {what}"), note: String::new() });
+    }
+}
+
+/// The values that a condition read, and its error.
+fn note(trace: &Trace) -> String {
+    let shown = |reading: &Reading| reading.value.as_ref().map_or("missing".to_owned(), |value| cut(value, VALUE));
+    let mut notes: Vec<String> = match trace.reads.as_slice() {
+        [only] if only.value.is_some() => vec![format!("is {}", shown(only))],
+        [only] => vec![format!("{} is missing", only.path)],
+        several => several.iter().map(|reading| format!("{} is {}", reading.path, shown(reading))).collect(),
+    };
+    match &trace.outcome {
+        Outcome::Error(why) if trace.parts.is_empty() => notes.push(why.clone()),
+        Outcome::Value(value) => notes.push(format!("= {}", cut(value, VALUE))),
+        Outcome::Error(_) | Outcome::Held | Outcome::Failed => {}
+    }
+    notes.join("; ")
+}
+
+fn cut(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    text.chars().take(columns.saturating_sub(1)).chain(['…']).collect()
+}
