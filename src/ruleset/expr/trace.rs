@@ -88,6 +88,15 @@ impl Trace {
         self.outcome == Outcome::Held
     }
 
+    /// How many of the parts of a conjunction hold, and of how many; else of itself.
+    pub fn conditions(&self) -> (usize, usize) {
+        match self.part {
+            Part::All => (self.parts.iter().filter(|part| part.held()).count(), self.parts.len()),
+            Part::Variable => self.parts.first().map_or((0, 1), Trace::conditions),
+            _ => (usize::from(self.held()), 1),
+        }
+    }
+
     /// How much of it holds, from 0 to 1.
     pub fn closeness(&self) -> f64 {
         let parts = || self.parts.iter().map(Trace::closeness);
@@ -261,7 +270,29 @@ impl Tracer<'_, '_> {
     }
 
     fn text(&self, ast: &Ast) -> String {
-        clip(&written(self.source, ast.start))
+        clip(&self.composed(ast))
+    }
+
+    /// As it is written; of several conditions, each as it is written.
+    fn composed(&self, ast: &Ast) -> String {
+        let inside = |part: &Ast| match &part.kind {
+            Kind::And(_) | Kind::Or(_) => format!("({})", self.composed(part)),
+            Kind::Call { target: None, function, .. } if function == "_?_:_" => format!("({})", self.composed(part)),
+            _ => self.composed(part),
+        };
+        let join = |terms: &[Ast], operator: &str| terms.iter().map(inside).collect::<Vec<_>>().join(operator);
+        match &ast.kind {
+            Kind::And(terms) => join(terms, " && "),
+            Kind::Or(terms) => join(terms, " || "),
+            Kind::Call { target: None, function, args } => match (function.as_str(), args.as_slice()) {
+                ("!_", [operand]) if self.is_composed(operand) => format!("!{}", inside(operand)),
+                ("_?_:_", [condition, then, otherwise]) => {
+                    format!("{} ? {} : {}", inside(condition), inside(then), inside(otherwise))
+                }
+                _ => written(self.source, ast.start),
+            },
+            _ => written(self.source, ast.start),
+        }
     }
 
     /// The values that a condition reads, each once, in the order in which they are written.
@@ -383,6 +414,7 @@ mod tests {
         let choice = &found.parts[1];
         assert_eq!((choice.part, choice.parts[1].part), (Part::Choice, Part::Variable));
         assert_eq!(choice.parts[1].parts[0].parts[0].text, "audit.verb.size() < 3");
+        assert_eq!(choice.text, "audit.verb == 'get' ? true : variables.small");
     }
 
     #[test]
