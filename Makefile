@@ -12,10 +12,10 @@ TESTBED := tests/testbed
 # need TOOL REMEDY: one clear line when a tool is missing.
 need = command -v $(1) >/dev/null || { echo "make: $(1) is needed and is not on PATH: $(2)" >&2; exit 1; }
 
-.PHONY: help build fmt lint test verify generate demo clean rust prerequisites testbed
+.PHONY: help build fmt lint test bench verify generate demo recordings clean rust prerequisites testbed
 
 help: ## Print this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 build: rust ## Build the debug binary
 	$(CARGO) build $(LOCKED)
@@ -32,6 +32,9 @@ test: testbed ## All tests, on a real kube-apiserver; the first run builds it (5
 	@$(TESTBED)/prerequisites.sh test
 	$(CARGO) test $(LOCKED)
 
+bench: rust ## Measure speed and memory in a release build (two minutes); a table, and target/bench.json
+	$(CARGO) bench $(LOCKED) --bench throughput
+
 verify: prerequisites ## Format, lints, architecture, and that generated files are up to date
 	$(CARGO) fmt --check
 	$(MAKE) lint
@@ -43,6 +46,10 @@ generate: rust ## Rewrite crds/, manifests/rbac/ and docs/reference/ from the co
 demo: testbed ## Attack a real control plane and look at the alerts; KEEP=1 leaves it running
 	@$(CARGO) build $(LOCKED) --bin kubewitness --example demo
 	@$(CARGO) run $(LOCKED) --quiet --example demo -- $(if $(filter-out 0 no,$(KEEP)),--keep) $(if $(RECORD),--record $(RECORD))
+
+recordings: ## Record real sshd, sudo, kernel, nginx lines again for the tests: root, Debian, 15 minutes
+	@tests/node/record.sh
+	@tests/node/ordinary.sh
 
 clean: rust ## Remove what cargo built (the test bed's cache outside the tree stays)
 	$(CARGO) clean

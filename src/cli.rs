@@ -24,6 +24,8 @@ pub enum Command {
     Replay(offline::replay::ReplayArgs),
     /// Shows which conditions of rules hold for an event and which do not, with the values.
     Explain(offline::explain::ExplainArgs),
+    /// Evaluates one expression of the rule language over an audit event or over variables.
+    Eval(offline::eval::EvalArgs),
     /// Writes the files that are made from code: CRDs, roles, references.
     #[command(hide = true)]
     Generate(GenerateArgs),
@@ -44,6 +46,7 @@ impl Cli {
             Command::Test(args) => offline::test::main(&args),
             Command::Replay(args) => offline::replay::main(&args),
             Command::Explain(args) => offline::explain::main(&args),
+            Command::Eval(args) => offline::eval::main(&args),
             Command::Generate(args) => write_generated(&args),
         }
     }

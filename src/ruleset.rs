@@ -3,10 +3,11 @@
 
 pub mod compile;
 pub mod expr;
+pub mod index;
 pub mod lint;
 pub mod template;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::SignedDuration;
 
@@ -15,6 +16,7 @@ use crate::{
     record::{RecordId, RuleId},
 };
 use expr::Program;
+use index::Index;
 use template::Template;
 
 /// A rule that was accepted: everything in it is checked.
@@ -84,16 +86,28 @@ pub struct CompiledStep {
 #[derive(Debug, Default)]
 pub struct Ruleset {
     rules: Vec<Arc<CompiledRule>>,
+    /// Made when the first event asks, so that rules that are accepted one after another cost one index.
+    index: OnceLock<Index>,
 }
 
 impl Ruleset {
     /// Rules in the order of their ids, so that evaluation order never depends on arrival.
     pub fn new(mut rules: Vec<Arc<CompiledRule>>) -> Ruleset {
         rules.sort_by(|a, b| a.id.cmp(&b.id));
-        Ruleset { rules }
+        Ruleset { rules, index: OnceLock::new() }
     }
 
     pub fn rules(&self) -> &[Arc<CompiledRule>] {
         &self.rules
+    }
+
+    /// The selectors that an event may match; their rules by place in `rules`.
+    pub fn index(&self) -> &Index {
+        self.index.get_or_init(|| Index::new(self.rules.iter().map(|rule| &**rule)))
+    }
+
+    /// Whether the index was made.
+    pub fn is_indexed(&self) -> bool {
+        self.index.get().is_some()
     }
 }

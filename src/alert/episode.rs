@@ -31,7 +31,7 @@ pub struct Shown {
 }
 
 impl Shown {
-    fn order(&self) -> (Timestamp, RecordId) {
+    pub fn order(&self) -> (Timestamp, RecordId) {
         (self.evidence.at, self.evidence.id)
     }
 }

@@ -29,11 +29,13 @@ struct Level {
     entity: usize,
 }
 
-const LEVELS: [Level; 4] = [
+const LEVELS: [Level; 5] = [
     Level { evidence: episode::SHOWN, message: 512, entities: 16, entity: 253 },
     Level { evidence: episode::SHOWN, message: 256, entities: 16, entity: 128 },
     Level { evidence: episode::SHOWN, message: 128, entities: 8, entity: 96 },
     Level { evidence: 2, message: 64, entities: 4, entity: 64 },
+    // With eight selectors, each shows its newest.
+    Level { evidence: 0, message: 64, entities: 4, entity: 64 },
 ];
 
 impl Alert {
@@ -87,17 +89,26 @@ impl Alert {
         triage.acknowledged && triage.episode.is_none_or(|at| current.start <= at && at <= current.end)
     }
 
+    /// The first and the last few contributing events, and the newest of each selector: a flood of one source does not hide
+    /// what another says.
     fn shown(&self, level: &Level) -> Vec<&episode::Shown> {
-        let all = self.current().evidence();
+        let current = self.current();
+        let all = current.evidence();
         let left_out = all.len().saturating_sub(2 * level.evidence);
         let (first, rest) = all.split_at(level.evidence.min(all.len()));
-        first.iter().chain(rest.iter().skip(left_out)).copied().collect()
+        let mut shown: Vec<&episode::Shown> = first.iter().chain(rest.iter().skip(left_out)).copied().collect();
+        shown.extend(current.shares.values().filter_map(|share| share.newest.as_ref()));
+        shown.sort_by_key(|shown| shown.order());
+        shown.dedup_by_key(|shown| shown.evidence.id);
+        shown
     }
 
     fn evidence(&self, level: &Level) -> Vec<EvidenceItem> {
         let item = |shown: &episode::Shown| EvidenceItem {
             record: shown.evidence.id.to_string(),
             time: shown.evidence.at,
+            source: shown.evidence.source,
+            host: shown.evidence.host.clone(),
             selector: one_line(&shown.selector, 63),
             message: one_line(&shown.evidence.message, level.message),
         };

@@ -6,7 +6,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, list_atomic, list_map_by_name, list_map_by_type, list_set, rule::Severity};
+use super::{
+    Condition, list_atomic, list_map_by_name, list_map_by_type, list_set,
+    rule::{Severity, Source},
+};
 
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
@@ -138,7 +141,7 @@ pub struct SecurityAlertStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), transform = list_atomic)]
     pub entities: Vec<Entity>,
-    /// The first and the last few contributing events.
+    /// The first and the last few contributing events, and the newest of each selector, so that every source has its say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), transform = list_atomic)]
     pub evidence: Vec<EvidenceItem>,
@@ -177,6 +180,10 @@ pub struct Entity {
     pub name: String,
 }
 
+fn audit() -> Source {
+    Source::Audit
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EvidenceItem {
@@ -184,6 +191,13 @@ pub struct EvidenceItem {
     #[schemars(length(max = 64))]
     pub record: String,
     pub time: Timestamp,
+    /// Which kind of log told it.
+    #[serde(default = "audit")]
+    pub source: Source,
+    /// The node that reported it: the API server's for an audit event.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 253))]
+    pub host: String,
     #[schemars(length(max = 63))]
     pub selector: String,
     /// One redacted line that says what happened.

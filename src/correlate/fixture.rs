@@ -86,6 +86,8 @@ pub fn evidence(n: u64, millis: i64) -> Evidence {
         seq: n,
         at: at(millis),
         precision: Precision::Micros,
+        source: Source::Audit,
+        host: "cp-1".into(),
         message: format!("event {n}"),
         entities: Vec::new(),
         captures: Vec::new(),

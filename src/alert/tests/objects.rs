@@ -181,3 +181,15 @@ fn status_stays_under_8_kib_with_everything_at_its_maximum() {
         assert!(status.evidence.len() >= 4 && !status.entities.is_empty() && status.episodes.len() == 5, "{case}");
     }
 }
+
+#[test]
+fn flood_of_one_selector_does_not_hide_the_evidence_of_the_other() {
+    let rule = Arc::new(rule("r", &["api", "node"], crate::ruleset::CompiledDetection::Match));
+    let of = |n: u64| ([usize::from(n == 50)], evidence(n, n as i64 * 1000));
+    let events: Vec<_> = (0..100).map(of).collect();
+    let events = events.iter().map(|(selectors, evidence)| (selectors.as_slice(), evidence.clone())).collect();
+    let status = book_of(&rule, events).iter().next().unwrap().status(at(100_000), None);
+    let shown: Vec<_> = status.evidence.iter().filter(|item| item.selector == "node").map(|item| item.time).collect();
+    assert_eq!(shown, [at(50_000)]);
+    assert!(status.evidence.is_sorted_by_key(|item| item.time) && status.evidence.len() == 9);
+}

@@ -39,6 +39,7 @@ impl<'a> Val<'a> {
             (Val::Type(a), Val::Type(b)) => a == b,
             (Val::Ip(a), Val::Ip(b)) => a == b,
             (Val::Cidr(a), Val::Cidr(b)) => a == b,
+            (Val::Url(a), Val::Url(b)) => a == b,
             (Val::Optional(a), Val::Optional(b)) => match (a, b) {
                 (None, None) => true,
                 (Some(a), Some(b)) => a.equals(b, steps)?,
@@ -72,22 +73,23 @@ impl<'a> Val<'a> {
         })
     }
 
-    /// The order of two values of one kind, numbers across types; `Ok(None)` when one is NaN.
-    fn compare(&self, other: &Val<'_>, steps: &mut Steps) -> Result<Option<Ordering>, EvalError> {
+    /// The order of two values of one kind, numbers across types. NaN has none.
+    fn compare(&self, other: &Val<'_>, steps: &mut Steps) -> Result<Ordering, EvalError> {
         Ok(match (self, other) {
-            (Val::Bool(a), Val::Bool(b)) => Some(a.cmp(b)),
+            (Val::Bool(a), Val::Bool(b)) => a.cmp(b),
             (Val::Str(a), Val::Str(b)) => {
                 steps.charge_bytes(a.as_str().len().min(b.as_str().len()))?;
-                Some(a.as_str().cmp(b.as_str()))
+                a.as_str().cmp(b.as_str())
             }
             (Val::Bytes(a), Val::Bytes(b)) => {
                 steps.charge_bytes(a.len().min(b.len()))?;
-                Some(a.cmp(b))
+                a.cmp(b)
             }
-            (Val::Timestamp(a), Val::Timestamp(b)) => Some(a.cmp(b)),
-            (Val::Duration(a), Val::Duration(b)) => Some(a.cmp(b)),
+            (Val::Timestamp(a), Val::Timestamp(b)) => a.cmp(b),
+            (Val::Duration(a), Val::Duration(b)) => a.cmp(b),
             (a, b) => match numbers(a, b) {
-                Some(order) => order,
+                Some(Some(order)) => order,
+                Some(None) => return Err(EvalError::BadArgument("NaN has no order".into())),
                 None => {
                     let names = format!("({}, {})", self.type_name(), other.type_name());
                     return Err(EvalError::NoSuchOverload(names));
@@ -121,25 +123,30 @@ fn pair<'v, 'a>(args: &'v [Val<'a>]) -> Result<(&'v Val<'a>, &'v Val<'a>), EvalE
     }
 }
 
-pub(super) fn order(args: &[Val<'_>], steps: &mut Steps) -> Result<Option<Ordering>, EvalError> {
+/// The order of two values.
+pub(super) fn compare(a: &Val<'_>, b: &Val<'_>, steps: &mut Steps) -> Result<Ordering, EvalError> {
+    a.compare(b, steps)
+}
+
+pub(super) fn order(args: &[Val<'_>], steps: &mut Steps) -> Result<Ordering, EvalError> {
     let (a, b) = pair(args)?;
     a.compare(b, steps)
 }
 
 pub(super) fn less<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
-    Ok(Val::Bool(order(args, steps)?.is_some_and(Ordering::is_lt)))
+    Ok(Val::Bool(order(args, steps)?.is_lt()))
 }
 
 pub(super) fn less_equal<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
-    Ok(Val::Bool(order(args, steps)?.is_some_and(Ordering::is_le)))
+    Ok(Val::Bool(order(args, steps)?.is_le()))
 }
 
 pub(super) fn greater<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
-    Ok(Val::Bool(order(args, steps)?.is_some_and(Ordering::is_gt)))
+    Ok(Val::Bool(order(args, steps)?.is_gt()))
 }
 
 pub(super) fn greater_equal<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
-    Ok(Val::Bool(order(args, steps)?.is_some_and(Ordering::is_ge)))
+    Ok(Val::Bool(order(args, steps)?.is_ge()))
 }
 
 pub(super) fn equal<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
@@ -202,7 +209,7 @@ const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_4
 /// A timestamp, when it is within CEL's range.
 pub(super) fn timestamp(value: Option<Timestamp>) -> Result<Value, EvalError> {
     value
-        .filter(|t| TIMESTAMP_SECONDS.contains(&t.as_second()))
+        .filter(|t| TIMESTAMP_SECONDS.contains(&(t.as_second() - i64::from(t.subsec_nanosecond() < 0))))
         .map(Val::Timestamp)
         .ok_or(EvalError::Overflow("timestamp"))
 }

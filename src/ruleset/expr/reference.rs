@@ -64,6 +64,8 @@ const OPTIONAL: &str = "Optional values";
 const CONVERTING: &str = "Converting";
 const TIME: &str = "Times and durations";
 const NET: &str = "Addresses";
+const MATH: &str = "Numbers";
+const URL: &str = "URLs";
 
 #[rustfmt::skip] // a table reads best as one
 static ROWS: &[Row] = &[
@@ -104,6 +106,18 @@ static ROWS: &[Row] = &[
     Row(REGEX, "find", "The first part that the pattern matches; empty when there is none.", "'abc 123'.find('[0-9]+') == '123'"),
     Row(REGEX, "findAll", "All parts that the pattern matches, at most as many as given.", "'1 and 2'.findAll('[0-9]') == ['1', '2']"),
 
+    Row(TEXT, "format", "The text with %s (any value), %d (number), %f and %e (with %.3f as many digits), %x, %X, %o, %b replaced by the values.", "'%s has %d'.format(['a', 2]) == 'a has 2' && '%.1f'.format([1.25]) == '1.2'"),
+    Row(TEXT, "strings.quote", "In double quotes, what would not print escaped.", "strings.quote('a\\n') == '\"a\\\\n\"'"),
+    Row(TEXT, "base64.encode", "Bytes as base64.", "base64.encode(b'hello') == 'aGVsbG8='"),
+    Row(TEXT, "base64.decode", "The bytes that base64 spells, padded or not.", "base64.decode('aGVsbG8') == b'hello'"),
+
+    Row(LISTS, "slice", "The elements from a position, up to but without another.", "[1, 2, 3].slice(1, 3) == [2, 3]"),
+    Row(LISTS, "flatten", "Lists within the list in place of themselves, as deep as given, else one level.", "[1, [2, [3]]].flatten() == [1, 2, [3]] && [1, [2, [3]]].flatten(2) == [1, 2, 3]"),
+    Row(LISTS, "sort", "The elements in order.", "[3, 1, 2].sort() == [1, 2, 3]"),
+    Row(LISTS, "distinct", "The elements without repetitions.", "[1, 2, 1].distinct() == [1, 2]"),
+    Row(LISTS, "first", "The first element, if there is one.", "[1, 2].first().value() == 1"),
+    Row(LISTS, "last", "The last element, if there is one.", "[].last() == optional.none()"),
+    Row(LISTS, "lists.range", "The ints from 0 up to but without the one given.", "lists.range(3) == [0, 1, 2]"),
     Row(LISTS, "isSorted", "Each element is at least the one before it.", "[1, 2, 2].isSorted()"),
     Row(LISTS, "min", "The least element; an error for an empty list.", "[3, 1].min() == 1"),
     Row(LISTS, "max", "The greatest element; an error for an empty list.", "['a', 'b'].max() == 'b'"),
@@ -119,6 +133,12 @@ static ROWS: &[Row] = &[
     Row(MACROS, "filter", "The elements or keys for which the condition holds.", "[1, 2, 3].filter(x, x > 1) == [2, 3]"),
     Row(MACROS, "map", "A value made of each element or key, of those for which the condition holds.", "[1, 2].map(x, x * 2) == [2, 4] && [1, 2].map(x, x > 1, x * 2) == [4]"),
 
+    Row(MACROS, "transformList", "A value made of each index and element, or key and value, of those for which the condition holds.", "[5, 6].transformList(i, x, i + x) == [5, 7] && {'a': 1}.transformList(k, v, v) == [1]"),
+    Row(MACROS, "transformMap", "A map with the same keys (or indexes) and a value made of each key and value.", "{'a': 1}.transformMap(k, v, v + 1) == {'a': 2}"),
+    Row(MACROS, "transformMapEntry", "One map of the maps made of each key and value; a key that occurs twice is an error.", "{'a': 'x'}.transformMapEntry(k, v, {v: k}) == {'x': 'a'}"),
+    Row(MACROS, "sortBy", "The elements in the order of what is made of each.", "['aa', 'b'].sortBy(x, x.size()) == ['b', 'aa']"),
+    Row(MACROS, "cel.bind", "A name for a value within an expression.", "cel.bind(x, 1 + 1, x * x) == 4"),
+
     Row(OPTIONAL, "optional.of", "An optional with this value.", "optional.of(1).value() == 1"),
     Row(OPTIONAL, "optional.none", "An optional without a value.", "!optional.none().hasValue()"),
     Row(OPTIONAL, "optional.ofNonZeroValue", "Without a value when it is empty, 0, false or null.", "optional.ofNonZeroValue('') == optional.none()"),
@@ -128,6 +148,28 @@ static ROWS: &[Row] = &[
     Row(OPTIONAL, "or", "This optional, or the other when it has no value.", "optional.none().or(optional.of(1)).value() == 1"),
     Row(OPTIONAL, "optMap", "An optional of what is made of the value, when there is one.", "optional.of(2).optMap(x, x + 1).value() == 3"),
     Row(OPTIONAL, "optFlatMap", "The optional that is made of the value, when there is one.", "optional.of({'a': 1}).optFlatMap(x, x.?a).value() == 1"),
+
+    Row(OPTIONAL, "optional.unwrap", "The values in a list of optionals.", "optional.unwrap([optional.of(1), optional.none()]) == [1]"),
+    Row(OPTIONAL, "unwrapOpt", "The values in a list of optionals.", "[optional.of(1), optional.none()].unwrapOpt() == [1]"),
+
+    Row(MATH, "math.greatest", "The greatest of the numbers, or of a list of numbers.", "math.greatest(1, 2.5, 2) == 2.5 && math.greatest([1, 2]) == 2"),
+    Row(MATH, "math.least", "The least of the numbers, or of a list of numbers.", "math.least(2, 1u) == 1"),
+    Row(MATH, "math.abs", "Without its sign.", "math.abs(-2) == 2"),
+    Row(MATH, "math.sign", "-1, 0 or 1.", "math.sign(-2.5) == -1.0"),
+    Row(MATH, "math.ceil", "The next whole number above.", "math.ceil(1.2) == 2.0"),
+    Row(MATH, "math.floor", "The next whole number below.", "math.floor(-1.2) == -2.0"),
+    Row(MATH, "math.round", "The nearest whole number, halves away from zero.", "math.round(-1.5) == -2.0"),
+    Row(MATH, "math.trunc", "Without its fraction.", "math.trunc(-1.7) == -1.0"),
+    Row(MATH, "math.sqrt", "The square root.", "math.sqrt(49.0) == 7.0"),
+    Row(MATH, "math.isNaN", "It is no number, as 0.0 / 0.0.", "math.isNaN(0.0 / 0.0)"),
+    Row(MATH, "math.isInf", "It is infinite.", "math.isInf(1.0 / 0.0)"),
+    Row(MATH, "math.isFinite", "It is a number and not infinite.", "math.isFinite(1.2)"),
+    Row(MATH, "math.bitAnd", "Bits that both have.", "math.bitAnd(6, 3) == 2"),
+    Row(MATH, "math.bitOr", "Bits that one has.", "math.bitOr(6, 3) == 7"),
+    Row(MATH, "math.bitXor", "Bits that only one has.", "math.bitXor(6, 3) == 5"),
+    Row(MATH, "math.bitNot", "The other bits.", "math.bitNot(1) == -2"),
+    Row(MATH, "math.bitShiftLeft", "Bits moved to higher places.", "math.bitShiftLeft(1, 4) == 16"),
+    Row(MATH, "math.bitShiftRight", "Bits moved to lower places, zeros from above.", "math.bitShiftRight(16, 2) == 4"),
 
     Row(CONVERTING, "int", "The int of a number (cut), a text, a time (seconds since 1970) or a duration (nanoseconds).", "int('42') == 42 && int(3.9) == 3"),
     Row(CONVERTING, "uint", "The uint of a number or text.", "uint('7') == 7u"),
@@ -166,6 +208,15 @@ static ROWS: &[Row] = &[
     Row(NET, "containsCIDR", "The other network lies in this one.", "cidr('10.0.0.0/8').containsCIDR('10.1.0.0/16')"),
     Row(NET, "masked", "The network with the bits behind its prefix cleared.", "cidr('10.0.0.7/8').masked() == cidr('10.0.0.0/8')"),
     Row(NET, "prefixLength", "The bits of the prefix.", "cidr('::/64').prefixLength() == 64"),
+
+    Row(URL, "url", "The URL that a text spells: absolute, or an absolute path.", "url('https://example.com/').getHost() == 'example.com'"),
+    Row(URL, "isURL", "The text is an absolute URL or an absolute path.", "isURL('/api/v1') && !isURL('../x')"),
+    Row(URL, "getScheme", "The scheme, empty when there is none.", "url('https://example.com/').getScheme() == 'https'"),
+    Row(URL, "getHost", "Host and port, an IPv6 address in brackets.", "url('https://[::1]:80/').getHost() == '[::1]:80'"),
+    Row(URL, "getHostname", "The host without port and brackets.", "url('https://[::1]:80/').getHostname() == '::1'"),
+    Row(URL, "getPort", "The port, empty when there is none.", "url('https://example.com:80/').getPort() == '80'"),
+    Row(URL, "getEscapedPath", "The path, encoded.", "url('https://example.com/a b').getEscapedPath() == '/a%20b'"),
+    Row(URL, "getQuery", "Keys of the query and all their values, decoded.", "url('/p?a=1&a=2').getQuery() == {'a': ['1', '2']}"),
 ];
 
 /// How macros, and operators that are no functions, are written.
@@ -174,14 +225,63 @@ static MACRO_FORMS: &[(&str, &[&str])] = &[
     ("_||_", &["bool || bool"]),
     ("_?_:_", &["bool ? A : A"]),
     ("has", &["has(value.key) -> bool"]),
-    ("all", &["list(A).all(x, bool) -> bool", "map(A, B).all(key, bool) -> bool"]),
-    ("exists", &["list(A).exists(x, bool) -> bool", "map(A, B).exists(key, bool) -> bool"]),
-    ("exists_one", &["list(A).exists_one(x, bool) -> bool", "map(A, B).exists_one(key, bool) -> bool"]),
+    (
+        "all",
+        &[
+            "list(A).all(x, bool) -> bool",
+            "map(A, B).all(key, bool) -> bool",
+            "map(A, B).all(key, value, bool) -> bool",
+            "list(A).all(index, x, bool) -> bool",
+        ],
+    ),
+    (
+        "exists",
+        &[
+            "list(A).exists(x, bool) -> bool",
+            "map(A, B).exists(key, bool) -> bool",
+            "map(A, B).exists(key, value, bool) -> bool",
+            "list(A).exists(index, x, bool) -> bool",
+        ],
+    ),
+    (
+        "exists_one",
+        &[
+            "list(A).exists_one(x, bool) -> bool",
+            "map(A, B).exists_one(key, bool) -> bool",
+            "map(A, B).exists_one(key, value, bool) -> bool",
+            "list(A).exists_one(index, x, bool) -> bool",
+        ],
+    ),
     ("filter", &["list(A).filter(x, bool) -> list(A)", "map(A, B).filter(key, bool) -> list(A)"]),
     (
         "map",
         &["list(A).map(x, B) -> list(B)", "list(A).map(x, bool, B) -> list(B)", "map(A, B).map(key, C) -> list(C)"],
     ),
+    (
+        "transformList",
+        &[
+            "list(A).transformList(index, x, B) -> list(B)",
+            "map(A, B).transformList(key, value, C) -> list(C)",
+            "list(A).transformList(index, x, bool, B) -> list(B)",
+        ],
+    ),
+    (
+        "transformMap",
+        &[
+            "map(A, B).transformMap(key, value, C) -> map(A, C)",
+            "map(A, B).transformMap(key, value, bool, C) -> map(A, C)",
+            "list(A).transformMap(index, x, B) -> map(int, B)",
+        ],
+    ),
+    (
+        "transformMapEntry",
+        &[
+            "map(A, B).transformMapEntry(key, value, map(C, D)) -> map(C, D)",
+            "list(A).transformMapEntry(index, x, map(B, C)) -> map(B, C)",
+        ],
+    ),
+    ("sortBy", &["list(A).sortBy(x, B) -> list(A)"]),
+    ("cel.bind", &["cel.bind(x, A, B) -> B"]),
     ("orValue", &["optional(A).orValue(A) -> A"]),
     ("or", &["optional(A).or(optional(A)) -> optional(A)"]),
     ("optMap", &["optional(A).optMap(x, B) -> optional(B)"]),

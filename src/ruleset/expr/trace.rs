@@ -14,7 +14,7 @@ use super::{
     eval::{Evaluation, Input},
     types::Type,
     value::{List, Map, Val, Value},
-    view::{Ast, BINDING, Kind, parse, written},
+    view::{Ast, Kind, binding, parse, written},
 };
 use crate::event::{Event, schema};
 
@@ -254,7 +254,7 @@ impl Tracer<'_, '_> {
     fn value(&self, ast: &Ast) -> Result<Value, EvalError> {
         let node = self.checked(ast)?.node;
         let mut steps = Steps::default();
-        let locals = self.locals.iter().map(|(_, _, value)| value.clone()).collect();
+        let locals = self.locals.iter().map(|(_, _, value)| Ok(value.clone())).collect();
         let input = Input::Event(self.event);
         let value = Evaluation { input, locals, steps: &mut steps, variables: HashMap::new() }.node(&node)?;
         value.into_owned(&mut Steps::default())
@@ -309,10 +309,10 @@ impl Tracer<'_, '_> {
             }
             return;
         }
+        if let Some(binding) = binding(ast) {
+            return self.reads(binding.range, reads);
+        }
         match &ast.kind {
-            Kind::Call { target: Some(range), function, .. } if BINDING.contains(&function.as_str()) => {
-                self.reads(range, reads);
-            }
             Kind::Call { target, args, .. } => {
                 target.iter().map(|t| &**t).chain(args).for_each(|part| self.reads(part, reads));
             }

@@ -1,0 +1,91 @@
+//! Memory of a Threshold rule with a million live keys, in a process of its own: what `correlate` keeps for two matches of
+//! each key, neither complete nor old.
+
+use std::{process::Command, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+use kubewitness::{
+    api::{
+        RuleSpec,
+        alert::{Entity, EntityKind},
+    },
+    correlate::{Correlator, Limits},
+    detect::{Evidence, Match},
+    event::Precision,
+    record::{RecordId, RuleId},
+    ruleset::compile::{RuleSource, compile},
+};
+use serde_json::json;
+
+use crate::measure::resident_mib;
+
+/// Of the child: how many keys.
+pub const CHILD: &str = "KUBEWITNESS_BENCH_KEYS";
+
+/// MiB that `keys` live keys take, as a child of this process finds.
+pub fn mib(keys: usize) -> f64 {
+    let this = std::env::current_exe().expect("a running program has a path");
+    let output = Command::new(this).env(CHILD, keys.to_string()).output().expect("this program can be run again");
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim()
+        .parse()
+        .unwrap_or_else(|_| panic!("the child printed {text:?}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Prints by how many MiB the process grew.
+pub fn child(keys: usize) {
+    let spec = json!({
+        "title": "refused", "severity": "Low",
+        "selectors": [{"name": "denied", "source": "Audit", "where": "audit.responseStatus.code == 403"}],
+        "groupBy": [{"name": "identity", "value": "user.name"}],
+        "detection": {"type": "Threshold", "threshold": {"selector": "denied", "count": 10, "within": "60s"}},
+        "alert": {"summary": "{key.identity} was refused {audit.verb} {audit.requestURI}"},
+    });
+    let spec: RuleSpec = serde_json::from_value(spec).expect("a rule");
+    let rule =
+        compile(&RuleSource { id: RuleId::cluster("burst"), generation: 1, spec }).expect("a rule that compiles");
+    let rule = Arc::new(rule);
+    let limits = Limits {
+        lateness: Some(SignedDuration::from_mins(5)),
+        max_entries: 4 * keys.max(1),
+        max_entries_per_key: 1000,
+    };
+    let mut correlator = Correlator::new(limits);
+    let before = resident_mib();
+    for seq in 0..2 * keys as u64 {
+        let number = seq % keys as u64;
+        let findings = correlator.step(vec![refused(&rule, number, seq)]);
+        assert!(findings.is_empty(), "two of ten are no burst");
+    }
+    let counters = correlator.counters();
+    assert_eq!((counters.keys, counters.entries), (keys as u64, 2 * keys as u64), "all keys live");
+    println!("{}", resident_mib() - before);
+}
+
+/// A match as `detect` makes them of a refused request.
+fn refused(rule: &Arc<kubewitness::ruleset::CompiledRule>, number: u64, seq: u64) -> Match {
+    let user = format!("system:serviceaccount:team-{}:app-{number}", number % 4000);
+    let entity = |kind, namespace: String, name: String| Entity { kind, namespace, name };
+    let evidence = Evidence {
+        id: RecordId::of(&kubewitness::record::IdKey::OFFLINE, &[&seq.to_le_bytes()]),
+        seq,
+        // All within the window: a million keys within a second.
+        at: Timestamp::from_microsecond(1_767_225_600_000_000 + seq as i64 / 4)
+            .expect("a bench is shorter than centuries"),
+        precision: Precision::Micros,
+        message: format!("{user} list secrets in team-{}: 403", number % 4000),
+        entities: vec![
+            entity(EntityKind::ServiceAccount, format!("team-{}", number % 4000), format!("app-{number}")),
+            entity(EntityKind::Address, String::new(), format!("10.{}.{}.7", number % 256, number / 256 % 256)),
+            entity(EntityKind::Resource, format!("team-{}", number % 4000), "secrets".into()),
+        ],
+        captures: vec![(1, "list".into()), (3, format!("/api/v1/namespaces/team-{}/secrets", number % 4000))],
+    };
+    Match {
+        rule: Arc::clone(rule),
+        selector: 0,
+        key: Arc::from([Arc::from(user)]),
+        distinct: None,
+        evidence: Arc::new(evidence),
+    }
+}

@@ -1,0 +1,124 @@
+//! `make bench`: what selection, each stage and the whole pipeline cost, and what correlation keeps. Prints a table and writes
+//! target/bench.json, a flat map of name to number. Without `--bench`, as `cargo test` runs it, all sizes are tiny: that shows
+//! that every number is there, and no speed.
+
+mod corpus;
+mod keys;
+mod measure;
+mod rules;
+mod select;
+mod stages;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use measure::Report;
+
+/// How much is done.
+pub struct Scale {
+    rules: [usize; 3],
+    events: usize,
+    rounds: usize,
+    naive_events: usize,
+    naive_rounds: usize,
+    builds: usize,
+    keys: usize,
+}
+
+const FULL: Scale = Scale {
+    rules: [10, 1000, 5000],
+    events: 8192,
+    rounds: 25,
+    naive_events: 1024,
+    naive_rounds: 7,
+    builds: 7,
+    keys: 1_000_000,
+};
+const TINY: Scale =
+    Scale { rules: [8, 20, 40], events: 64, rounds: 2, naive_events: 16, naive_rounds: 1, builds: 1, keys: 100 };
+
+/// Numbers that others read.
+const PROMISED: [&str; 6] = [
+    "select_10_rules_ns",
+    "select_1000_rules_ns",
+    "select_5000_rules_ns",
+    "select_1000_naive_over_ours",
+    "pipeline_events_per_second_core",
+    "correlate_1m_keys_mib",
+];
+
+fn main() {
+    if let Some(keys) = std::env::var(keys::CHILD).ok().and_then(|keys| keys.parse().ok()) {
+        return keys::child(keys);
+    }
+    let timed = std::env::args().any(|arg| arg == "--bench");
+    let report = measured(if timed { &FULL } else { &TINY });
+    for name in PROMISED {
+        assert!(report.get(name).is_finite() && report.get(name) > 0.0, "{name} was not measured");
+    }
+    if timed {
+        print(&report);
+    }
+    let text = serde_json::to_string_pretty(&report.0).expect("names and numbers are JSON");
+    for path in outputs(timed) {
+        fs::write(&path, &text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        println!("wrote {}", path.display());
+    }
+}
+
+fn measured(scale: &Scale) -> Report {
+    let mut report = Report::default();
+    let (files, errors) = kubewitness::offline::rule_files::read(&root().join("manifests/rules/audit"));
+    assert!(errors.is_empty(), "{errors:?}");
+    let shipped = files.into_iter().map(|file| file.source).collect();
+    let most = scale.rules.into_iter().max().unwrap_or_default();
+    let sources = rules::rules(shipped, most);
+    let raw = corpus::Corpus::new(42).events(scale.events);
+    let records: Vec<_> = raw.iter().enumerate().map(|(place, raw)| stages::record(raw, place)).collect();
+    select::run(&mut report, scale, &sources, &records);
+    let thousand = select::compiled(sources.get(..scale.rules[1]).unwrap_or(&sources));
+    stages::run(&mut report, scale, &thousand, &raw);
+    report.set("correlate_1m_keys_mib", keys::mib(scale.keys));
+    report
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The repository's target/, and cargo's when that is another. A test leaves them alone.
+fn outputs(timed: bool) -> Vec<PathBuf> {
+    if !timed {
+        return vec![Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench.json")];
+    }
+    let mut folders = vec![root().join("target")];
+    folders.extend(std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from));
+    folders.dedup();
+    for folder in &folders {
+        fs::create_dir_all(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    }
+    folders.into_iter().map(|folder| folder.join("bench.json")).collect()
+}
+
+fn print(report: &Report) {
+    println!("{:44} {:>14} {:>14}", "", "best", "median");
+    for (name, value) in &report.0 {
+        if name.ends_with("_median") {
+            continue;
+        }
+        let shown = |value: f64| if value.abs() >= 1000.0 { format!("{value:.0}") } else { format!("{value:.2}") };
+        let median = report.0.get(&format!("{name}_median")).map_or(String::new(), |median| shown(*median));
+        println!("{name:44} {:>14} {median:>14}", shown(*value));
+    }
+    let bars = [
+        ("select_1000_rules_ns", 600.0, false),
+        ("select_5000_rules_ns", 800.0, false),
+        ("pipeline_events_per_second_core", 150_000.0, true),
+    ];
+    for (name, bar, at_least) in bars {
+        let met = if at_least { report.get(name) >= bar } else { report.get(name) <= bar };
+        println!("{}: {name} {} {bar}", if met { "met" } else { "MISSED" }, if at_least { ">=" } else { "<=" });
+    }
+}

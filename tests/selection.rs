@@ -1,0 +1,169 @@
+//! The index of conditions against evaluating every rule: the same matches, in the same order, whatever rules and events.
+
+#[path = "../benches/corpus.rs"]
+mod corpus;
+mod grammar;
+#[path = "../benches/rules.rs"]
+mod rules;
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use kubewitness::{
+    detect::{Detected, detect, every_rule},
+    enrich::{Inventory, enrich},
+    normalise,
+    offline::rule_files,
+    record::{IdKey, InventoryChange, NodeFacts, Origin, Payload, Provenance, Record, RecordId},
+    redact,
+    ruleset::{
+        CompiledRule, Ruleset,
+        compile::{RuleSource, compile, compile_all},
+    },
+};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
+
+fn origin() -> Origin {
+    Origin { cluster: "prod".into(), reporter: "cp-1".into(), provenance: Provenance::AuditWebhook }
+}
+
+fn record(event: &str) -> Record {
+    let input = redact::Input { bytes: event.as_bytes(), oversize: false };
+    let received = "2026-01-01T00:00:00Z".parse().unwrap();
+    let record = redact::record(redact::audit_event(input), event.as_bytes(), &origin(), received, &IdKey::OFFLINE);
+    assert!(matches!(record.payload, Payload::Audit(_)), "{event}: {record:?}");
+    record
+}
+
+fn inventory() -> Inventory {
+    let mut inventory = Inventory::default();
+    let node = NodeFacts { name: "n1".into(), addresses: vec!["10.0.0.1".into()] };
+    inventory.apply(&InventoryChange::Node(node), "2025-01-01T00:00:00Z".parse().unwrap());
+    inventory
+}
+
+/// What a match is: its rule, its selector, its key, and its event.
+fn told(detected: &Detected) -> Vec<(String, usize, Vec<String>, RecordId)> {
+    let key = |m: &kubewitness::detect::Match| m.key.iter().map(|part| part.to_string()).collect();
+    detected.matches.iter().map(|m| (m.rule.id.to_string(), m.selector, key(m), m.evidence.id)).collect()
+}
+
+/// Compares both ways over all events; gives how many matches there were, and how many evaluations failed.
+fn compared(
+    ruleset: &Ruleset,
+    records: &[Record],
+    inventory: &Inventory,
+) -> Result<(usize, usize, usize), TestCaseError> {
+    let mut found = (0, 0, 0);
+    for (record, seq) in records.iter().zip(1..) {
+        let mut event = normalise::event(record).expect("an audit record");
+        enrich(&mut event, inventory);
+        let (indexed, naive) = (detect(ruleset, &event, seq), every_rule(ruleset, &event, seq));
+        prop_assert_eq!(told(&indexed), told(&naive), "{:?}", record.payload);
+        // What is not evaluated can't fail.
+        prop_assert!(indexed.failed.len() <= naive.failed.len());
+        found = (found.0 + naive.matches.len(), found.1 + indexed.failed.len(), found.2 + naive.failed.len());
+    }
+    Ok(found)
+}
+
+fn ruleset(sources: &[RuleSource]) -> Ruleset {
+    let (rules, refused) = compile_all(sources);
+    assert!(refused.is_empty(), "{:?}", refused.first());
+    Ruleset::new(rules)
+}
+
+fn random(cases: u32) -> TestRunner {
+    TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() })
+}
+
+fn any_rules_over_any_events(runner: &mut TestRunner) {
+    let inventory = inventory();
+    let strategy = (prop::collection::vec(grammar::rule(), 1..10), prop::collection::vec(grammar::event(), 1..10));
+    let outcome = runner.run(&strategy, |(rules, events)| {
+        let sources: Vec<RuleSource> = rules.iter().enumerate().map(|(n, rule)| rule.source(n)).collect();
+        // Some of what the grammar makes is refused, such as a comparison that can never hold.
+        let rules: Vec<_> = sources.iter().filter_map(|source| compile(source).ok()).map(std::sync::Arc::new).collect();
+        let records: Vec<Record> = events.iter().map(|event| record(&event.to_string())).collect();
+        compared(&Ruleset::new(rules), &records, &inventory).map(|_| ())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn the_index_finds_what_every_rule_finds() {
+    any_rules_over_any_events(&mut random(96));
+}
+
+#[test]
+fn most_generated_rules_compile_and_some_match() {
+    let mut runner = TestRunner::deterministic();
+    let (mut compiled, mut all, mut matched) = (0, 0, 0);
+    for _ in 0..60 {
+        let mut new = |strategy: BoxedStrategy<grammar::Rule>| strategy.new_tree(&mut runner).unwrap().current();
+        let source = new(grammar::rule().boxed()).source(0);
+        all += 1;
+        let Ok(rule) = compile(&source) else { continue };
+        compiled += 1;
+        let ruleset = Ruleset::new(vec![std::sync::Arc::new(rule)]);
+        let events: Vec<Record> = (0..10)
+            .map(|_| record(&grammar::event().boxed().new_tree(&mut runner).unwrap().current().to_string()))
+            .collect();
+        matched += compared(&ruleset, &events, &inventory()).unwrap().0;
+    }
+    assert!(compiled * 10 > all * 8, "{compiled} of {all} compile");
+    assert!(matched > 20, "{matched} matches");
+}
+
+fn shipped() -> Vec<RuleSource> {
+    let (files, errors) = rule_files::read(Path::new("manifests/rules/audit"));
+    assert!(errors.is_empty(), "{errors:?}");
+    files.into_iter().map(|file| file.source).collect()
+}
+
+#[test]
+fn hundreds_of_rules_over_traffic_find_the_same() {
+    let ruleset = ruleset(&rules::rules(shipped(), 300));
+    let records: Vec<Record> = corpus::Corpus::new(3).events(150).iter().map(|event| record(event)).collect();
+    compared(&ruleset, &records, &inventory()).unwrap();
+}
+
+#[test]
+fn the_index_leaves_few_selectors_to_evaluate() {
+    let ruleset = ruleset(&rules::rules(shipped(), 400));
+    let events: Vec<Record> = corpus::Corpus::new(4).events(500).iter().map(|event| record(event)).collect();
+    let candidates = |record: &Record| {
+        let event = normalise::event(record).unwrap();
+        ruleset.index().candidates(&event, None).len()
+    };
+    let evaluated: usize = events.iter().map(candidates).sum();
+    assert!(evaluated < events.len(), "{evaluated} evaluations for {} events", events.len());
+}
+
+#[test]
+fn rules_that_nobody_asked_cost_no_index_but_the_last() {
+    let rules: Vec<std::sync::Arc<CompiledRule>> = compile_all(&rules::rules(Vec::new(), 40)).0.into_iter().collect();
+    // What `accept` does for each of many rules; only an event makes the index.
+    let rulesets: Vec<Ruleset> =
+        (0..rules.len()).map(|n| Ruleset::new(rules.iter().take(n).cloned().collect())).collect();
+    assert!(rulesets.iter().all(|ruleset| !ruleset.is_indexed()));
+    let last = rulesets.last().unwrap();
+    assert!(last.index().memory() > 0 && last.is_indexed());
+}
+
+/// `make soak` sets how long.
+#[test]
+fn the_index_finds_what_every_rule_finds_for_a_long_time() {
+    let seconds = std::env::var("KUBEWITNESS_SOAK_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(seconds) {
+        any_rules_over_any_events(&mut random(2000));
+    }
+}
