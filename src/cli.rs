@@ -22,10 +22,10 @@ pub enum Command {
     Test(offline::test::TestArgs),
     /// Runs rules over recorded audit events and prints the alerts, without a cluster.
     Replay(offline::replay::ReplayArgs),
-    /// Evaluates one expression of the rule language over an audit event or over variables.
-    Eval(offline::eval::EvalArgs),
     /// Shows which conditions of rules hold for an event and which do not, with the values.
     Explain(offline::explain::ExplainArgs),
+    /// Evaluates one expression of the rule language over an audit event or over variables.
+    Eval(offline::eval::EvalArgs),
     /// Writes the files that are made from code: CRDs, roles, references.
     #[command(hide = true)]
     Generate(GenerateArgs),
@@ -45,8 +45,8 @@ impl Cli {
             Command::Controller(args) => controller::main(*args).map(|()| ExitCode::SUCCESS),
             Command::Test(args) => offline::test::main(&args),
             Command::Replay(args) => offline::replay::main(&args),
-            Command::Eval(args) => offline::eval::main(&args),
             Command::Explain(args) => offline::explain::main(&args),
+            Command::Eval(args) => offline::eval::main(&args),
             Command::Generate(args) => write_generated(&args),
         }
     }

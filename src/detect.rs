@@ -125,7 +125,7 @@ impl Detected {
     }
 }
 
-/// True when the rule may see the event.
+/// True when the rule may see the event at all: a tenant's rule sees its own namespace.
 pub fn in_scope(rule: &CompiledRule, event: &Event<'_>) -> bool {
     match rule.id.kind {
         RuleKind::ClusterSecurityRule => true,

@@ -6,9 +6,9 @@ use super::verdict::{Explanation, Head, RuleVerdict, SelectorVerdict};
 use crate::ruleset::expr::trace::{Outcome, Part, Reading, Trace};
 
 /// Columns of a condition, with its indentation; longer ones are cut.
-const CONDITION: usize = 76;
+const CONDITION: usize = 72;
 /// Columns of a value.
-const VALUE: usize = 64;
+const VALUE: usize = 48;
 /// Of more rules than these, the ones that are far from matching take a line each.
 const FEW: usize = 5;
 /// From here on a rule that does not match is a near miss.
@@ -121,7 +121,7 @@ impl Paint {
             return Ok(());
         }
         for selector in &rule.selectors {
-            self.selector(selector, rule.selectors.len() > 1, out)?;
+            self.selector(selector, rule, out)?;
         }
         Ok(())
     }
@@ -141,33 +141,43 @@ impl Paint {
         }
     }
 
-    fn selector(&self, selector: &SelectorVerdict, named: bool, out: &mut impl Write) -> io::Result<()> {
+    fn selector(&self, selector: &SelectorVerdict, of: &RuleVerdict, out: &mut impl Write) -> io::Result<()> {
         if let Some(why) = &selector.excluded {
             return writeln!(out, "  {} {}  {why}", self.mark(Mark::None), selector.selector);
         }
-        if named {
-            let mark = if selector.matches { Mark::Held } else { Mark::Failed };
-            writeln!(out, "  {} {}", self.mark(mark), selector.selector)?;
+        if of.selectors.len() > 1 {
+            let mark = self.mark(if selector.matches { Mark::Held } else { Mark::Failed });
+            let brief = of.matches && !selector.matches && !self.verbose;
+            let near = if brief { format!("  {}", self.near(selector, true)) } else { String::new() };
+            writeln!(out, "  {mark} {}{near}", selector.selector)?;
+            if brief {
+                return Ok(());
+            }
         }
-        let mut rows = Vec::new();
+        let mut tree = Tree { rows: Vec::new(), verbose: self.verbose };
         match &selector.condition {
-            Some(Trace { part: Part::All, parts, .. }) => parts.iter().for_each(|part| add_rows(part, 2, &mut rows)),
-            Some(trace) => add_rows(trace, 2, &mut rows),
+            Some(Trace { part: Part::All, parts, .. }) => parts.iter().for_each(|part| tree.add(part, true, 2)),
+            Some(trace) => tree.add(trace, true, 2),
             None => {}
         }
-        let columns = |row: &Row| row.depth * 2 + 2 + row.text.chars().count();
-        let width = rows.iter().filter(|row| !row.note.is_empty()).map(columns).max().unwrap_or(0);
-        for row in &rows {
-            let gap = " ".repeat(width.saturating_sub(columns(row)) + 3);
-            let note = if row.note.is_empty() { String::new() } else { gap + &self.note(row) };
-            writeln!(out, "{}{} {}{note}", "  ".repeat(row.depth), self.mark(row.mark), row.text)?;
-        }
+        self.rows(&tree.rows, out)?;
         if !selector.key.is_empty() {
             let shown: Vec<String> = selector.key.iter().map(|key| self.key(key)).collect();
             writeln!(out, "    {} {}", self.colour(Colour::Dim, "key"), shown.join(", "))?;
         }
         if !selector.needs.is_empty() {
             writeln!(out, "    {} {}", self.colour(Colour::Dim, "→"), selector.needs)?;
+        }
+        Ok(())
+    }
+
+    fn rows(&self, rows: &[Row], out: &mut impl Write) -> io::Result<()> {
+        let columns = |row: &Row| row.depth * 2 + 2 + row.text.chars().count();
+        let width = rows.iter().filter(|row| !row.note.is_empty()).map(columns).max().unwrap_or(0);
+        for row in rows {
+            let gap = " ".repeat(width.saturating_sub(columns(row)) + 3);
+            let note = if row.note.is_empty() { String::new() } else { gap + &self.note(row) };
+            writeln!(out, "{}{} {}{note}", "  ".repeat(row.depth), self.mark(row.mark), row.text)?;
         }
         Ok(())
     }
@@ -204,32 +214,63 @@ fn first_failing(trace: &Trace) -> &Trace {
     }
 }
 
-fn add_rows(trace: &Trace, depth: usize, rows: &mut Vec<Row>) {
-    let heading = match trace.part {
-        Part::All => "all of".to_owned(),
-        Part::Any => "any of".to_owned(),
-        Part::Not => "not".to_owned(),
-        Part::Choice => "by condition".to_owned(),
-        Part::Variable | Part::Each | Part::Element | Part::Condition => cut(&trace.text, CONDITION - depth * 2),
-    };
-    rows.push(Row { depth, mark: Mark::of(&trace.outcome), text: heading, note: note(trace) });
-    // What held by one part need not show the others.
-    let decided = trace.part == Part::Any && trace.held();
-    let shown = |part: &&Trace| !decided || part.held();
-    trace.parts.iter().filter(shown).for_each(|part| add_rows(part, depth + 1, rows));
-    let hidden = trace.parts.iter().filter(|part| !shown(part)).count() + trace.more;
-    if hidden > 0 {
-        let what = if trace.part == Part::Any { "other(s) need not hold" } else { "more element(s)" };
-        rows.push(Row { depth: depth + 1, mark: Mark::None, text: format!("{hidden} {what}"), note: String::new() });
+/// The lines of a condition. A part that came out as the condition needs it takes one line, unless all are asked for.
+struct Tree {
+    rows: Vec<Row>,
+    verbose: bool,
+}
+
+impl Tree {
+    /// `wanted`: what the part should come to, for the condition to hold.
+    fn add(&mut self, trace: &Trace, wanted: bool, depth: usize) {
+        let settled = trace.outcome == if wanted { Outcome::Held } else { Outcome::Failed };
+        let whole = trace.parts.is_empty() || (settled && !self.verbose);
+        let heading = match trace.part {
+            Part::All if !whole => "all of",
+            Part::Any if !whole => "any of",
+            Part::Not if !whole => "not",
+            Part::Choice if !whole => "if, then or else",
+            _ => &trace.text,
+        };
+        let text = cut(heading, CONDITION.saturating_sub(depth * 2));
+        self.rows.push(Row { depth, mark: Mark::of(&trace.outcome), text, note: note(trace) });
+        if !whole {
+            self.parts(trace, wanted, depth + 1);
+        }
+    }
+
+    fn parts(&mut self, trace: &Trace, wanted: bool, depth: usize) {
+        let wanted = wanted ^ (trace.part == Part::Not);
+        // One alternative that holds is why they hold, and the nearest one is what most likely was meant.
+        let nearest = trace.parts.iter().map(Trace::closeness).fold(0.0, f64::max);
+        for (index, part) in trace.parts.iter().enumerate() {
+            match trace.part {
+                Part::Any if !self.verbose && trace.held() && !part.held() => {}
+                Part::Any if !self.verbose && !trace.held() && !part.parts.is_empty() && part.closeness() < nearest => {
+                    let (held, all) = part.conditions();
+                    let text = cut(&part.text, CONDITION.saturating_sub(depth * 2));
+                    let note = format!("{held} of {all} hold");
+                    self.rows.push(Row { depth, mark: Mark::of(&part.outcome), text, note });
+                }
+                Part::Choice if index == 0 => self.add(part, part.held(), depth),
+                _ => self.add(part, wanted, depth),
+            }
+        }
+        if trace.more > 0 {
+            let text = format!("{} more element(s)", trace.more);
+            self.rows.push(Row { depth, mark: Mark::None, text, note: String::new() });
+        }
     }
 }
 
 /// The values that a condition read, and its error.
 fn note(trace: &Trace) -> String {
     let shown = |reading: &Reading| reading.value.as_ref().map_or("missing".to_owned(), |value| cut(value, VALUE));
+    let asks = ["has(", "!has("].iter().any(|asks| trace.text.starts_with(asks));
     let mut notes: Vec<String> = match trace.reads.as_slice() {
-        [only] if only.value.is_some() => vec![format!("is {}", shown(only))],
-        [only] => vec![format!("{} is missing", only.path)],
+        [only] if only.value.is_none() => vec!["is missing".to_owned()],
+        [_] if asks => vec!["is there".to_owned()],
+        [only] => vec![format!("is {}", shown(only))],
         several => several.iter().map(|reading| format!("{} is {}", reading.path, shown(reading))).collect(),
     };
     match &trace.outcome {

@@ -16,7 +16,7 @@ use crate::{
         compile::{RuleError, RuleSource, compile},
         expr::{
             Program, Steps,
-            trace::{Part, Trace, TracedVariables, trace},
+            trace::{Trace, TracedVariables, trace},
         },
     },
 };
@@ -246,12 +246,6 @@ fn needs(rule: &ExplainedRule, index: usize) -> String {
 impl SelectorVerdict {
     /// How many of the conditions at the top hold, and of how many.
     pub fn conditions(&self) -> (usize, usize) {
-        match &self.condition {
-            Some(Trace { part: Part::All, parts, .. }) => {
-                (parts.iter().filter(|part| part.held()).count(), parts.len())
-            }
-            Some(trace) => (usize::from(trace.held()), 1),
-            None => (0, 0),
-        }
+        self.condition.as_ref().map_or((0, 0), Trace::conditions)
     }
 }

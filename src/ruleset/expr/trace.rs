@@ -14,7 +14,7 @@ use super::{
     eval::{Evaluation, Input},
     types::Type,
     value::{List, Map, Val, Value},
-    view::{Ast, BINDING, Kind, parse, written},
+    view::{Ast, Kind, binding, parse, written},
 };
 use crate::event::{Event, schema};
 
@@ -86,6 +86,15 @@ fn is_zero(n: &usize) -> bool {
 impl Trace {
     pub fn held(&self) -> bool {
         self.outcome == Outcome::Held
+    }
+
+    /// How many of the parts of a conjunction hold, and of how many; else of itself.
+    pub fn conditions(&self) -> (usize, usize) {
+        match self.part {
+            Part::All => (self.parts.iter().filter(|part| part.held()).count(), self.parts.len()),
+            Part::Variable => self.parts.first().map_or((0, 1), Trace::conditions),
+            _ => (usize::from(self.held()), 1),
+        }
     }
 
     /// How much of it holds, from 0 to 1.
@@ -261,7 +270,29 @@ impl Tracer<'_, '_> {
     }
 
     fn text(&self, ast: &Ast) -> String {
-        clip(&written(self.source, ast.start))
+        clip(&self.composed(ast))
+    }
+
+    /// As it is written; of several conditions, each as it is written.
+    fn composed(&self, ast: &Ast) -> String {
+        let inside = |part: &Ast| match &part.kind {
+            Kind::And(_) | Kind::Or(_) => format!("({})", self.composed(part)),
+            Kind::Call { target: None, function, .. } if function == "_?_:_" => format!("({})", self.composed(part)),
+            _ => self.composed(part),
+        };
+        let join = |terms: &[Ast], operator: &str| terms.iter().map(inside).collect::<Vec<_>>().join(operator);
+        match &ast.kind {
+            Kind::And(terms) => join(terms, " && "),
+            Kind::Or(terms) => join(terms, " || "),
+            Kind::Call { target: None, function, args } => match (function.as_str(), args.as_slice()) {
+                ("!_", [operand]) if self.is_composed(operand) => format!("!{}", inside(operand)),
+                ("_?_:_", [condition, then, otherwise]) => {
+                    format!("{} ? {} : {}", inside(condition), inside(then), inside(otherwise))
+                }
+                _ => written(self.source, ast.start),
+            },
+            _ => written(self.source, ast.start),
+        }
     }
 
     /// The values that a condition reads, each once, in the order in which they are written.
@@ -278,10 +309,10 @@ impl Tracer<'_, '_> {
             }
             return;
         }
+        if let Some(binding) = binding(ast) {
+            return self.reads(binding.range, reads);
+        }
         match &ast.kind {
-            Kind::Call { target: Some(range), function, .. } if BINDING.contains(&function.as_str()) => {
-                self.reads(range, reads);
-            }
             Kind::Call { target, args, .. } => {
                 target.iter().map(|t| &**t).chain(args).for_each(|part| self.reads(part, reads));
             }
@@ -383,6 +414,7 @@ mod tests {
         let choice = &found.parts[1];
         assert_eq!((choice.part, choice.parts[1].part), (Part::Choice, Part::Variable));
         assert_eq!(choice.parts[1].parts[0].parts[0].text, "audit.verb.size() < 3");
+        assert_eq!(choice.text, "audit.verb == 'get' ? true : variables.small");
     }
 
     #[test]

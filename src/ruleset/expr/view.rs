@@ -7,9 +7,49 @@ pub(in crate::ruleset) use super::{
     parse::parse,
 };
 
-/// Functions over a list or a map that bind a variable: `range.name(variable, body)`.
-pub(in crate::ruleset) const BINDING: &[&str] =
-    &["all", "exists", "exists_one", "existsOne", "filter", "map", "optMap", "optFlatMap"];
+/// What a macro's variable stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ruleset) enum Stands {
+    /// Each element of the range, or each key of a map.
+    Element,
+    /// Each index or key.
+    Key,
+    /// The range itself, as a whole.
+    Whole,
+}
+
+/// A call that binds variables: `range.exists(x, condition)`, `cel.bind(x, range, body)`, `optional.optMap(x, body)`.
+pub(in crate::ruleset) struct Binding<'s> {
+    pub range: &'s Ast,
+    pub names: Vec<(&'s str, Stands)>,
+    /// What is evaluated with them: a filter, if any, and the body.
+    pub inside: &'s [Ast],
+    /// The range is evaluated only if a variable is read.
+    pub is_lazy: bool,
+}
+
+/// The variables that a call binds; `None` for any other expression.
+pub(in crate::ruleset) fn binding(ast: &Ast) -> Option<Binding<'_>> {
+    let Kind::Call { target: Some(target), function, args } = &ast.kind else { return None };
+    let bound = match (function.as_str(), args.len()) {
+        ("bind", 3) if matches!(&target.kind, Kind::Name(space) if space == "cel") => {
+            let (Kind::Name(name), [range, inside @ ..]) = (&args.first()?.kind, args.get(1..)?) else { return None };
+            return Some(Binding { range, names: vec![(name, Stands::Whole)], inside, is_lazy: true });
+        }
+        ("optMap" | "optFlatMap", 2) => [Stands::Whole].as_slice(),
+        ("all" | "exists" | "exists_one" | "existsOne" | "filter" | "sortBy", 2) | ("map", 2 | 3) => &[Stands::Element],
+        ("all" | "exists" | "exists_one" | "existsOne", 3) => &[Stands::Key, Stands::Element],
+        ("transformList" | "transformMap" | "transformMapEntry", 3 | 4) => &[Stands::Key, Stands::Element],
+        _ => return None,
+    };
+    let (names, inside) = args.split_at_checked(bound.len())?;
+    let mut named = Vec::new();
+    for (name, stands) in names.iter().zip(bound) {
+        let Kind::Name(name) = &name.kind else { return None };
+        named.push((name.as_str(), *stands));
+    }
+    Some(Binding { range: target, names: named, inside, is_lazy: false })
+}
 
 /// A piece of a source: an operator of one or two characters, a word, or a string.
 struct Token<'s> {

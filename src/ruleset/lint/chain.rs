@@ -8,7 +8,7 @@ use crate::{
     event::schema::{self, Field, FieldType},
     ruleset::expr::{
         Value,
-        view::{Ast, BINDING, Kind},
+        view::{Ast, Binding, Kind, Stands, binding},
     },
 };
 
@@ -50,6 +50,12 @@ impl Chain {
         self.steps.iter_mut().for_each(|step| step.hard = false);
         self.steps.push(Step { key: None, hard: false });
         Chain { optional: false, of_element: true, ..self }
+    }
+
+    /// What an optional holds, or a value under another name.
+    fn whole(mut self) -> Chain {
+        self.steps.iter_mut().for_each(|step| step.hard = false);
+        Chain { optional: false, ..self }
     }
 
     fn written(&self, steps: usize) -> String {
@@ -187,14 +193,17 @@ impl<'a> Scope<'a> {
         Some(Chain::of(field, optional))
     }
 
-    /// Runs `inside` with a macro's variables bound to the elements of `range`.
-    pub fn bound<T>(&mut self, range: &Ast, names: &[Ast], inside: impl FnOnce(&mut Self) -> T) -> T {
-        let element = self.source_of(range).map(Chain::element);
+    /// Runs `inside` with a macro's variables in scope.
+    pub fn bound<T>(&mut self, binding: &Binding<'_>, inside: impl FnOnce(&mut Self) -> T) -> T {
+        let source = self.source_of(binding.range);
         let outer = self.locals.len();
-        for name in names {
-            if let Kind::Name(name) = &name.kind {
-                self.locals.push((name.clone(), element.clone()));
-            }
+        for (name, stands) in &binding.names {
+            let chain = match stands {
+                Stands::Element => source.clone().map(Chain::element),
+                Stands::Whole => source.clone().map(Chain::whole),
+                Stands::Key => None,
+            };
+            self.locals.push(((*name).to_owned(), chain));
         }
         let result = inside(self);
         self.locals.truncate(outer);
@@ -223,6 +232,11 @@ impl<'a> Scope<'a> {
         if let Some(variable) = self.variable(ast) {
             return self.outside().visit(&variable.ast, &mut |chain, _, how| found(chain, ast, how));
         }
+        if let Some(binding) = binding(ast) {
+            self.visit(binding.range, found);
+            self.bound(&binding, |scope| binding.inside.iter().for_each(|part| scope.visit(part, found)));
+            return;
+        }
         match &ast.kind {
             Kind::Call { target: None, function, args } if function == "has" => {
                 for arg in args {
@@ -232,15 +246,6 @@ impl<'a> Scope<'a> {
                         (None, _) => {}
                     }
                 }
-            }
-            Kind::Call { target: Some(range), function, args } if BINDING.contains(&function.as_str()) => {
-                self.visit(range, found);
-                let names = args.split_last().map(|(_, names)| names).unwrap_or_default();
-                self.bound(range, names.get(..1).unwrap_or_default(), |scope| {
-                    for arg in args.iter().skip(1) {
-                        scope.visit(arg, found);
-                    }
-                });
             }
             _ => children(ast).into_iter().for_each(|child| self.visit(child, found)),
         }

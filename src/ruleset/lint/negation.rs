@@ -8,7 +8,7 @@ use super::{
     chain::{Chain, Scope, children},
     rule::{Expression, ParsedRule, ParsedSelector},
 };
-use crate::ruleset::expr::view::{Ast, BINDING, Kind};
+use crate::ruleset::expr::view::{Ast, Kind, binding};
 
 pub fn check(rule: &ParsedRule<'_>, selector: &ParsedSelector<'_>, warnings: &mut Vec<Warning>) {
     let mut search = Search { warnings, reported: BTreeSet::new() };
@@ -71,16 +71,16 @@ impl Search<'_> {
 
     /// Goes on in the bodies of macros.
     fn bodies(&mut self, at: &Expression, ast: &Ast, negated: bool, guarded: &BTreeSet<String>, scope: &mut Scope<'_>) {
+        if let Some(binding) = binding(ast) {
+            self.bodies(at, binding.range, false, guarded, scope);
+            let quantifier = |function: &str| matches!(function, "all" | "exists" | "exists_one" | "existsOne");
+            let decides = negated && matches!(&ast.kind, Kind::Call { function, .. } if quantifier(function));
+            scope.bound(&binding, |scope| {
+                binding.inside.iter().for_each(|body| self.walk(at, body, decides, guarded, scope));
+            });
+            return;
+        }
         match &ast.kind {
-            Kind::Call { target: Some(range), function, args } if BINDING.contains(&function.as_str()) => {
-                self.bodies(at, range, false, guarded, scope);
-                let decides = negated && matches!(function.as_str(), "all" | "exists" | "exists_one" | "existsOne");
-                if let Some((name, rest)) = args.split_first() {
-                    scope.bound(range, std::slice::from_ref(name), |scope| {
-                        rest.iter().for_each(|body| self.walk(at, body, decides, guarded, scope));
-                    });
-                }
-            }
             Kind::And(_) | Kind::Or(_) => self.walk(at, ast, false, guarded, scope),
             _ => children(ast).into_iter().for_each(|child| self.bodies(at, child, negated, guarded, scope)),
         }
@@ -102,6 +102,9 @@ fn reads(ast: &Ast, scope: &Scope<'_>, found: &mut dyn FnMut(&Chain, &Ast)) {
     if let Some(chain) = scope.chain(ast) {
         return found(&chain, ast);
     }
+    if let Some(binding) = binding(ast) {
+        return reads(binding.range, scope, found);
+    }
     match &ast.kind {
         Kind::And(_) | Kind::Or(_) => {}
         Kind::Call { target: None, function, args } if function == "has" => {
@@ -109,9 +112,8 @@ fn reads(ast: &Ast, scope: &Scope<'_>, found: &mut dyn FnMut(&Chain, &Ast)) {
                 found(&parent, arg);
             }
         }
-        Kind::Call { target: Some(target), function, args: _ }
-            if BINDING.contains(&function.as_str()) || matches!(function.as_str(), "orValue" | "or") =>
-        {
+        // The other value is read only when it is needed.
+        Kind::Call { target: Some(target), function, args: _ } if matches!(function.as_str(), "orValue" | "or") => {
             reads(target, scope, found);
         }
         _ => children(ast).into_iter().for_each(|child| reads(child, scope, found)),

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     event::schema::FieldType,
-    ruleset::expr::view::{Ast, BINDING, Kind},
+    ruleset::expr::view::{Ast, Kind, binding},
 };
 
 /// Alternatives that are told apart; beyond, a condition refines nothing.
@@ -137,6 +137,12 @@ impl<'s, 'a> Assumption<'s, 'a> {
             let inner = Assumption { scope: &outside, is_audit: self.is_audit, why: RefCell::new(None) };
             return inner.read(&variable.ast, facts);
         }
+        if let Some(binding) = binding(ast) {
+            if !binding.is_lazy {
+                self.read(binding.range, facts); // of an empty list the body is not evaluated
+            }
+            return;
+        }
         match &ast.kind {
             // Errors are absorbed, or the other side is not evaluated at all.
             Kind::And(_) | Kind::Or(_) => {}
@@ -147,9 +153,7 @@ impl<'s, 'a> Assumption<'s, 'a> {
                 let parent = args.first().and_then(|arg| self.scope.chain(arg)).and_then(|chain| chain.parent());
                 facts.present.extend(parent.and_then(|chain| chain.needs_body()).map(|field| field.path));
             }
-            Kind::Call { target: Some(target), function, args: _ }
-                if BINDING.contains(&function.as_str()) || matches!(function.as_str(), "orValue" | "or") =>
-            {
+            Kind::Call { target: Some(target), function, args: _ } if matches!(function.as_str(), "orValue" | "or") => {
                 self.read(target, facts);
             }
             _ => children(ast).into_iter().for_each(|child| self.read(child, facts)),

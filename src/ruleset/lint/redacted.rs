@@ -8,7 +8,7 @@ use super::{
     reach::Reached,
     rule::{Expression, ParsedRule, ParsedSelector},
 };
-use crate::ruleset::expr::view::{Ast, BINDING, Kind};
+use crate::ruleset::expr::view::{Ast, Kind, binding};
 
 /// Keys of a body whose values are removed, whatever holds them.
 const HIDDEN: &[&str] = &["password", "stringData", "kubectl.kubernetes.io/last-applied-configuration"];
@@ -77,15 +77,11 @@ fn walk(ast: &Ast, scope: &mut Scope<'_>, found: &mut dyn FnMut(&str, &Ast)) {
                 }
             });
         }
-        if let (Some(range), Some((first, rest)), true) =
-            (target, args.split_first(), BINDING.contains(&function.as_str()))
-        {
-            walk(range, scope, found);
-            scope.bound(range, std::slice::from_ref(first), |scope| {
-                rest.iter().for_each(|arg| walk(arg, scope, found));
-            });
-            return;
-        }
+    }
+    if let Some(binding) = binding(ast) {
+        walk(binding.range, scope, found);
+        scope.bound(&binding, |scope| binding.inside.iter().for_each(|part| walk(part, scope, found)));
+        return;
     }
     children(ast).into_iter().for_each(|child| walk(child, scope, found));
 }

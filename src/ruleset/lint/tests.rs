@@ -247,6 +247,8 @@ fn negation_over_a_key_that_may_be_missing_is_found() {
             r#"!audit.requestObject.?spec.?containers.orValue([]).exists(c, c.image == "x")"#,
             r#"!(audit.requestObject.spec.?type.orValue("") == "x")"#,
             r#"has(audit.requestObject.spec.type) || audit.requestObject.spec.type != "x""#,
+            r#"audit.requestObject.spec.containers.exists(i, c, i > 0 && c.image != "x")"#,
+            r#"cel.bind(spec, audit.requestObject.?spec.orValue({}), spec.type != "x")"#,
         ],
         &[
             r#"audit.requestObject.spec.type == "ClusterIP""#,
@@ -264,6 +266,9 @@ fn negation_over_a_key_that_may_be_missing_is_found() {
             r#"audit.requestObject.?spec.?containers.orValue([]).exists(c, has(c.image) && c.image != "x")"#,
             r#"audit.verb != "get" && !(audit.userAgent.startsWith("x"))"#,
             r#"!(audit.user.groups.exists(g, g == "x"))"#,
+            r#"cel.bind(spec, audit.requestObject.?spec.orValue({}), spec.?type.orValue("") != "x")"#,
+            r#"audit.requestObject.?spec.optMap(s, s.?type.orValue("") != "x").orValue(false)"#,
+            r#"audit.requestObject.spec.containers.exists(i, c, i != 0 && c.image == "x")"#,
         ],
     );
     let warning = &lint(&with_condition("audit.verb == 'a'\n  && audit.requestObject.spec.type != \"x\""))[0];
