@@ -22,6 +22,8 @@ pub enum Command {
     Test(offline::test::TestArgs),
     /// Runs rules over recorded audit events and prints the alerts, without a cluster.
     Replay(offline::replay::ReplayArgs),
+    /// Evaluates one expression of the rule language over an audit event or over variables.
+    Eval(offline::eval::EvalArgs),
     /// Writes the files that are made from code: CRDs, roles, references.
     #[command(hide = true)]
     Generate(GenerateArgs),
@@ -41,6 +43,7 @@ impl Cli {
             Command::Controller(args) => controller::main(*args).map(|()| ExitCode::SUCCESS),
             Command::Test(args) => offline::test::main(&args),
             Command::Replay(args) => offline::replay::main(&args),
+            Command::Eval(args) => offline::eval::main(&args),
             Command::Generate(args) => write_generated(&args),
         }
     }

@@ -7,6 +7,7 @@ mod cluster;
 mod demo;
 mod generated;
 mod ingest;
+mod language;
 mod offline;
 mod scenarios;
 mod selection;

@@ -252,7 +252,7 @@ impl Replay {
 }
 
 /// When the event says that it happened.
-fn happened(record: &Record) -> Timestamp {
+pub(super) fn happened(record: &Record) -> Timestamp {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Stamps {

@@ -7,23 +7,32 @@
 //! silent non-match. Evaluation reads nothing but the event and always costs the same.
 
 mod ast;
+mod bindings;
 mod budget;
 mod calls;
 mod check;
 mod convert;
 mod error;
 mod eval;
+mod format;
 mod functions;
+mod iterate;
 mod lists;
+mod macros;
+mod math;
 mod names;
 mod net;
 mod operators;
 mod parse;
 mod print;
+mod re2;
+mod reference;
+mod table;
 mod text;
 mod time;
 pub(super) mod tree;
 mod types;
+mod url;
 mod value;
 
 #[cfg(test)]
@@ -39,8 +48,11 @@ use std::{
     sync::Arc,
 };
 
+pub use bindings::Bindings;
 pub use budget::{STEP_LIMIT, Steps};
 pub use error::{EvalError, ExprError};
+pub use reference::{Deviation, Entry, deviations, reference};
+pub use url::Url;
 pub use value::{List, Map, Text, Val, Value};
 
 use crate::event::Event;
@@ -99,6 +111,7 @@ pub struct Program {
 struct Compiled {
     source: String,
     node: Node,
+    type_: Type,
     fields: BTreeSet<&'static str>,
 }
 
@@ -111,27 +124,46 @@ impl fmt::Debug for Program {
 impl Program {
     /// Compiles `source`, which must yield what is expected.
     pub fn compile(source: &str, expected: Expected, variables: &Variables) -> Result<Program, ExprError> {
-        let ast = parse::parse(source)?;
-        let mut checker = Checker::new(source, Root::Event, &variables.defined);
-        let Typed { node, type_ } = checker.check(&ast)?;
-        check_expected(source, expected, &type_)?;
-        let fields = checker.fields.into_keys().collect();
-        Ok(Program { compiled: Arc::new(Compiled { source: source.to_owned(), node, fields }) })
+        let program = Program::compile_at(source, Root::Event, variables)?;
+        check_expected(source, expected, &program.compiled.type_)?;
+        Ok(program)
     }
 
-    fn run<'a>(&'a self, event: &'a Event<'a>, steps: &mut Steps) -> Result<Val<'a>, EvalError> {
-        let input = Input::Event(event);
+    /// Compiles `source` over variables instead of an event.
+    pub fn compile_over(source: &str, bindings: &Bindings) -> Result<Program, ExprError> {
+        Program::compile_at(source, Root::Bindings(bindings), &Variables::default())
+    }
+
+    fn compile_at(source: &str, root: Root<'_>, variables: &Variables) -> Result<Program, ExprError> {
+        let ast = parse::parse(source)?;
+        let mut checker = Checker::new(source, root, &variables.defined);
+        let Typed { node, type_ } = checker.check(&ast)?;
+        let fields = checker.fields.into_keys().collect();
+        Ok(Program { compiled: Arc::new(Compiled { source: source.to_owned(), node, type_, fields }) })
+    }
+
+    fn run<'a>(&'a self, input: Input<'a>, steps: &mut Steps) -> Result<Val<'a>, EvalError> {
         Evaluation { input, locals: Vec::new(), steps, variables: HashMap::new() }.node(&self.compiled.node)
+    }
+
+    /// The value over the variables that it was compiled for.
+    pub fn eval_over(&self, bindings: &Bindings, steps: &mut Steps) -> Result<Value, EvalError> {
+        self.run(Input::Bindings(bindings), steps)?.into_owned(steps)
+    }
+
+    /// The static type of its value, as `list(string)` or `dyn`.
+    pub fn type_name(&self) -> String {
+        self.compiled.type_.to_string()
     }
 
     /// The value for one event.
     pub fn eval(&self, event: &Event<'_>, steps: &mut Steps) -> Result<Value, EvalError> {
-        self.run(event, steps)?.into_owned(steps)
+        self.run(Input::Event(event), steps)?.into_owned(steps)
     }
 
     /// Whether the event satisfies it, for `Expected::Bool`.
     pub fn holds(&self, event: &Event<'_>, steps: &mut Steps) -> Result<bool, EvalError> {
-        match self.run(event, steps)? {
+        match self.run(Input::Event(event), steps)? {
             Val::Bool(b) => Ok(b),
             other => Err(EvalError::NoSuchOverload(format!("a condition that is {}", other.type_name()))),
         }
@@ -139,7 +171,7 @@ impl Program {
 
     /// The value as `string()` prints it, for `Expected::Text`. Null, lists and maps are errors.
     pub fn text(&self, event: &Event<'_>, steps: &mut Steps) -> Result<String, EvalError> {
-        let value = self.run(event, steps)?;
+        let value = self.run(Input::Event(event), steps)?;
         if let Val::Str(text) = &value {
             steps.charge_bytes(text.as_str().len())?;
         }

@@ -46,8 +46,10 @@ inside() {
 }
 export -f inside
 export root out here
+# The shell stays, since the first process of the namespace has to take in the orphans.
 # Only what the node needs of this machine's environment goes in: no proxy, path, token or user of it.
 exec unshare --mount --pid --fork --kill-child --uts --ipc --net bash -c '
   inside
-  exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TZ=UTC PYTHONDONTWRITEBYTECODE=1 \
-    chroot /mnt/root /usr/bin/python3 "/scripts/$0" "$@"' "$program" "$@"
+  env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TZ=UTC PYTHONDONTWRITEBYTECODE=1 \
+    chroot /mnt/root /usr/bin/python3 "/scripts/$0" "$@"
+  exit $?' "$program" "$@"

@@ -2,14 +2,14 @@
 
 use super::{
     ast::{Ast, Kind},
-    check::{Checker, Extent, Typed, described},
+    check::{Checker, Extent, Typed, described, join},
     error::ExprError,
-    functions, names,
+    functions, macros, names,
     text::regex,
-    tree::{Macro, Node, Search},
+    tree::{Node, Search},
     types::Type,
 };
-use crate::event::schema::{self, Field};
+use crate::event::schema::Field;
 
 impl Checker<'_> {
     pub fn call(&mut self, ast: &Ast, target: Option<&Ast>, function: &str, args: &[Ast]) -> Result<Typed, ExprError> {
@@ -18,11 +18,13 @@ impl Checker<'_> {
             (None, "_?_:_", [condition, then, otherwise]) => return self.conditional(ast, condition, then, otherwise),
             (None, "_==_" | "_!=_", [left, right]) => return self.equality(ast, function, left, right),
             (None, "@in", [left, right]) => return self.membership(ast, left, right),
-            (Some(range), "all" | "exists" | "exists_one" | "existsOne" | "filter" | "map", [name, body]) => {
-                return self.macro_(range, function, name, None, body);
+            (Some(range), _, args) if macros::is_macro(function, args.len()) => {
+                return self.macro_(range, function, args);
             }
-            (Some(range), "map", [name, condition, body]) => {
-                return self.macro_(range, function, name, Some(condition), body);
+            (Some(Ast { kind: Kind::Name(space), .. }), "bind", [name, value, body])
+                if space == "cel" && !self.is_local(space) =>
+            {
+                return self.bind(name, value, body);
             }
             (Some(optional), "optMap" | "optFlatMap", [name, body]) => {
                 return self.optional_map(optional, function == "optMap", name, body);
@@ -33,7 +35,7 @@ impl Checker<'_> {
         // `sets.contains(a, b)` is a function with a dotted name, unless `sets` is a variable.
         if let Some(Kind::Name(space)) = target.map(|t| &t.kind) {
             let dotted = format!("{space}.{function}");
-            if functions::exists(&dotted, false) && self.locals.iter().all(|(name, _)| name != space) {
+            if functions::exists(&dotted, false) && !self.is_local(space) {
                 return self.function(ast, None, &dotted, args);
             }
         }
@@ -47,7 +49,11 @@ impl Checker<'_> {
     fn unknown_function(&self, ast: &Ast, target: Option<&Ast>, function: &str, count: usize) -> ExprError {
         let member = target.is_some();
         let at = if member { ast.operator.saturating_sub(function.len()) } else { ast.start };
-        if functions::MACROS.contains(&function) {
+        let dotted = match target.map(|t| &t.kind) {
+            Some(Kind::Name(space)) => format!("{space}.{function}"),
+            _ => String::new(),
+        };
+        if let Some(function) = functions::MACROS.iter().find(|name| **name == function || **name == dotted) {
             let message = format!("`{function}` does not take {count} arguments here");
             return self.error_with_hint(at, message, macro_usage(function));
         }
@@ -74,9 +80,18 @@ impl Checker<'_> {
             nodes.push(node);
             types.push(type_);
         }
+        if name == "math.greatest" || name == "math.least" {
+            self.numbers(name, args)?;
+            if types.len() > 2 {
+                types = vec![Type::list(
+                    types.into_iter().fold(None, |joined, t| Some(join(joined, t))).unwrap_or(Type::Dyn),
+                )];
+            }
+        }
         let Some(resolved) = functions::resolve(name, target.is_some(), &types) else {
             return Err(self.no_overload(ast, target.is_some(), name, &types));
         };
+        self.literals(name, target, args)?;
         let pattern = target.into_iter().chain(args).nth(1);
         if let Some((search, (pattern, place))) = search(name).zip(pattern.and_then(Ast::literal_text).zip(pattern)) {
             return self.pattern(search, pattern, place.start, nodes, resolved.result);
@@ -200,70 +215,11 @@ impl Checker<'_> {
         Ok(Typed { node, type_: Type::Bool })
     }
 
-    /// Checks `body` with the macro's variable in scope.
-    fn with_local<T>(
-        &mut self,
-        name: &Ast,
-        type_: Type,
-        body: impl FnOnce(&mut Self) -> Result<T, ExprError>,
-    ) -> Result<T, ExprError> {
-        let Kind::Name(variable) = &name.kind else {
-            return Err(self.error(name.start, "a macro's variable must be a simple name"));
-        };
-        if schema::is_prefix(variable) || schema::lookup(variable).is_some() || variable == "variables" {
-            let message =
-                format!("`{variable}` already names fields of the event; choose another name for the variable");
-            return Err(self.error(name.start, message));
-        }
-        self.locals.push((variable.clone(), type_));
-        let checked = self.count(Default::default(), name.start).and_then(|()| body(self));
-        self.locals.pop();
-        checked
-    }
-
-    fn macro_(
-        &mut self,
-        range: &Ast,
-        function: &str,
-        name: &Ast,
-        condition: Option<&Ast>,
-        body: &Ast,
-    ) -> Result<Typed, ExprError> {
-        let (range_node, range_type) = self.child(range)?;
-        let element = match &range_type {
-            Type::List(element) | Type::Map(element, _) => (**element).clone(),
-            Type::Dyn => Type::Dyn,
-            other => {
-                let message =
-                    format!("{} is {}; {function}() needs a list or a map", described(range), other.with_article());
-                return Err(self.error(range.start, message));
-            }
-        };
-        let transforms = function == "map";
-        let (condition, body, body_type) = self.with_local(name, element.clone(), |checker| {
-            let place = format!("{function}()");
-            let condition = condition.map(|c| checker.condition(c, &place)).transpose()?;
-            if transforms {
-                let Typed { node, type_ } = checker.check(body)?;
-                return Ok((condition, node, type_));
-            }
-            Ok((condition, checker.condition(body, &place)?, Type::Bool))
-        })?;
-        let (kind, type_) = match function {
-            "all" => (Macro::All, Type::Bool),
-            "exists" => (Macro::Exists, Type::Bool),
-            "filter" => (Macro::Filter, Type::list(element)),
-            "map" => (Macro::Map(condition.map(Box::new)), Type::list(body_type)),
-            _ => (Macro::ExistsOne, Type::Bool),
-        };
-        Ok(Typed { node: Node::Macro { kind, range: range_node, body: Box::new(body) }, type_ })
-    }
-
     /// A child that must be an optional, and the type inside it.
     fn optional(&mut self, ast: &Ast) -> Result<(Box<Node>, Type), ExprError> {
         let (node, type_) = self.child(ast)?;
         match type_ {
-            Type::Optional(inner) => Ok((node, (*inner).clone())),
+            Type::Optional(inner) => Ok((node, (*inner).clone().settled())),
             Type::Dyn => Ok((node, Type::Dyn)),
             other => {
                 let message = format!("{} is {} and no optional", described(ast), other.with_article());
@@ -274,7 +230,7 @@ impl Checker<'_> {
 
     fn optional_map(&mut self, optional: &Ast, wrap: bool, name: &Ast, body: &Ast) -> Result<Typed, ExprError> {
         let (optional, inner) = self.optional(optional)?;
-        let Typed { node, type_ } = self.with_local(name, inner, |checker| checker.check(body))?;
+        let Typed { node, type_ } = self.with_locals([(name, inner)], |checker| checker.check(body))?;
         let type_ = match (wrap, type_) {
             (true, type_) => Type::optional(type_),
             (false, type_ @ (Type::Optional(_) | Type::Dyn)) => type_,
@@ -312,11 +268,16 @@ fn search(function: &str) -> Option<Search> {
 fn macro_usage(function: &str) -> &'static str {
     match function {
         "has" => "write has(a.b)",
+        "cel.bind" => "write cel.bind(x, value, what is made of x)",
+        "sortBy" => "write list.sortBy(x, key)",
+        "transformList" => "write list.transformList(i, x, value) or list.transformList(i, x, condition, value)",
+        "transformMap" => "write map.transformMap(k, v, value) or map.transformMap(k, v, condition, value)",
+        "transformMapEntry" => "write map.transformMapEntry(k, v, {key: value})",
         "map" => "write list.map(x, value) or list.map(x, condition, value)",
         "filter" => "write list.filter(x, condition)",
         "orValue" => "write optional.orValue(value)",
         "or" => "write optional.or(other optional)",
         "optMap" | "optFlatMap" => "write optional.optMap(x, value)",
-        _ => "write list.all(x, condition), and exists and exists_one likewise",
+        _ => "write list.all(x, condition) or map.all(k, v, condition), and exists and exists_one likewise",
     }
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     ast::{Ast, Kind},
+    bindings::Bindings,
     error::ExprError,
     parse::{DEPTH, NODES},
     tree::Node,
@@ -45,28 +46,31 @@ pub(super) struct Extent {
 
 /// Where top-level names come from.
 #[derive(Clone, Copy)]
-pub(super) enum Root {
+pub(super) enum Root<'s> {
     /// The event schema.
     Event,
+    Bindings(&'s Bindings),
 }
 
 /// Checks one expression.
 pub(super) struct Checker<'s> {
     pub source: &'s str,
-    pub root: Root,
+    pub root: Root<'s>,
     pub variables: &'s BTreeMap<String, Variable>,
     /// Variables of the macros around the node, the innermost last.
     pub locals: Vec<(String, Type)>,
     /// Schema fields that the expression reads, by path.
     pub fields: BTreeMap<&'static str, &'static Field>,
     pub extent: Extent,
+    /// Macros over lists and maps around the node.
+    pub loops: usize,
     depth: usize,
 }
 
 impl<'s> Checker<'s> {
-    pub fn new(source: &'s str, root: Root, variables: &'s BTreeMap<String, Variable>) -> Checker<'s> {
+    pub fn new(source: &'s str, root: Root<'s>, variables: &'s BTreeMap<String, Variable>) -> Checker<'s> {
         let (locals, fields, extent) = (Vec::new(), BTreeMap::new(), Extent::default());
-        Checker { source, root, variables, locals, fields, extent, depth: 0 }
+        Checker { source, root, variables, locals, fields, extent, loops: 0, depth: 0 }
     }
 
     pub fn error(&self, at: usize, message: impl Into<String>) -> ExprError {
@@ -82,7 +86,7 @@ impl<'s> Checker<'s> {
         self.extent.nodes += part.nodes;
         self.extent.patterns += part.patterns;
         self.extent.depth = self.extent.depth.max(self.depth + part.depth);
-        self.extent.macros = self.extent.macros.max(self.locals.len() + part.macros);
+        self.extent.macros = self.extent.macros.max(self.loops + part.macros);
         if self.extent.nodes > NODES {
             return Err(self.error(at, format!("more than {NODES} parts, those of the variables included")));
         }
@@ -150,13 +154,13 @@ impl<'s> Checker<'s> {
         let (operand_node, operand_type) = self.child(operand)?;
         let (index_node, index_type) = self.child(index)?;
         let (inner, viral) = match &operand_type {
-            Type::Optional(inner) => ((**inner).clone(), true),
+            Type::Optional(inner) => ((**inner).clone().settled(), true),
             other => (other.clone(), false),
         };
         let element = match &inner {
             Type::Dyn => Type::Dyn,
-            Type::List(element) if matches!(index_type, Type::Int | Type::Dyn) => (**element).clone(),
-            Type::Map(key, value) if key.meet(&index_type).is_some() => (**value).clone(),
+            Type::List(element) if matches!(index_type, Type::Int | Type::Dyn) => (**element).clone().settled(),
+            Type::Map(key, value) if key.meet(&index_type).is_some() => (**value).clone().settled(),
             Type::List(_) => {
                 return Err(
                     self.error(index.start, format!("a list is indexed by an int, not {}", index_type.with_article()))
@@ -181,7 +185,7 @@ impl<'s> Checker<'s> {
             let type_ = self.element(element, *optional, &mut nodes)?;
             joined = Some(join(joined, type_));
         }
-        Ok(Typed { node: Node::List(nodes), type_: Type::list(joined.unwrap_or(Type::Dyn)) })
+        Ok(Typed { node: Node::List(nodes), type_: Type::list(joined.unwrap_or(Type::Open)) })
     }
 
     fn element(&mut self, ast: &Ast, optional: bool, nodes: &mut Vec<(Node, bool)>) -> Result<Type, ExprError> {
@@ -193,7 +197,7 @@ impl<'s> Checker<'s> {
     /// The type inside an optional that `?` adds to a list or map.
     fn unwrapped(&self, ast: &Ast, type_: Type) -> Result<Type, ExprError> {
         match type_ {
-            Type::Optional(inner) => Ok((*inner).clone()),
+            Type::Optional(inner) => Ok((*inner).clone().settled()),
             Type::Dyn => Ok(Type::Dyn),
             other => Err(self.error(ast.start, format!("`?` needs an optional, not {}", other.with_article()))),
         }
@@ -215,12 +219,12 @@ impl<'s> Checker<'s> {
             values = Some(join(values, value_type));
         }
         self.count(Extent::default(), ast.start)?;
-        Ok(Typed { node: Node::Map(nodes), type_: Type::map(keys.unwrap_or(Type::Dyn), values.unwrap_or(Type::Dyn)) })
+        Ok(Typed { node: Node::Map(nodes), type_: Type::map(keys.unwrap_or(Type::Open), values.unwrap_or(Type::Open)) })
     }
 }
 
 /// The type of elements of both types: `dyn` when they differ.
-fn join(earlier: Option<Type>, type_: Type) -> Type {
+pub(super) fn join(earlier: Option<Type>, type_: Type) -> Type {
     match earlier {
         None => type_,
         Some(earlier) => earlier.meet(&type_).unwrap_or(Type::Dyn),
@@ -248,6 +252,6 @@ fn literal_type(value: &Value) -> Type {
         Val::Bytes(_) => Type::Bytes,
         // The grammar has no literals of these.
         Val::Timestamp(_) | Val::Duration(_) | Val::List(_) | Val::Map(_) | Val::Optional(_) => Type::Dyn,
-        Val::Type(_) | Val::Ip(_) | Val::Cidr(_) => Type::Dyn,
+        Val::Type(_) | Val::Ip(_) | Val::Cidr(_) | Val::Url(_) => Type::Dyn,
     }
 }

@@ -165,7 +165,7 @@ pub(super) fn is_zero(value: &Val<'_>) -> bool {
         Val::List(list) => list.is_empty(),
         Val::Map(map) => map.is_empty(),
         Val::Optional(inner) => inner.is_none(),
-        Val::Type(_) | Val::Ip(_) | Val::Cidr(_) => false,
+        Val::Type(_) | Val::Ip(_) | Val::Cidr(_) | Val::Url(_) => false,
     }
 }
 
@@ -178,6 +178,21 @@ pub(super) fn optional_of_non_zero<'a>(args: &[Val<'a>], _: &mut Steps) -> Answe
         [value] => Ok(Val::some(value.clone())),
         _ => Err(no_overload(args)),
     }
+}
+
+/// The values in a list of optionals.
+pub(super) fn unwrap<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
+    let [Val::List(list)] = args else { return Err(no_overload(args)) };
+    let mut values = Vec::new();
+    for element in list.iter() {
+        steps.charge(1)?;
+        match element {
+            Val::Optional(None) => {}
+            Val::Optional(Some(inner)) => values.push(Arc::unwrap_or_clone(inner)),
+            other => return Err(no_overload(&[other])),
+        }
+    }
+    Ok(Val::list(values))
 }
 
 pub(super) fn has_value<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {

@@ -4,13 +4,14 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
+    bindings::Bindings,
     budget::Steps,
     convert::is_zero,
     error::EvalError,
     operators::no_overload,
     text,
-    tree::{Macro, Node, Selection},
-    value::{List, Map, Val},
+    tree::{Node, Selection},
+    value::{Map, Val},
 };
 use crate::event::{
     Event,
@@ -21,12 +22,21 @@ use crate::event::{
 #[derive(Clone, Copy)]
 pub(super) enum Input<'a> {
     Event(&'a Event<'a>),
+    Bindings(&'a Bindings),
 }
 
 impl<'a> Input<'a> {
     fn field(self, field: &'static Field) -> Option<Val<'a>> {
         match self {
             Input::Event(event) => Val::of_field((field.get)(event)),
+            Input::Bindings(_) => None,
+        }
+    }
+
+    fn bound(self, name: &str) -> Option<Val<'a>> {
+        match self {
+            Input::Event(_) => None,
+            Input::Bindings(bindings) => bindings.bound.get(name)?.value.clone(),
         }
     }
 
@@ -40,14 +50,14 @@ impl<'a> Input<'a> {
 pub(super) struct Evaluation<'a, 's> {
     pub input: Input<'a>,
     /// Variables of the macros around the node, the innermost last.
-    pub locals: Vec<Val<'a>>,
+    pub locals: Vec<Answer<'a>>,
     pub steps: &'s mut Steps,
     /// Values of the rule's variables that were needed so far, by the address of their tree: each is computed once,
     /// however often it is named.
     pub variables: HashMap<usize, Answer<'a>>,
 }
 
-type Answer<'a> = Result<Val<'a>, EvalError>;
+pub(super) type Answer<'a> = Result<Val<'a>, EvalError>;
 
 impl<'a> Evaluation<'a, '_> {
     fn variable(&mut self, node: &'a Node) -> Answer<'a> {
@@ -65,10 +75,8 @@ impl<'a> Evaluation<'a, '_> {
         match node {
             Node::Constant(value) => Ok(value.clone()),
             Node::Field(field) => self.input.field(field).ok_or_else(|| EvalError::NoSuchKey(field.path.into())),
-            Node::Local(depth) => {
-                let value = self.locals.iter().rev().nth(*depth).cloned();
-                value.ok_or_else(|| EvalError::BadArgument("unbound variable".into()))
-            }
+            Node::Local(depth) => self.locals.iter().rev().nth(*depth).cloned().unwrap_or_else(|| Err(unbound("?"))),
+            Node::Bound(name) => self.input.bound(name).ok_or_else(|| unbound(name)),
             Node::Variable(node) => self.variable(node),
             Node::HasField(fields) => Ok(Val::Bool(self.has_any(fields)?)),
             Node::OptionalField { field, guards } => self.optional_field(field, guards),
@@ -92,7 +100,12 @@ impl<'a> Evaluation<'a, '_> {
                 }
                 text::search(*search, regex, &args, self.steps)
             }
-            Node::Macro { kind, range, body } => self.macro_(kind, range, body),
+            Node::Macro(comprehension) => self.comprehension(comprehension),
+            Node::Bind { value, body } => match self.node(value) {
+                Err(EvalError::OverBudget) => Err(EvalError::OverBudget),
+                // An error counts only where the name is read.
+                answer => self.with_local(answer, body),
+            },
             Node::OrElse { optional, other, unwrap } => match self.node(optional)? {
                 Val::Optional(Some(value)) if *unwrap => Ok(Arc::unwrap_or_clone(value)),
                 Val::Optional(Some(value)) => Ok(Val::Optional(Some(value))),
@@ -102,7 +115,7 @@ impl<'a> Evaluation<'a, '_> {
             },
             Node::OptionalMap { optional, body, wrap } => match self.node(optional)? {
                 Val::Optional(Some(value)) => {
-                    let mapped = self.with_local(Arc::unwrap_or_clone(value), body)?;
+                    let mapped = self.with_local(Ok(Arc::unwrap_or_clone(value)), body)?;
                     Ok(if *wrap { Val::some(mapped) } else { mapped })
                 }
                 Val::Optional(None) => Ok(Val::Optional(None)),
@@ -111,7 +124,7 @@ impl<'a> Evaluation<'a, '_> {
         }
     }
 
-    fn with_local(&mut self, value: Val<'a>, body: &'a Node) -> Answer<'a> {
+    fn with_local(&mut self, value: Answer<'a>, body: &'a Node) -> Answer<'a> {
         self.locals.push(value);
         let answer = self.node(body);
         self.locals.pop();
@@ -272,7 +285,7 @@ impl<'a> Evaluation<'a, '_> {
         Ok(Val::Map(Map::Shared(entries.into())))
     }
 
-    fn call(&mut self, name: &str, implementation: super::functions::Implementation, args: &'a [Node]) -> Answer<'a> {
+    fn call(&mut self, name: &str, implementation: super::table::Implementation, args: &'a [Node]) -> Answer<'a> {
         let mut values = Vec::with_capacity(args.len());
         for arg in args {
             values.push(self.node(arg)?);
@@ -284,73 +297,10 @@ impl<'a> Evaluation<'a, '_> {
             other => other,
         })
     }
+}
 
-    fn macro_(&mut self, kind: &'a Macro, range: &'a Node, body: &'a Node) -> Answer<'a> {
-        let range = match self.node(range)? {
-            Val::List(list) => list,
-            Val::Map(map) => {
-                self.steps.charge(map.len() as u64)?;
-                List::Shared(map.keys().into())
-            }
-            other => return Err(no_overload(&[other])),
-        };
-        match kind {
-            Macro::All => self.quantify(&range, body, false),
-            Macro::Exists => self.quantify(&range, body, true),
-            Macro::ExistsOne => {
-                let mut found = 0;
-                for element in range.iter() {
-                    found += usize::from(self.test(element, body)?);
-                }
-                Ok(Val::Bool(found == 1))
-            }
-            Macro::Filter => {
-                let mut kept = Vec::new();
-                for element in range.iter() {
-                    if self.test(element.clone(), body)? {
-                        kept.push(element);
-                    }
-                }
-                Ok(Val::list(kept))
-            }
-            Macro::Map(condition) => {
-                let mut mapped = Vec::new();
-                for element in range.iter() {
-                    let wanted = match condition {
-                        Some(condition) => self.test(element.clone(), condition)?,
-                        None => true,
-                    };
-                    if wanted {
-                        mapped.push(self.with_local(element, body)?);
-                    }
-                }
-                Ok(Val::list(mapped))
-            }
-        }
-    }
-
-    fn test(&mut self, element: Val<'a>, condition: &'a Node) -> Result<bool, EvalError> {
-        match self.with_local(element, condition)? {
-            Val::Bool(b) => Ok(b),
-            other => Err(no_overload(&[other])),
-        }
-    }
-
-    /// `exists` (`absorbing` true) and `all` (false), as a long `||` and `&&`.
-    fn quantify(&mut self, range: &List<'a>, body: &'a Node, absorbing: bool) -> Answer<'a> {
-        let mut first_error = None;
-        for element in range.iter() {
-            match self.test(element, body) {
-                Ok(b) if b == absorbing => return Ok(Val::Bool(absorbing)),
-                Ok(_) => {}
-                Err(EvalError::OverBudget) => return Err(EvalError::OverBudget),
-                Err(error) => {
-                    first_error.get_or_insert(error);
-                }
-            }
-        }
-        first_error.map_or(Ok(Val::Bool(!absorbing)), Err)
-    }
+fn unbound(name: &str) -> EvalError {
+    EvalError::BadArgument(format!("variable `{name}` has no value"))
 }
 
 fn no_field(value: &Val<'_>, key: &str) -> EvalError {

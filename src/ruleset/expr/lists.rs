@@ -123,3 +123,80 @@ pub(super) fn set_intersects<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<
     }
     Ok(Val::Bool(false))
 }
+
+pub(super) fn slice<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
+    let [Val::List(list), Val::Int(start), Val::Int(end)] = args else { return Err(no_overload(args)) };
+    let bad = || EvalError::BadArgument(format!("can't slice({start}, {end}) a list of {}", list.len()));
+    let (from, to) = (usize::try_from(*start).map_err(|_| bad())?, usize::try_from(*end).map_err(|_| bad())?);
+    if from > to || to > list.len() {
+        return Err(bad());
+    }
+    steps.charge((to - from) as u64)?;
+    Ok(Val::list((from..to).filter_map(|i| list.get(i)).collect()))
+}
+
+pub(super) fn flatten<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
+    let (list, depth) = match args {
+        [Val::List(list)] => (list, 1),
+        [Val::List(list), Val::Int(depth)] => (list, *depth),
+        _ => return Err(no_overload(args)),
+    };
+    if depth < 0 {
+        return Err(EvalError::BadArgument("flatten() takes no negative depth".into()));
+    }
+    let mut flat = Vec::new();
+    flatten_into(&mut flat, list, depth, steps)?;
+    Ok(Val::list(flat))
+}
+
+/// As deep as values nest, which the depth of the expression or of the body bounds.
+fn flatten_into<'a>(flat: &mut Vec<Val<'a>>, list: &List<'a>, depth: i64, steps: &mut Steps) -> Result<(), EvalError> {
+    for element in list.iter() {
+        steps.charge(1)?;
+        match element {
+            Val::List(inner) if depth > 0 => flatten_into(flat, &inner, depth - 1, steps)?,
+            other => flat.push(other),
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn sort<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
+    let list = only_list(args)?;
+    steps.charge(list.len() as u64)?;
+    let keys: Vec<Val<'a>> = list.iter().collect();
+    super::iterate::sort(list, &keys, steps)
+}
+
+pub(super) fn distinct<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
+    let mut kept: Vec<Val<'a>> = Vec::new();
+    'elements: for element in only_list(args)?.iter() {
+        steps.charge(1)?;
+        for earlier in &kept {
+            if element.equals(earlier, steps)? {
+                continue 'elements;
+            }
+        }
+        kept.push(element);
+    }
+    Ok(Val::list(kept))
+}
+
+pub(super) fn range<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
+    let [Val::Int(count)] = args else { return Err(no_overload(args)) };
+    steps.charge(u64::try_from(*count).unwrap_or(0))?;
+    Ok(Val::list((0..*count).map(Val::Int).collect()))
+}
+
+fn end_of<'a>(args: &[Val<'a>], index: fn(usize) -> usize) -> Answer<'a> {
+    let list = only_list(args)?;
+    Ok(list.get(index(list.len())).map_or(Val::Optional(None), Val::some))
+}
+
+pub(super) fn first<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
+    end_of(args, |_| 0)
+}
+
+pub(super) fn last<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
+    end_of(args, |length| length.wrapping_sub(1))
+}

@@ -37,6 +37,10 @@ fn below(path: &str) -> Vec<&'static Field> {
 }
 
 impl Checker<'_> {
+    pub fn over_bindings(&self) -> bool {
+        matches!(self.root, Root::Bindings(_))
+    }
+
     /// The path that a chain spells, when it starts at the root of names and not at a macro's variable.
     fn root_path(&self, ast: &Ast) -> Option<String> {
         let path = ast.path()?;
@@ -66,13 +70,26 @@ impl Checker<'_> {
 
     /// The whole path, when it names something at the root; `None` when only a part of it may.
     fn whole_name(&mut self, ast: &Ast, path: &str) -> Result<Option<Typed>, ExprError> {
+        if let Root::Bindings(bindings) = self.root
+            && let Some((name, bound)) = bindings.bound.get_key_value(path)
+        {
+            return Ok(Some(Typed { node: Node::Bound(name.clone()), type_: bound.type_.clone() }));
+        }
         if let Some((_, name)) = TYPES.iter().find(|(written, _)| *written == path) {
             return Ok(Some(Typed { node: Node::Constant(Val::Type(name)), type_: Type::Kind }));
+        }
+        if let Root::Bindings(bindings) = self.root {
+            let names =
+                bindings.bound.keys().map(|name| &**name).chain(self.locals.iter().map(|(name, _)| name.as_str()));
+            return if matches!(ast.kind, Kind::Name(_)) {
+                Err(self.unknown(ast, "variable", path, names))
+            } else {
+                Ok(None)
+            };
         }
         if let Some(name) = path.strip_prefix("variables.").filter(|name| !name.contains('.')) {
             return self.variable(ast, name).map(Some);
         }
-        let Root::Event = self.root;
         if let Some(field) = schema::lookup(path) {
             return Ok(Some(self.field(field)));
         }
@@ -90,13 +107,16 @@ impl Checker<'_> {
 
     /// True when the path, or one that it goes on from, is a field.
     fn is_known(&self, path: &str) -> bool {
-        let Root::Event = self.root;
         schema::lookup(path).is_some() || path.rsplit_once('.').is_some_and(|(parent, _)| self.is_known(parent))
     }
 
     fn unknown_field(&self, ast: &Ast, path: &str) -> ExprError {
         let names = schema::FIELDS.iter().map(|f| f.path).chain(self.locals.iter().map(|(name, _)| name.as_str()));
-        let message = format!("no such field `{path}`");
+        self.unknown(ast, "field", path, names)
+    }
+
+    fn unknown<'n>(&self, ast: &Ast, what: &str, path: &str, names: impl Iterator<Item = &'n str>) -> ExprError {
+        let message = format!("no such {what} `{path}`");
         match nearest(path, names) {
             Some(name) => self.error_with_hint(ast.start, message, format!("did you mean `{name}`?")),
             None => self.error(ast.start, message),
@@ -126,7 +146,7 @@ impl Checker<'_> {
         let mut optional_groups = Vec::new();
         let path = dotted(ast, &mut optional_groups)?;
         let first = path.split('.').next().unwrap_or_default();
-        if optional_groups.is_empty() || self.locals.iter().any(|(name, _)| name == first) {
+        if optional_groups.is_empty() || self.over_bindings() || self.locals.iter().any(|(name, _)| name == first) {
             return None;
         }
         let field = schema::lookup(&path)?;
@@ -148,7 +168,7 @@ impl Checker<'_> {
     fn selection(&mut self, ast: &Ast, operand: &Ast, field: &str, optional: bool) -> Result<Typed, ExprError> {
         let (node, operand_type) = self.child(operand)?;
         let (inner, viral) = match &operand_type {
-            Type::Optional(inner) => ((**inner).clone(), true),
+            Type::Optional(inner) => ((**inner).clone().settled(), true),
             other => (other.clone(), false),
         };
         let value = self.key_type(ast, operand, &inner, field)?;
@@ -162,7 +182,7 @@ impl Checker<'_> {
     fn key_type(&self, ast: &Ast, operand: &Ast, type_: &Type, field: &str) -> Result<Type, ExprError> {
         match type_ {
             Type::Dyn => Ok(Type::Dyn),
-            Type::Map(key, value) if key.meet(&Type::String).is_some() => Ok((**value).clone()),
+            Type::Map(key, value) if key.meet(&Type::String).is_some() => Ok((**value).clone().settled()),
             other => {
                 let message = format!("{} is {} and has no field `{field}`", described(operand), other.with_article());
                 Err(self.error(ast.start, message))
@@ -175,7 +195,7 @@ impl Checker<'_> {
         let Kind::Select { operand, field, optional: false } = &argument.kind else {
             return Err(self.error(argument.start, "has() needs a selection such as has(a.b)"));
         };
-        if let Some(path) = self.root_path(argument) {
+        if let Some(path) = self.root_path(argument).filter(|_| !self.over_bindings()) {
             let fields = match schema::lookup(&path) {
                 Some(field) => vec![field],
                 None => below(&path),
@@ -190,7 +210,7 @@ impl Checker<'_> {
         }
         let (node, operand_type) = self.child(operand)?;
         let inner = match operand_type {
-            Type::Optional(inner) => (*inner).clone(),
+            Type::Optional(inner) => (*inner).clone().settled(),
             other => other,
         };
         self.key_type(argument, operand, &inner, field)?;

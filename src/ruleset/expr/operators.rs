@@ -39,6 +39,7 @@ impl<'a> Val<'a> {
             (Val::Type(a), Val::Type(b)) => a == b,
             (Val::Ip(a), Val::Ip(b)) => a == b,
             (Val::Cidr(a), Val::Cidr(b)) => a == b,
+            (Val::Url(a), Val::Url(b)) => a == b,
             (Val::Optional(a), Val::Optional(b)) => match (a, b) {
                 (None, None) => true,
                 (Some(a), Some(b)) => a.equals(b, steps)?,
@@ -119,6 +120,11 @@ fn pair<'v, 'a>(args: &'v [Val<'a>]) -> Result<(&'v Val<'a>, &'v Val<'a>), EvalE
         [a, b] => Ok((a, b)),
         _ => Err(no_overload(args)),
     }
+}
+
+/// The order of two values; `None` when one is NaN.
+pub(super) fn compare(a: &Val<'_>, b: &Val<'_>, steps: &mut Steps) -> Result<Option<Ordering>, EvalError> {
+    a.compare(b, steps)
 }
 
 pub(super) fn order(args: &[Val<'_>], steps: &mut Steps) -> Result<Option<Ordering>, EvalError> {
@@ -202,7 +208,7 @@ const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_4
 /// A timestamp, when it is within CEL's range.
 pub(super) fn timestamp(value: Option<Timestamp>) -> Result<Value, EvalError> {
     value
-        .filter(|t| TIMESTAMP_SECONDS.contains(&t.as_second()))
+        .filter(|t| TIMESTAMP_SECONDS.contains(&(t.as_second() - i64::from(t.subsec_nanosecond() < 0))))
         .map(Val::Timestamp)
         .ok_or(EvalError::Overflow("timestamp"))
 }

@@ -18,7 +18,7 @@ pub(super) fn text(value: &Val<'_>) -> Option<String> {
         Val::Ip(ip) => ip.to_string(),
         Val::Cidr(cidr) => cidr.to_string(),
         Val::Type(name) => (*name).to_owned(),
-        Val::Null | Val::List(_) | Val::Map(_) | Val::Optional(_) => return None,
+        Val::Null | Val::List(_) | Val::Map(_) | Val::Optional(_) | Val::Url(_) => return None,
     })
 }
 

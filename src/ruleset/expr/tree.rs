@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
-use super::{functions::Implementation, value::Value};
+use super::{table::Implementation, value::Value};
 use crate::event::schema::Field;
 
 /// A node of the compiled tree. Its depth is capped, so recursion over it is bounded.
@@ -53,11 +53,14 @@ pub(in crate::ruleset) enum Node {
         /// How many parts `findAll` gives at most.
         most: Option<Box<Node>>,
     },
-    Macro {
-        kind: Macro,
-        range: Box<Node>,
+    Macro(Comprehension),
+    /// `cel.bind`: the value as `Local(0)` of the body.
+    Bind {
+        value: Box<Node>,
         body: Box<Node>,
     },
+    /// A variable of `Bindings`.
+    Bound(Arc<str>),
     /// `orValue` (`unwrap`) and `or`.
     OrElse {
         optional: Box<Node>,
@@ -81,14 +84,30 @@ pub(in crate::ruleset) struct Selection {
     pub path: Arc<str>,
 }
 
-/// A macro over a list or the keys of a map, with its variable as `Local(0)` of the body.
+/// A macro over a list or a map. Its variable is `Local(0)` of the body; of two, the second is.
+pub(in crate::ruleset) struct Comprehension {
+    pub kind: Macro,
+    pub range: Box<Node>,
+    /// Two variables: index and element, or key and value.
+    pub pair: bool,
+    /// What an element must satisfy to be transformed.
+    pub filter: Option<Box<Node>>,
+    pub body: Box<Node>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ruleset) enum Macro {
     All,
     Exists,
     ExistsOne,
     Filter,
-    /// `map`, with the condition of its three-argument form.
-    Map(Option<Box<Node>>),
+    /// `map`, `transformList`
+    List,
+    /// `transformMap`
+    Map,
+    /// `transformMapEntry`
+    Entries,
+    SortBy,
 }
 
 /// What is asked of a pattern.

@@ -21,9 +21,12 @@ pub(super) enum Type {
     Kind,
     Ip,
     Cidr,
+    Url,
     List(Arc<Type>),
     Map(Arc<Type>, Arc<Type>),
     Optional(Arc<Type>),
+    /// What an empty list, map or optional would hold: it becomes whatever it meets. Only inside of those three.
+    Open,
     /// A type parameter of a signature: `A` is 0, `B` is 1.
     Param(usize),
 }
@@ -58,6 +61,7 @@ impl Type {
     pub fn meet(&self, other: &Type) -> Option<Type> {
         match (self, other) {
             (a, b) if a == b => Some(a.clone()),
+            (Type::Open, t) | (t, Type::Open) => Some(t.clone()),
             (Type::Dyn, _) | (_, Type::Dyn) => Some(Type::Dyn),
             (Type::Null, t @ (Type::Timestamp | Type::Duration))
             | (t @ (Type::Timestamp | Type::Duration), Type::Null) => Some(t.clone()),
@@ -83,17 +87,22 @@ impl Type {
                     true
                 })
             }
-            (_, Type::Dyn) => true,
+            (_, Type::Dyn | Type::Open) => true,
             (Type::List(a), Type::List(b)) | (Type::Optional(a), Type::Optional(b)) => a.accepts(b, bound),
             (Type::Map(ak, av), Type::Map(bk, bv)) => ak.accepts(bk, bound) && av.accepts(bv, bound),
             (a, b) => a.meet(b).is_some(),
         }
     }
 
-    /// The type with its parameters replaced; an unbound one is `dyn`.
+    /// The type of a value on its own, which is never open.
+    pub fn settled(self) -> Type {
+        if self == Type::Open { Type::Dyn } else { self }
+    }
+
+    /// The type with its parameters replaced; an unbound one is open.
     pub fn substitute(&self, bound: &[Option<Type>; 2]) -> Type {
         match self {
-            Type::Param(i) => bound.get(*i).cloned().flatten().unwrap_or(Type::Dyn),
+            Type::Param(i) => bound.get(*i).cloned().flatten().unwrap_or(Type::Open),
             Type::List(a) => Type::list(a.substitute(bound)),
             Type::Optional(a) => Type::optional(a.substitute(bound)),
             Type::Map(k, v) => Type::map(k.substitute(bound), v.substitute(bound)),
@@ -136,6 +145,8 @@ impl Type {
             "type" => Type::Kind,
             "ip" => Type::Ip,
             "cidr" => Type::Cidr,
+            "url" => Type::Url,
+            "null" => Type::Null,
             "A" => Type::Param(0),
             "B" => Type::Param(1),
             _ => return None,
@@ -146,7 +157,7 @@ impl Type {
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Type::Dyn => f.write_str("dyn"),
+            Type::Dyn | Type::Open => f.write_str("dyn"),
             Type::Null => f.write_str("null"),
             Type::Bool => f.write_str("bool"),
             Type::Int => f.write_str("int"),
@@ -159,6 +170,7 @@ impl fmt::Display for Type {
             Type::Kind => f.write_str("type"),
             Type::Ip => f.write_str("ip"),
             Type::Cidr => f.write_str("cidr"),
+            Type::Url => f.write_str("url"),
             Type::List(element) => write!(f, "list({element})"),
             Type::Map(key, value) => write!(f, "map({key}, {value})"),
             Type::Optional(inner) => write!(f, "optional({inner})"),

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{budget::Steps, error::EvalError, print};
+use super::{budget::Steps, error::EvalError, print, url::Url};
 use crate::event::{self, schema::FieldValue};
 
 /// A value that owns all it holds.
@@ -31,6 +31,7 @@ pub enum Val<'a> {
     Type(&'static str),
     Ip(IpAddr),
     Cidr(IpNet),
+    Url(Arc<Url>),
 }
 
 /// A string.
@@ -164,7 +165,7 @@ impl<'a> Map<'a> {
         }
     }
 
-    fn entries(&self) -> Vec<(Val<'a>, Val<'a>)> {
+    pub fn entries(&self) -> Vec<(Val<'a>, Val<'a>)> {
         match self {
             Map::Strings(m) => m.iter().map(|(k, v)| (Val::text(k), Val::text(v))).collect(),
             Map::Pairs(m) => m.iter().map(|(k, v)| (Val::text(k), Val::text(v))).collect(),
@@ -243,6 +244,7 @@ impl<'a> Val<'a> {
             Val::Type(_) => "type",
             Val::Ip(_) => "net.IP",
             Val::Cidr(_) => "net.CIDR",
+            Val::Url(_) => "kubernetes.URL",
         }
     }
 
@@ -281,6 +283,7 @@ impl<'a> Val<'a> {
             Val::Type(name) => Val::Type(name),
             Val::Ip(ip) => Val::Ip(ip),
             Val::Cidr(cidr) => Val::Cidr(cidr),
+            Val::Url(url) => Val::Url(url),
         })
     }
 
@@ -302,6 +305,7 @@ impl<'a> Val<'a> {
             Val::Map(map) => map.entries().iter().map(|(k, v)| (k.to_string(), v.to_json())).collect(),
             Val::Optional(Some(inner)) => inner.to_json(),
             Val::Type(name) => (*name).into(),
+            Val::Url(url) => url.to_string().into(),
             Val::Timestamp(_) | Val::Duration(_) | Val::Ip(_) | Val::Cidr(_) => self.to_string().into(),
         }
     }

@@ -236,10 +236,10 @@ class Node:
         self.acts = []
         self.started = now()
 
-    def settle(self):
-        """Waits until no log file grew for a while."""
+    def settle(self, quiet=0.7):
+        """Waits until no log file grew for so many seconds."""
         before, since = None, time.monotonic()
-        while time.monotonic() - since < 0.7:
+        while time.monotonic() - since < quiet:
             size = [(name, os.path.getsize(name)) for name in sorted(glob.glob(f"{self.out}/*"))]
             if size != before:
                 before, since = size, time.monotonic()

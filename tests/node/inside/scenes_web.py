@@ -114,7 +114,7 @@ RAW = [
 ]
 
 
-def start(node, _more):
+def start(node, _more, apache=True):
     people = run("openssl", "passwd", "-apr1", node.secrets["ann"]).stdout.decode().strip() if os.path.exists("/usr/bin/openssl") else "x"
     with open("/etc/nginx/people", "w") as file:
         file.write(f"ann:{people}\n")
@@ -125,7 +125,7 @@ def start(node, _more):
     with open("/etc/nginx/node.conf", "w") as file:
         file.write(NGINX_CONF.format(out=node.out))
     node.spawn("nginx", "-c", "/etc/nginx/node.conf", fake=True)
-    if os.path.exists("/usr/sbin/apache2"):
+    if apache:
         with open("/etc/apache2/ports.conf", "w") as file:
             file.write("Listen 81\n")
         with open("/etc/apache2/sites-available/000-default.conf", "w") as file:
