@@ -8,6 +8,7 @@ use kubewitness::{
     api::{
         RuleSpec,
         alert::{Entity, EntityKind},
+        rule::Source,
     },
     correlate::{Correlator, Limits},
     detect::{Evidence, Match},
@@ -73,6 +74,8 @@ fn refused(rule: &Arc<kubewitness::ruleset::CompiledRule>, number: u64, seq: u64
         at: Timestamp::from_microsecond(1_767_225_600_000_000 + seq as i64 / 4)
             .expect("a bench is shorter than centuries"),
         precision: Precision::Micros,
+        source: Source::Audit,
+        host: "cp-1".into(),
         message: format!("{user} list secrets in team-{}: 403", number % 4000),
         entities: vec![
             entity(EntityKind::ServiceAccount, format!("team-{}", number % 4000), format!("app-{number}")),

@@ -72,9 +72,7 @@ impl<'n> Derivation<'n> {
                 },
                 _ => Alternatives::always(),
             },
-            Node::Macro(Comprehension { kind, range, pair: false, body, .. }) => {
-                self.quantified(*kind, range, body, wanted)
-            }
+            Node::Macro(comprehension) => self.quantified(comprehension, wanted),
             _ => Alternatives::always(),
         }
     }
@@ -208,7 +206,8 @@ impl<'n> Derivation<'n> {
         }
     }
 
-    fn quantified(&mut self, kind: Macro, range: &'n Node, body: &'n Node, wanted: bool) -> Alternatives {
+    fn quantified(&mut self, comprehension: &'n Comprehension, wanted: bool) -> Alternatives {
+        let Comprehension { kind, range, pair, body, .. } = comprehension;
         // Either the body is `value` for some element, or for every one.
         let (value, some) = match kind {
             Macro::Exists => (wanted, wanted),
@@ -219,25 +218,28 @@ impl<'n> Derivation<'n> {
         if let Some(texts) = self.texts(range).filter(|texts| texts.len() <= UNROLLED) {
             let mut joined = Alternatives::known(!some);
             for text in texts {
-                let one = self.with(Bound::Text(text), body, value);
+                let one = self.with(*pair, Bound::Text(text), body, value);
                 joined = if some { joined.or(one) } else { joined.and(one) };
             }
             return joined;
         }
-        match range {
+        match &**range {
             Node::Field(field) if field.type_ == FieldType::Strings => {
-                let of_element = self.with(Bound::Element(field), body, value);
+                let of_element = self.with(*pair, Bound::Element(field), body, value);
                 if some { of_some(of_element, field) } else { of_every(of_element, field) }
             }
-            _ if some => self.with(Bound::Unknown, body, value),
+            _ if some => self.with(*pair, Bound::Unknown, body, value),
             _ => Alternatives::always(),
         }
     }
 
-    fn with(&mut self, bound: Bound<'n>, body: &'n Node, wanted: bool) -> Alternatives {
+    /// The body's, with its variable bound. Of a `pair`, that is the second; the first is an index or a key.
+    fn with(&mut self, pair: bool, bound: Bound<'n>, body: &'n Node, wanted: bool) -> Alternatives {
+        let outer = self.bound.len();
+        self.bound.extend(pair.then_some(Bound::Unknown));
         self.bound.push(bound);
         let derived = self.is(body, wanted);
-        self.bound.pop();
+        self.bound.truncate(outer);
         derived
     }
 
