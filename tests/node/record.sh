@@ -29,7 +29,7 @@ if [ $# -gt 0 ]; then
   shift
   play "$suite" "${@:-sshd}"
 else
-  play bookworm sshd sudo accounts cron web kernel
+  play bookworm sshd sudo accounts cron web kernel year
   play trixie sshd sudo accounts
 fi
 [ "$(of_host)" = "$before" ] || { echo "node: the recording changed this host" >&2; exit 1; }

@@ -12,8 +12,8 @@ case $suite in bookworm | trixie) ;; *) say "unknown suite $suite: bookworm or t
 
 # What the scenes drive, then what drives them (python3, paramiko, ssh, curl), then what `ordinary.sh` installs by apt.
 packages=(openssh-server openssh-client openssh-sftp-server sudo passwd login rsyslog cron nginx-light apache2 adduser procps
-  iproute2 kmod nftables curl sshpass python3 python3-paramiko libfaketime faketime apt-utils)
-cached=(memcached tcpdump uuid-runtime tree figlet less jq dnsutils bc)
+  iproute2 kmod nftables curl sshpass python3 python3-paramiko libfaketime faketime apt-utils containerd runc busybox-static)
+cached=(memcached tcpdump uuid-runtime tree figlet less jq bc)
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/kubewitness/node
 hash=$(sha256sum <"${BASH_SOURCE[0]}" | cut -c1-16)

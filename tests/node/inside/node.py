@@ -64,13 +64,9 @@ dave ALL=(www-data) NOPASSWD: ALL
 deploy ALL=(root) NOPASSWD: /usr/bin/apt-get update, /usr/sbin/nginx -t
 """
 RELEASE = os.uname().release
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-
-
-def now():
-    """This instant as RFC 3339 in UTC."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def run(*command, check=True, **more):
@@ -89,15 +85,35 @@ def version(package):
 
 
 class Node:
-    """The machine in which scenes are played. `out` is the directory that the log files are written to."""
+    """The machine in which scenes are played. `out` is the directory that the log files are written to.
 
-    def __init__(self, out="/out/current", klog=False, clock=None):
-        self.out, self.klog, self.clock = out, klog, clock
+    With `start` the clocks of the daemons that make the stamps begin there and run `speed` times as fast, by libfaketime.
+    """
+
+    def __init__(self, out="/out/current", klog=False, start=None, speed=1):
+        self.out, self.klog, self.start, self.speed = out, klog, start, speed
+        self.began = time.time()
         self.secrets, self.children, self.acts = {}, [], []
         self.port = 40000
         # OpenSSH 9.8 and newer split the daemon and refuse addresses that failed.
         self.newer = os.path.exists("/usr/lib/openssh/sshd-session")
         os.makedirs(out, exist_ok=True)
+
+    # -- the clock ---------------------------------------------------------------------------------------------------
+
+    def instant(self):
+        """This instant, by the clock that makes the stamps."""
+        if not self.start:
+            return datetime.datetime.now(datetime.timezone.utc)
+        return self.start + datetime.timedelta(seconds=(time.time() - self.began) * self.speed)
+
+    def now(self):
+        """This instant as RFC 3339 in UTC."""
+        return self.instant().isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+    def clock(self):
+        """What a process that starts now must be told, so that all clocks agree to the second."""
+        return {"LD_PRELOAD": FAKETIME, "FAKETIME": f"@{self.instant():%Y-%m-%d %H:%M:%S} x{self.speed}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
     # -- setting up --------------------------------------------------------------------------------------------------
 
@@ -156,8 +172,8 @@ class Node:
 
     def spawn(self, *command, fake=False, **more):
         environment = dict(os.environ)
-        if fake and self.clock:
-            environment.update(self.clock)
+        if fake and self.start:
+            environment.update(self.clock())
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                  env=environment, **more)
         self.children.append(child)
@@ -172,7 +188,7 @@ class Node:
                     pass
             os.close(kernel)
         # With a fast clock the daemon's own clock makes the stamps, since the kernel's credentials carry the real one.
-        muxsock = 'SysSock.UseSysTimeStamp="off" SysSock.IgnoreTimestamp="on"' if self.clock else ""
+        muxsock = 'SysSock.UseSysTimeStamp="off" SysSock.IgnoreTimestamp="on"' if self.start else ""
         with open("/etc/rsyslog-node.conf", "w") as file:
             file.write(RSYSLOG.format(out=self.out, muxsock=muxsock, imklog='module(load="imklog")' if self.klog else ""))
         self.syslogd = self.spawn("rsyslogd", "-n", "-f", "/etc/rsyslog-node.conf", "-i", "/run/rsyslogd-node.pid", fake=True)
@@ -220,7 +236,8 @@ class Node:
             return
         os.makedirs(into, exist_ok=True)
         self.collect(into)
-        truth = {"about": about, "recorded": True, "host": "node-1", "from": self.started, "to": now(), "zone": "UTC",
+        self.check(into)
+        truth = {"about": about, "recorded": True, "host": "node-1", "from": self.started, "to": self.now(), "zone": "UTC",
                  "versions": [version(name) for name in packages], **more}
         with open(f"{into}/truth.yaml", "w") as file:
             for key, value in truth.items():
@@ -234,7 +251,20 @@ class Node:
         self.settle()
         self.collect(None)
         self.acts = []
-        self.started = now()
+        self.started = self.now()
+
+    def check(self, into):
+        """Fails when a login left no line that names its port, or when a line speaks of the machine that records."""
+        text = b""
+        for name in glob.glob(f"{into}/*"):
+            with open(name, "rb") as log:
+                text += log.read()
+        for act in self.acts:
+            if act["act"] == "ssh-login" and not re.search(rb"(port |]:)%d\b" % act["port"], text):
+                raise RuntimeError(f"no line tells of {act}")
+        for word in [rb"/\.cache/", rb"/mnt/root", RELEASE.encode()] if "-" in RELEASE else [rb"/\.cache/", rb"/mnt/root"]:
+            if re.search(word, text):
+                raise RuntimeError(f"{into} speaks of the machine that records: {word.decode()}")
 
     def settle(self, quiet=0.7):
         """Waits until no log file grew for so many seconds."""
@@ -257,9 +287,9 @@ class Node:
     @contextlib.contextmanager
     def act(self, kind, **fields):
         """One thing done. Its outcome may be set on the yielded dict while it happens."""
-        entry = {"act": kind, **fields, "from": now()}
+        entry = {"act": kind, **fields, "from": self.now()}
         yield entry
-        entry["to"] = now()
+        entry["to"] = self.now()
         self.acts.append({key: value for key, value in entry.items() if value is not None})
 
     # -- ssh ---------------------------------------------------------------------------------------------------------

@@ -16,34 +16,23 @@ import threading
 import time
 
 import scenes_web
-from node import ADMINS, NODE4, NODE6, Node, run, version
+from node import ADMINS, FAKETIME, NODE4, NODE6, Node, run, version
 
 HOURS, SPEED = float(sys.argv[1]), int(sys.argv[2])
 START = datetime.datetime(2026, 11, 2, 6, 0, 0, tzinfo=datetime.timezone.utc)
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 chance = random.Random(20261102)
 
 
 class Ordinary(Node):
     def __init__(self):
-        self.began = time.time()
+        super().__init__("/out/current", start=START, speed=SPEED)
         self.done = collections.Counter()
-        super().__init__("/out/current", clock=self.clock_now())
-
-    def clock_now(self):
-        """What a process that starts at this instant must be told, so that all clocks agree to the second."""
-        at = START + datetime.timedelta(seconds=(time.time() - self.began) * SPEED)
-        return {"LD_PRELOAD": FAKETIME, "FAKETIME": f"@{at:%Y-%m-%d %H:%M:%S} x{SPEED}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-
-    def spawn(self, *command, fake=False, **more):
-        self.clock = self.clock_now()
-        return super().spawn(*command, fake=fake, **more)
 
     def over(self):
-        return (time.time() - self.began) * SPEED >= HOURS * 3600
+        return self.instant() >= START + datetime.timedelta(hours=HOURS)
 
     def hour(self):
-        return int(6 + (time.time() - self.began) * SPEED / 3600) % 24
+        return self.instant().hour
 
 
 def pause(mean):

@@ -13,7 +13,7 @@ wanted = os.environ.get("SCENE")
 
 for group in groups:
     module = importlib.import_module(f"scenes_{group}")
-    node = Node(klog=getattr(module, "KLOG", False))
+    node = Node(klog=getattr(module, "KLOG", False), **getattr(module, "CLOCK", {}))
     node.prepare()
     node.rsyslog()
     more = "PerSourcePenalties no" if node.newer else ""  # all scenes but one want to see each failure
