@@ -1,9 +1,29 @@
 //! Record -> Event, one format a file. In: a redacted record. Out: the one normalised event that rules see.
 //! Never joins anything (that is `enrich`), never judges: what a field means is the same for every event.
 
+mod access;
+mod accounts;
 pub mod address;
 pub mod audit;
+mod audit_line;
+mod cri;
+mod cron;
+mod draft;
+mod escape;
+mod kernel;
+mod klog;
+pub mod line;
+mod logind;
+mod pairs;
+mod pam;
+mod programs;
+mod sshd;
+mod stamp;
+mod su;
+mod sudo;
+mod syslog;
 pub mod text;
+mod web_error;
 
 use ipnet::IpNet;
 
@@ -37,11 +57,8 @@ impl Normaliser {
     pub fn event<'a>(&self, record: &'a Record) -> Option<Event<'a>> {
         match &record.payload {
             Payload::Audit(_) => self.audit(record).ok(),
-            Payload::Line(_)
-            | Payload::Quarantined(_)
-            | Payload::Inventory(_)
-            | Payload::Rule(_)
-            | Payload::Triage(_) => None,
+            Payload::Line(line) => self.line(record, line),
+            Payload::Quarantined(_) | Payload::Inventory(_) | Payload::Rule(_) | Payload::Triage(_) => None,
         }
     }
 }
