@@ -42,12 +42,36 @@ fn opened(text: &str) -> Option<(&str, Option<stamp::Stamp>, &str)> {
     Some((kind, Some(stamp::audit(stamp)?.0), body.strip_prefix(':')?))
 }
 
+/// Keys whose values the kernel writes as hexadecimal digits when they need it; those of others may be digits by chance.
+const UNTRUSTED: &[&str] = &[
+    "acct",
+    "cmd",
+    "comm",
+    "cwd",
+    "data",
+    "dir",
+    "exe",
+    "info",
+    "label",
+    "name",
+    "namespace",
+    "path",
+    "peer",
+    "proctitle",
+    "profile",
+    "srcname",
+    "target",
+];
+
 /// A value that a process may have chosen.
 fn untrusted<'a>(found: Option<Pair<'a>>) -> Text<'a> {
     match found {
         Some(Pair { value: "(null)", quoted: false, .. }) | None => Text::EMPTY,
         Some(Pair { value, quoted: true, .. }) => value.into(),
-        Some(Pair { value, .. }) => escape::audit_hex(value).map_or(value.into(), Text::from),
+        Some(Pair { key, value, .. }) if UNTRUSTED.contains(&key) => {
+            escape::audit_hex(value).map_or(value.into(), Text::from)
+        }
+        Some(Pair { value, .. }) => value.into(),
     }
 }
 

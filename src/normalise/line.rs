@@ -169,4 +169,6 @@ fn of_kernel<'a>(draft: &mut Draft<'a>, message: &'a str, uptime: &'a str) -> bo
 }
 
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod tests;

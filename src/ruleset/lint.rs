@@ -241,7 +241,7 @@ pub fn lint(source: &RuleSource) -> Vec<Warning> {
         pattern::check(&rule, selector, &mut warnings);
     }
     detection::check(&rule, &mut warnings);
-    warnings.sort_by(|a, b| a.lint.cmp(&b.lint));
+    warnings.sort_by_key(|warning| warning.lint);
     let mut seen: Vec<Warning> = Vec::new();
     for warning in warnings {
         if !seen.contains(&warning) {

@@ -84,7 +84,10 @@ fn excuse(case: &Case) -> Option<&'static str> {
 }
 
 /// Cases whose outcome differs, each with its reason.
-const DIFFERENT: &[(&str, &str)] = &[];
+const DIFFERENT: &[(&str, &str)] = &[(
+    "timestamps/timestamp_conversions/toString_timestamp_nanos",
+    "the last 26 hours of the year 9999 are beyond our timestamps",
+)];
 
 #[test]
 fn published_cases_have_their_values() {

@@ -49,7 +49,7 @@ pub fn set_fields(event: &Event<'_>) -> BTreeMap<String, String> {
 }
 
 /// Asserts exactly these fields of each line.
-fn check(source: Source, cases: &[(&str, &str)]) {
+pub fn check(source: Source, cases: &[(&str, &str)]) {
     let mut wrong = Vec::new();
     for (text, expected) in cases {
         let record = mk_record(mk_line(source, text));
@@ -62,5 +62,3 @@ fn check(source: Source, cases: &[(&str, &str)]) {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
-
-mod times;

@@ -178,7 +178,7 @@ impl<'a> Evaluation<'a, '_> {
                 map.get(key)
             }
             // A number or text has no keys, so not this one, as the reference implementation sees it; a list is indexed.
-            other if (*optional || viral) && !matches!(other, Val::List(_)) => None,
+            other if *optional && !matches!(other, Val::List(_)) => None,
             other => return Err(no_field(other, key)),
         };
         match value {

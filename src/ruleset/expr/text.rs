@@ -247,8 +247,7 @@ pub(super) fn index_of<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
     if from < 0 {
         return Err(out_of_range(from));
     }
-    let Ok(start) = offset(text, from) else { return Ok(Val::Int(-1)) };
-    let (before, rest) = text.split_at(start);
+    let (before, rest) = text.split_at(offset(text, from)?);
     Ok(match rest.find(part) {
         Some(at) => position(before.chars().count() + rest.split_at(at).0.chars().count()),
         None => Val::Int(-1),
@@ -280,9 +279,9 @@ pub(super) fn last_index_of<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'
     }
     // The last occurrence that begins at `from` or before it.
     let last = match from {
-        Some(from) => match offset(text, from).ok().filter(|at| *at < text.len()) {
-            Some(at) => at,
-            None => return Ok(Val::Int(-1)),
+        Some(from) => match offset(text, from)? {
+            at if at < text.len() => at,
+            _ => return Ok(Val::Int(-1)),
         },
         None => text.len(),
     };

@@ -107,9 +107,8 @@ fn request(text: &str, via_request: bool) -> Parsed<Url> {
         url.path = "*".into();
         return Ok(url);
     }
-    let (scheme, rest) = scheme(text)?;
+    let (scheme, mut rest) = scheme(text)?;
     url.scheme = scheme.to_ascii_lowercase();
-    let mut rest = rest;
     match rest.strip_suffix('?') {
         Some(before) if !before.contains('?') => {
             url.force_query = true;
