@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod condition;
 pub mod log_source;
+pub mod path_pattern;
 pub mod rule;
 pub mod rule_test;
 pub mod span;

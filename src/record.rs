@@ -158,6 +158,20 @@ pub struct RedactionFacts {
     pub incomplete: Vec<Incomplete>,
 }
 
+impl RedactionFacts {
+    /// Adds what an earlier redaction of the same input removed.
+    pub fn add(&mut self, earlier: RedactionFacts) {
+        self.redacted.extend(earlier.redacted);
+        self.redacted.sort();
+        self.redacted.dedup();
+        self.redacted.truncate(32);
+        self.secret_like_values = self.secret_like_values.saturating_add(earlier.secret_like_values);
+        self.incomplete.extend(earlier.incomplete);
+        self.incomplete.sort();
+        self.incomplete.dedup();
+    }
+}
+
 fn is_zero(n: &u32) -> bool {
     *n == 0
 }

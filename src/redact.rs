@@ -1,5 +1,5 @@
 //! Raw input -> what may be kept. The first thing that touches an input, live and offline: nothing unredacted goes on.
-//! In: the bytes of one audit event. Out: canonical JSON without secret values, with the facts that rules need about what
+//! In: the bytes of one audit event or log line. Out: the line's text, or canonical JSON without secret values, with the facts that rules need about what
 //! was removed; or why it can't be read. Redacting what is already redacted changes nothing.
 //! Canonical: sorted keys, no `kind` and `apiVersion`, no top-level nulls; always readable as an `event::AuditEvent`.
 
@@ -7,6 +7,7 @@ mod body;
 mod fields;
 mod json;
 mod ledger;
+mod line;
 mod names;
 mod pattern;
 mod shape;
@@ -14,6 +15,7 @@ mod uri;
 
 pub use fields::unknown_field;
 use jiff::Timestamp;
+pub use line::{LinePlace, MAX_LINE, line, line_record};
 use serde_json::{Map, Value, value::RawValue};
 
 pub use self::pattern::REDACTED;
