@@ -1,10 +1,7 @@
 //! The LogSources of a cluster resolved for its nodes. In: checked sources, labels of nodes. Out: what a node's collector
 //! is told to read and, from the same snapshot, whether a file that it names is one of those.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::tz::TimeZoneDatabase;
 
@@ -40,9 +37,8 @@ pub struct CheckedSource {
 
 impl CheckedSource {
     pub fn check(name: &str, spec: &LogSourceSpec) -> Result<CheckedSource, BadSource> {
-        let pattern = |(at, path): (usize, &String)| {
-            PathPattern::parse(path).map_err(|problem| BadSource::Path { at, problem })
-        };
+        let pattern =
+            |(at, path): (usize, &String)| PathPattern::parse(path).map_err(|problem| BadSource::Path { at, problem });
         let patterns = spec.paths.iter().enumerate().map(pattern).collect::<Result<_, _>>()?;
         if let Some(zone) = &spec.time_zone
             && TimeZoneDatabase::bundled().get(zone).is_err()
@@ -90,12 +86,6 @@ impl Assignments {
     pub fn nodes_of(&self, source: &CheckedSource) -> usize {
         self.nodes.values().filter(|labels| source.selects(labels)).count()
     }
-
-    /// How many nodes any source selects.
-    pub fn nodes_selected(&self) -> usize {
-        let selected = |labels: &Labels| self.sources.values().any(|source| source.selects(labels));
-        self.nodes.values().filter(|labels| selected(labels)).count()
-    }
 }
 
 /// What one node's collector may read and send.
@@ -119,11 +109,6 @@ impl NodeSources {
             source.assigned.source == kind && source.patterns.iter().any(|pattern| pattern.matches(file))
         };
         self.sources.iter().find(|source| names(source)).map(|source| &source.assigned)
-    }
-
-    /// The kinds of sources that the node has.
-    pub fn kinds(&self) -> BTreeSet<Source> {
-        self.sources.iter().map(|source| source.assigned.source).collect()
     }
 }
 
@@ -162,11 +147,10 @@ mod tests {
         let names = |node: &str| -> Vec<String> {
             assignments.of(node).assignment().sources.into_iter().map(|source| source.name).collect()
         };
-        assert_eq!((names("cp"), names("worker"), names("nobody")), (
-            vec!["audit".to_owned(), "auth".to_owned()],
-            vec!["auth".to_owned()],
-            vec![]
-        ));
+        assert_eq!(
+            (names("cp"), names("worker"), names("nobody")),
+            (vec!["audit".to_owned(), "auth".to_owned()], vec!["auth".to_owned()], vec![])
+        );
         assert_eq!(assignments.nodes_of(&assignments.sources["audit"]), 1);
         let (cp, worker) = (assignments.of("cp"), assignments.of("worker"));
         assert_eq!(cp.source_of(Source::Audit, "/var/log/audit/audit.log").unwrap().name, "audit");
