@@ -169,7 +169,11 @@ async fn one_bad_envelope_among_good_ones_is_refused_alone_and_counted() {
         ("other file", with(json!({"file": "/etc/shadow"})), "OutOfScope"),
         ("up and down", with(json!({"file": "/var/log/../log/auth.log"})), "OutOfScope"),
         ("no file", with(json!({"file": null})), "OutOfScope"),
-        ("long file", with(json!({"source": "Web", "file": format!("/var/log/pods/{}/a/0.log", "a".repeat(1024))})), "OutOfScope"),
+        (
+            "long file",
+            with(json!({"source": "Web", "file": format!("/var/log/pods/{}/a/0.log", "a".repeat(1024))})),
+            "OutOfScope",
+        ),
         ("file of another kind", with(json!({"source": "Web"})), "OutOfScope"),
         ("no position", with(json!({"position": null})), "NoPosition"),
         ("file without a name", with(json!({"position": {"file": "", "offset": 1}})), "NoPosition"),
@@ -207,9 +211,12 @@ async fn an_audit_event_is_stored_once_by_webhook_and_log() {
     let origin = records.last().unwrap().origin.clone().unwrap();
     assert_eq!((&*origin.cluster, &*origin.reporter, origin.provenance), ("prod", "cp-1", Provenance::AuditLog));
     // What can't be read is in quarantine, as when the webhook sends it.
-    let broken = [json!({"source": "Audit", "file": "/var/log/audit.log", "event": {"a": 1}}), json!({
-        "source": "Audit", "file": "/var/log/audit.log", "log": "{\"kind\":\"Event\",\"st"
-    })];
+    let broken = [
+        json!({"source": "Audit", "file": "/var/log/audit.log", "event": {"a": 1}}),
+        json!({
+            "source": "Audit", "file": "/var/log/audit.log", "log": "{\"kind\":\"Event\",\"st"
+        }),
+    ];
     assert_eq!(send(&server, CONTROL, &jsonl(&broken)).await.body, tally(2, 0, 2, 0));
     server.stop().await;
 }
@@ -319,11 +326,17 @@ async fn a_collector_is_told_its_sources_and_of_their_changes() {
     let names = |reply: &Reply| -> Vec<String> {
         reply.body["sources"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!((reply.code, &reply.body["node"], names(&reply)), (200, &json!("worker-1"), vec!["auth".into(), "web".into()]));
-    assert_eq!(reply.body["sources"][0], json!({
-        "name": "auth", "source": "Node", "paths": ["/var/log/auth.log"], "format": "Syslog",
-        "timeZone": "Europe/Berlin", "start": "End",
-    }));
+    assert_eq!(
+        (reply.code, &reply.body["node"], names(&reply)),
+        (200, &json!("worker-1"), vec!["auth".into(), "web".into()])
+    );
+    assert_eq!(
+        reply.body["sources"][0],
+        json!({
+            "name": "auth", "source": "Node", "paths": ["/var/log/auth.log"], "format": "Syslog",
+            "timeZone": "Europe/Berlin", "start": "End",
+        })
+    );
     assert_eq!(names(&ask(CONTROL, None).await.0), ["audit", "auth", "web"]);
     let (unchanged, same) = ask(WORKER, Some(&format!("\"other\", W/{tag}"))).await;
     assert_eq!((unchanged.code, unchanged.body, &same), (304, Value::Null, &tag));
