@@ -18,6 +18,7 @@ use kubewitness::{
     },
     ingest::{Bearer, ReviewFailed, Reviewer},
     record::{Payload, Provenance},
+    redact,
 };
 use serde_json::{Value, json};
 
@@ -206,6 +207,12 @@ async fn an_audit_event_is_stored_once_by_webhook_and_log() {
     let lines: Vec<Value> = [&events[0], &events[2], &large].map(audit_line).into();
     assert_eq!(send(&server, CONTROL, &jsonl(&lines)).await.body, tally(1, 2, 0, 0));
     assert_eq!(server.post(&list(&events)).await.body["duplicates"], 3, "whichever came first");
+    let redacted = [&events[0], &large].map(|event| {
+        let bytes = audit_line(event)["event"].to_string().into_bytes();
+        let redacted = redact::audit_event(redact::Input { bytes: &bytes, oversize: false }).unwrap();
+        audit_line(&serde_json::from_str(redacted.canonical.get()).unwrap())
+    });
+    assert_eq!(send(&server, CONTROL, &jsonl(&redacted)).await.body, tally(0, 2, 0, 0), "redacted by the collector");
     assert_eq!(server.stored(), ["a", "b", "large", "c"]);
     let records = server.records();
     let origin = records.last().unwrap().origin.clone().unwrap();
