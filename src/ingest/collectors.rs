@@ -176,7 +176,7 @@ impl Collectors {
     pub(super) async fn admit(&self, authorization: Option<&[u8]>) -> Result<Arc<str>, Denial> {
         let admitted = self.judge(authorization).await;
         if let Err(denial) = admitted {
-            self.metrics.denied(denial);
+            self.metrics.collectors.denied(denial);
         }
         admitted
     }
@@ -201,11 +201,11 @@ impl Collectors {
             Known::Ask => {}
         }
         let reviewed = self.collection.reviewer.review(token).await.map_err(|error| {
-            self.metrics.reviewed("Failed");
+            self.metrics.collectors.reviewed("Failed");
             tracing::warn!(%error, "a collector waits");
             Denial::NotReviewed
         })?;
-        self.metrics.reviewed(if reviewed.is_some() { "Good" } else { "Bad" });
+        self.metrics.collectors.reviewed(if reviewed.is_some() { "Good" } else { "Bad" });
         let node = match reviewed {
             None => Err(bearer::likely_reason(token, telemetry::now())),
             Some(bearer) => self.node_of(bearer),

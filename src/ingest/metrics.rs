@@ -2,13 +2,14 @@
 
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
-use super::{collectors::Denial, credentials::Refusal, envelope::Unfit};
+use super::credentials::Refusal;
 use crate::record::QuarantineReason;
+use collectors::CollectorMetrics;
+
+mod collectors;
 
 const CODES: [&str; 14] =
     ["200", "304", "400", "401", "403", "404", "405", "408", "413", "415", "429", "500", "503", "other"];
-/// What came of asking the API server about a token.
-const REVIEWS: [&str; 3] = ["Good", "Bad", "Failed"];
 
 /// Why a connection came to no request. Also a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +48,7 @@ pub struct Metrics {
     pub(super) ack_seconds: Histogram,
     pub(super) last_event: Gauge,
     pub(super) reload_failures: IntCounter,
-    pub(super) records_received: IntCounter,
-    pub(super) records_stored: IntCounter,
-    pub(super) records_duplicate: IntCounter,
-    records_refused: IntCounterVec,
-    collectors_denied: IntCounterVec,
-    token_reviews: IntCounterVec,
+    pub(super) collectors: CollectorMetrics,
 }
 
 impl Metrics {
@@ -108,34 +104,7 @@ impl Metrics {
                 "reload_failures_total",
                 "Changed certificates or credentials that were not usable.",
             )?,
-            records_received: counter(registry, "records_received_total", "Envelopes read from bodies of collectors.")?,
-            records_stored: counter(registry, "records_stored_total", "Records of collectors that were stored.")?,
-            records_duplicate: counter(
-                registry,
-                "records_duplicate_total",
-                "Records of collectors that were in the log already.",
-            )?,
-            records_refused: counters(
-                registry,
-                "records_refused_total",
-                "Envelopes of collectors that were not taken, by why.",
-                "reason",
-                Unfit::ALL.iter().map(|unfit| unfit.as_str()),
-            )?,
-            collectors_denied: counters(
-                registry,
-                "collectors_denied_total",
-                "Requests to /records and /sources refused for their token.",
-                "reason",
-                Denial::ALL.iter().map(|denial| denial.as_str()),
-            )?,
-            token_reviews: counters(
-                registry,
-                "token_reviews_total",
-                "Questions to the API server about tokens of collectors.",
-                "outcome",
-                REVIEWS.iter().copied(),
-            )?,
+            collectors: CollectorMetrics::register(registry)?,
         };
         registry.register(Box::new(metrics.connections.clone()))?;
         registry.register(Box::new(metrics.ack_seconds.clone()))?;
@@ -155,19 +124,6 @@ impl Metrics {
 
     pub(super) fn refused(&self, refusal: Refusal) {
         self.auth_failures.with_label_values(&[refusal.as_str()]).inc();
-    }
-
-    pub(super) fn unfit(&self, unfit: Unfit) {
-        self.records_refused.with_label_values(&[unfit.as_str()]).inc();
-    }
-
-    pub(super) fn denied(&self, denial: Denial) {
-        self.collectors_denied.with_label_values(&[denial.as_str()]).inc();
-    }
-
-    /// `outcome` is one of [`REVIEWS`].
-    pub(super) fn reviewed(&self, outcome: &'static str) {
-        self.token_reviews.with_label_values(&[outcome]).inc();
     }
 
     pub(super) fn turned(&self, turned: Turned) {

@@ -91,7 +91,7 @@ impl Batch {
     async fn redact_and_append(&mut self, group: Vec<Cut>) -> Result<(), Answer> {
         let (sender, key, now) = (self.sender.clone(), self.desk.key.clone(), telemetry::now());
         let metrics = &self.desk.metrics;
-        metrics.records_received.inc_by(group.len() as u64);
+        metrics.collectors.received.inc_by(group.len() as u64);
         let work = move || {
             let take = |cut: Cut| match cut {
                 Cut::TooLong => Err(Unfit::TooLong),
@@ -114,11 +114,11 @@ impl Batch {
             let appended = self.desk.append(records).await?;
             self.tally.stored += appended.stored;
             self.tally.duplicates += appended.duplicates;
-            metrics.records_stored.inc_by(appended.stored);
-            metrics.records_duplicate.inc_by(appended.duplicates);
+            metrics.collectors.stored.inc_by(appended.stored);
+            metrics.collectors.duplicate.inc_by(appended.duplicates);
         }
         quarantined.iter().for_each(|reason| metrics.quarantined(*reason));
-        unfit.iter().for_each(|why| metrics.unfit(*why));
+        unfit.iter().for_each(|why| metrics.collectors.unfit(*why));
         self.tally.quarantined += quarantined.len() as u64;
         self.tally.refused = self.tally.refused.map(|refused| refused + unfit.len() as u64);
         Ok(())
