@@ -30,6 +30,7 @@ mod live;
 mod metrics;
 mod reading;
 mod records;
+mod room;
 mod route;
 mod scan;
 mod slim;

@@ -121,7 +121,7 @@ pub struct IngestLimits {
     pub body_bytes: u64,
     /// Bodies worked on at the same time; for a further one the answer is 503.
     pub bodies: usize,
-    /// The same for bodies of collectors.
+    /// The same for bodies of collectors, of which two may be of one node.
     pub record_bodies: usize,
     /// After this the client is asked to connect again, so that it meets new certificates and other replicas.
     pub connection_age: Duration,
@@ -134,8 +134,9 @@ pub struct IngestLimits {
 impl IngestLimits {
     /// Memory: 1,280 connections x about 40 KiB (TLS session, read buffer) = 50 MiB; 24 bodies x at most 5 MiB (an
     /// event being read: 1 MiB, in a vector that may have grown to 2; a batch waiting: under 2 MiB; pieces not read
-    /// yet: 1 MiB) = 120 MiB; a body of the audit webhook is about 1 MiB (400 events of 2.5 KiB); 16 bodies of collectors
-    /// x at most 8 MiB (a line being read: 2 MiB, in a vector that may have grown to 4; a group: 3 MiB) = 128 MiB.
+    /// yet: 1 MiB) = 120 MiB; a body of the audit webhook is about 1 MiB (400 events of 2.5 KiB); 8 bodies of collectors
+    /// x at most 8 MiB (a line being read: 2 MiB, in a vector that may have grown to 4; a group: 3 MiB) = 64 MiB. What of
+    /// those waits for the store is at most 24 of the 32 MiB of its queue, so that the webhook always finds room in it.
     /// Times: Go's client keeps an idle connection for 90 s and gives up on an answer after 30 s.
     pub const SHIPPED: IngestLimits = IngestLimits {
         connections: 1280,
@@ -147,7 +148,7 @@ impl IngestLimits {
         patience: Duration::from_secs(10),
         body_bytes: 128 << 20,
         bodies: 24,
-        record_bodies: 16,
+        record_bodies: 8,
         connection_age: Duration::from_secs(3600),
         drain: Duration::from_secs(20),
         reload_every: Duration::from_secs(10),

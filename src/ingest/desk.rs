@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::{IngestLimits, Metrics, answer::Answer, collectors::Collectors, live::Live};
+use super::{IngestLimits, Metrics, answer::Answer, collectors::Collectors, live::Live, room::Room};
 use crate::{
     record::{IdKey, Record},
     store::{AppendError, Appended, Appender},
@@ -21,7 +21,7 @@ pub(super) struct Desk {
     /// Bodies of the audit webhook that may be worked on: it bounds memory.
     pub bodies: Semaphore,
     /// The same of collectors; apart, so that no number of nodes keeps an API server out.
-    pub record_bodies: Semaphore,
+    pub record_bodies: Room,
     /// Redactions that may run: one a core, so that the store's threads get their turn.
     redactions: Arc<Semaphore>,
 }
@@ -44,7 +44,7 @@ impl Desk {
             metrics,
             limits,
             bodies: Semaphore::new(limits.bodies),
-            record_bodies: Semaphore::new(limits.record_bodies),
+            record_bodies: Room::new(limits.record_bodies),
             redactions: Arc::new(Semaphore::new(cores)),
         }
     }

@@ -43,7 +43,7 @@ pub(super) async fn answer(desk: &Arc<Desk>, headers: &HeaderMap, peer: &Peer, b
         Ok(decoder) => decoder,
         Err(answer) => return answer,
     };
-    let Ok(_room) = desk.record_bodies.try_acquire() else { return Answer::Occupied };
+    let Some(_place) = desk.record_bodies.enter(&node) else { return Answer::Occupied };
     let sources = match desk.collectors.sources_of(&node) {
         Ok(sources) => sources,
         Err(answer) => return answer,

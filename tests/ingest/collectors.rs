@@ -21,10 +21,11 @@ use kubewitness::{
     redact,
 };
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 
 use super::{
     event, list,
-    server::{PATH, Reply, Sending, Server, TOKEN, batch},
+    server::{PATH, Reply, Sending, Server, TOKEN, batch, head, reply as reply_of},
 };
 
 /// Tokens are `NAME.x.x`; see `Table::review`.
@@ -316,6 +317,31 @@ async fn hostile_bodies_are_cut_short() {
     assert_eq!(server.send(with_token("GET", "/records", WORKER, b"")).await.code, 405);
     let reply = server.send(with_token("POST", "/sources", WORKER, b"")).await;
     assert!(reply.code == 405 && reply.head.contains("allow: get"), "{reply:?}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_sends_slowly_keeps_no_other_out() {
+    let server = Server::start().await;
+    let body = jsonl(&[line(0, "x")]);
+    let (first, rest) = body.split_at(10);
+    let mut slow = Vec::new();
+    for n in 1..=2 {
+        let mut stream = server.connect(None).await.unwrap();
+        stream.write_all(head(&with_token("POST", "/records", WORKER, &body)).as_bytes()).await.unwrap();
+        stream.write_all(first).await.unwrap();
+        stream.flush().await.unwrap();
+        server.until_metric("body_bytes_total", f64::from(n) * 10.0).await;
+        slow.push(stream);
+    }
+    let reply = send(&server, WORKER, &body).await;
+    assert!(reply.code == 503 && reply.head.contains("retry-after: 1"), "{reply:?}");
+    assert_eq!(send(&server, CONTROL, &body).await.body, tally(1, 0, 0, 0));
+    for mut stream in slow {
+        stream.write_all(rest).await.unwrap();
+        assert_eq!(reply_of(&mut stream).await.code, 200);
+    }
+    assert_eq!(send(&server, WORKER, &body).await.body, tally(0, 1, 0, 0));
     server.stop().await;
 }
 
