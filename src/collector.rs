@@ -201,7 +201,14 @@ impl Parts {
         let (to_reader, assignments) = watch::channel(None);
         // One batch (2 MiB) waits while one is under way and one is in the making; see `CollectorLimits`.
         let (batches, to_shipper) = mpsc::channel(1);
-        let reader = Reader { census, limits, metrics: metrics.clone(), assignments, batches, shutdown: shutdown.intake.clone() };
+        let reader = Reader {
+            census,
+            limits,
+            metrics: metrics.clone(),
+            assignments,
+            batches,
+            shutdown: shutdown.intake.clone(),
+        };
         let alive = CancellationToken::new();
         let guards = (alive.clone().drop_guard(), reading.clone().until_dropped());
         let read = move || {

@@ -211,7 +211,8 @@ impl Census {
     /// Which checkpoint a file belongs to. `live`: what it was called, if it has a rotated name.
     pub(super) fn judge(&self, file: &File, found: &Found, live: Option<&str>) -> io::Result<Verdict> {
         let head = fingerprint(file, true)?.unwrap_or_default();
-        let is_open = |row: &Checkpoint| self.tails.iter().any(|t| t.name.as_ref().is_some_and(|(id, _)| *id == row.id));
+        let is_open =
+            |row: &Checkpoint| self.tails.iter().any(|t| t.name.as_ref().is_some_and(|(id, _)| *id == row.id));
         for row in self.rows.values().filter(|row| row.key.inode == found.key.inode) {
             // A device may have another number after a boot; then the name decides.
             let same_file = row.key.device == found.key.device || *row.path == *found.path;

@@ -133,7 +133,10 @@ impl Checkpoints {
             let rows = rows.query_map([], |row| {
                 Ok(Checkpoint {
                     id: row.get::<_, String>(0)?.into(),
-                    key: Key { device: row.get::<_, i64>(1)?.cast_unsigned(), inode: row.get::<_, i64>(2)?.cast_unsigned() },
+                    key: Key {
+                        device: row.get::<_, i64>(1)?.cast_unsigned(),
+                        inode: row.get::<_, i64>(2)?.cast_unsigned(),
+                    },
                     path: row.get::<_, String>(3)?.into(),
                     fingerprint: row.get(4)?,
                     offset: row.get::<_, i64>(5)?.cast_unsigned(),
@@ -171,10 +174,8 @@ impl Checkpoints {
             for name in known {
                 transaction.execute("INSERT OR IGNORE INTO known (name) VALUES (?)", [name])?;
             }
-            transaction.execute(
-                "DELETE FROM files WHERE done AND entered <= (SELECT max(entered) FROM files) - ?",
-                [ROWS],
-            )?;
+            transaction
+                .execute("DELETE FROM files WHERE done AND entered <= (SELECT max(entered) FROM files) - ?", [ROWS])?;
             Ok(())
         })
     }
@@ -219,10 +220,7 @@ impl Checkpoints {
 }
 
 fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
-    )
+    matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase))
 }
 
 #[cfg(test)]

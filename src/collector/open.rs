@@ -187,11 +187,7 @@ pub fn is_rotated_name(name: &str, live: &str) -> bool {
     }
     let stem = live.rsplit_once('.').map_or(live, |(stem, _)| stem);
     let digit = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
-    !stem.is_empty()
-        && name
-            .strip_prefix(stem)
-            .and_then(|rest| rest.strip_prefix(['.', '-', '_']))
-            .is_some_and(digit)
+    !stem.is_empty() && name.strip_prefix(stem).and_then(|rest| rest.strip_prefix(['.', '-', '_'])).is_some_and(digit)
 }
 
 #[cfg(test)]

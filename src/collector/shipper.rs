@@ -150,7 +150,8 @@ impl Shipper {
             let answer = {
                 let door = Arc::clone(&self.door);
                 let body = parcel.body.get(part.clone()).unwrap_or_default().to_vec();
-                let sending = async move { if body.is_empty() { Ok(Tally::default()) } else { door.records(&body).await } };
+                let sending =
+                    async move { if body.is_empty() { Ok(Tally::default()) } else { door.records(&body).await } };
                 self.meanwhile(&parcel, sending, batches).await
             };
             match answer {
@@ -170,7 +171,12 @@ impl Shipper {
                     self.metrics.retry(reason);
                     let failing = parcel.fails(&self.limits);
                     let pause = after.map_or(failing.pause, |after| after.max(failing.pause));
-                    tracing::warn!(reason = reason.as_str(), detail, pause = pause.as_secs_f32(), "sent again after a pause");
+                    tracing::warn!(
+                        reason = reason.as_str(),
+                        detail,
+                        pause = pause.as_secs_f32(),
+                        "sent again after a pause"
+                    );
                     if failing.since.elapsed() >= self.limits.spool_after {
                         self.to_spool(&mut parcel);
                     }

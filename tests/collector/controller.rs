@@ -176,10 +176,8 @@ fn acceptor(certificate: &str, key: &str) -> TlsAcceptor {
 }
 
 async fn serve(listener: TcpListener, acceptor: TlsAcceptor, desk: Arc<Mutex<Desk>>) {
-    let router = Router::new()
-        .route("/sources", get(sources))
-        .route("/records", post(records))
-        .with_state(Arc::clone(&desk));
+    let router =
+        Router::new().route("/sources", get(sources)).route("/records", post(records)).with_state(Arc::clone(&desk));
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         if desk.lock().unwrap().mood == Mood::Cut {
@@ -271,7 +269,9 @@ async fn sources(State(desk): State<Arc<Mutex<Desk>>>, headers: HeaderMap) -> Re
 async fn records(State(desk): State<Arc<Mutex<Desk>>>, headers: HeaderMap, body: Body) -> Response {
     assert_eq!(headers.get("content-encoding").unwrap(), "gzip");
     assert_eq!(headers.get("content-type").unwrap(), "application/jsonl");
-    let Ok(compressed) = Limited::new(body, BODY).collect().await else { return StatusCode::BAD_REQUEST.into_response() };
+    let Ok(compressed) = Limited::new(body, BODY).collect().await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
     let mut text = String::new();
     GzDecoder::new(&*compressed.to_bytes()).read_to_string(&mut text).unwrap();
     assert!(text.len() <= BODY && text.ends_with('\n'), "a body of {} bytes", text.len());
