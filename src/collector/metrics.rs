@@ -150,7 +150,7 @@ impl Metrics {
             )?,
             losses: by_reason(
                 "losses_total",
-                "Times that bytes were lost, also when their number is unknown.",
+                "Times that bytes were lost, or may have been: their number can be unknown.",
                 &losses,
             )?,
             truncations: counter("truncations_total", "Files that began anew.")?,

@@ -161,7 +161,7 @@ impl Base {
         match key {
             Ok(Some((key, changed))) if path.len() <= PATH => search.files.push(Found { path, key, changed }),
             Ok(None | Some(_)) => search.refused += 1,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
             Err(_) => search.refused += 1,
         }
     }

@@ -95,12 +95,10 @@ impl Census {
         let Some(row) = self.rows.get(id) else { return };
         let unread = row.size.saturating_sub(row.offset);
         let truncated = self.tails.iter().any(|tail| tail.key == row.key);
-        // Of a truncated file all may have been read; that it was is counted already.
-        if !truncated || unread > 0 {
-            let loss = if truncated { Loss::Truncated } else { Loss::Gone };
-            self.metrics.lost(loss, unread);
-            tracing::error!(path = &*row.path, unread, reason = loss.as_str(), "a file went before it was read");
-        }
+        let loss = if truncated { Loss::Truncated } else { Loss::Gone };
+        // What was written since the last look is unknown, so the event counts even when nothing is known to be unread.
+        self.metrics.lost(loss, unread);
+        tracing::warn!(path = &*row.path, unread, reason = loss.as_str(), "a file went, perhaps before all was read");
         self.finish(id);
     }
 

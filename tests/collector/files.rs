@@ -37,7 +37,7 @@ fn lines_arrive_redacted_with_their_place() {
 
 #[test]
 fn a_link_to_a_secret_and_a_pipe_are_not_shipped() {
-    let mut node = Node::new(&["/var/log/*.log", "/var/log/*/shadow"]);
+    let mut node = Node::new(&["/var/log/*.log", "/var/log/dir*/shadow"]);
     fs::create_dir_all(node.file("/etc")).unwrap();
     node.append("/etc/shadow", "root:$6$secret:20000:0:99999:7:::\n");
     symlink("/etc/shadow", node.file("/var/log/absolute.log")).unwrap();
@@ -153,8 +153,9 @@ fn a_file_that_is_compressed_before_it_is_read_counts_as_lost() {
     node.until_lines(&["first"]);
     node.kill();
     fs::write(node.file("/var/log/app.log.1.gz"), "compressed").unwrap();
-    fs::remove_file(node.file(LOG)).unwrap();
-    node.append(LOG, "next\n");
+    // In this order, so that the new file can't have the inode of the old one.
+    node.append("/var/log/app.log.new", "next\n");
+    node.rename("/var/log/app.log.new", LOG);
     node.start();
     node.until_lines(&["first", "next"]);
     node.until_metric(r#"losses_total{reason="Gone"}"#, 1);

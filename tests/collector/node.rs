@@ -120,10 +120,6 @@ impl Node {
         assert!(collector.wait().unwrap().success(), "{}", self.log());
     }
 
-    pub fn pid(&self) -> u32 {
-        self.collector.as_ref().unwrap().id()
-    }
-
     pub fn log(&self) -> String {
         let mut log = String::new();
         if let Ok(mut file) = File::open(self.own("log")) {

