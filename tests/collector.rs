@@ -4,6 +4,7 @@
 mod chaos;
 mod controller;
 mod files;
+mod many;
 mod node;
 mod outage;
 

@@ -178,7 +178,7 @@ impl Shipper {
                         "sent again after a pause"
                     );
                     if failing.since.elapsed() >= self.limits.spool_after {
-                        self.to_spool(&mut parcel);
+                        self.spool_failing(&mut parcel);
                     }
                     let wait = async { tokio::time::sleep(pause).await };
                     if self.meanwhile(&parcel, wait, batches).await.is_none() {
@@ -241,7 +241,7 @@ impl Shipper {
 
     /// The controller is away: what is under way is made durable, so that its checkpoints can move. What was under way came
     /// after everything that is in the spool: that is empty.
-    fn to_spool(&mut self, parcel: &mut Parcel) {
+    fn spool_failing(&mut self, parcel: &mut Parcel) {
         if !matches!(parcel.from, From::Reader(_)) || !self.spool.has_room() {
             return;
         }

@@ -120,6 +120,13 @@ impl Node {
         assert!(collector.wait().unwrap().success(), "{}", self.log());
     }
 
+    /// The most memory that the collector had so far, as the kernel counts it.
+    pub fn peak_mib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.collector.as_ref().unwrap().id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() / 1024
+    }
+
     pub fn log(&self) -> String {
         let mut log = String::new();
         if let Ok(mut file) = File::open(self.own("log")) {
