@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{
     CollectorConfig,
     args::CollectorLimits,
-    checkpoints::{Checkpoint, CheckpointError, Checkpoints, identity},
+    checkpoints::{Checkpoint, CheckpointError, Checkpoints, ROWS, identity},
     metrics::Metrics,
     open::{Found, HostRoot, Key, is_rotated_name},
     tail::{Tail, begins_with, fingerprint},
@@ -130,6 +130,7 @@ impl Census {
 
     /// Looks for files that are new, renamed or gone.
     pub fn search(&mut self) {
+        self.forget_old();
         let found = self.search_patterns();
         for tail in &mut self.tails {
             tail.rotated = !found.contains_key(&tail.key);
@@ -156,6 +157,25 @@ impl Census {
         self.metrics.files.set(self.tails.len().try_into().unwrap_or(i64::MAX));
         let lag: u64 = self.tails.iter().map(Tail::unread).sum();
         self.metrics.lag.set(lag.try_into().unwrap_or(i64::MAX));
+    }
+
+    /// Takes over what the checkpoints have forgotten, so that memory stays as bounded as they are.
+    fn forget_old(&mut self) {
+        let limit = usize::try_from(ROWS).unwrap_or(usize::MAX) * 3 / 2;
+        if self.rows.len() <= limit && self.known.len() <= limit {
+            return;
+        }
+        let read = {
+            let checkpoints = lock(&self.checkpoints);
+            checkpoints.all().and_then(|rows| Ok((rows, checkpoints.known()?)))
+        };
+        match read {
+            Ok((rows, known)) => {
+                self.rows = rows.into_iter().map(|row| (Arc::clone(&row.id), row)).collect();
+                self.known = known;
+            }
+            Err(error) => self.checkpoint_failed(&error),
+        }
     }
 
     pub(super) fn failed(&self, path: &str, error: &dyn std::fmt::Display) {
@@ -278,7 +298,8 @@ impl Census {
             return Ok(());
         }
         let mut done = Vec::new();
-        for found in self.root.relatives(base, path)? {
+        let (directory, name) = path.rsplit_once('/').unwrap_or_default();
+        for found in self.root.relatives(base, directory, &[name])?.into_iter().flatten() {
             if self.tails.iter().any(|tail| tail.key == found.key) {
                 continue;
             }

@@ -17,13 +17,13 @@ use super::open::Key;
 /// Bytes of a file's first line that tell it from another one.
 pub const FINGERPRINT: usize = 256;
 /// Files that are remembered; of more the oldest that are done are forgotten.
-const ROWS: i64 = 20_000;
+pub const ROWS: i64 = 10_000;
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS files (
   entered INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, device INTEGER NOT NULL, inode INTEGER NOT NULL,
   path TEXT NOT NULL, fingerprint BLOB NOT NULL, offset INTEGER NOT NULL, skipping INTEGER NOT NULL,
   size INTEGER NOT NULL, done INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS known (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;";
+CREATE TABLE IF NOT EXISTS known (entered INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE) STRICT;";
 
 /// What is known of one file, or of one generation of a file that was truncated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,6 +176,12 @@ impl Checkpoints {
             }
             transaction
                 .execute("DELETE FROM files WHERE done AND entered <= (SELECT max(entered) FROM files) - ?", [ROWS])?;
+            // Of paths; patterns are as few as people write. Pods come and go, each with paths of its own.
+            transaction.execute(
+                "DELETE FROM known WHERE name LIKE '/%' AND entered <= (SELECT max(entered) FROM known) - ?
+                 AND name NOT IN (SELECT path FROM files)",
+                [ROWS],
+            )?;
             Ok(())
         })
     }

@@ -87,18 +87,20 @@ impl HostRoot {
         Ok(search)
     }
 
-    /// The regular files beside `path`, which is below `base`, that it may be called now that it was rotated.
-    pub fn relatives(&self, base: &str, path: &str) -> io::Result<Vec<Found>> {
+    /// For each of `names` in `directory`, which is `base` or below it: the regular files that it may be called now that it
+    /// was rotated.
+    pub fn relatives(&self, base: &str, directory: &str, names: &[&str]) -> io::Result<Vec<Vec<Found>>> {
         let base = self.base(base)?;
-        let below = path.strip_prefix(&base.path).unwrap_or_default().trim_start_matches('/');
-        let (directory, name) = below.rsplit_once('/').unwrap_or(("", below));
-        let mut search = Search::default();
-        for entry in base.entries(directory)? {
-            if is_rotated_name(&entry, name) {
-                base.look(&if directory.is_empty() { entry } else { format!("{directory}/{entry}") }, &mut search);
+        let below = directory.strip_prefix(&base.path).unwrap_or_default().trim_matches('/');
+        let entries = base.entries(below)?;
+        let relatives = names.iter().map(|name| {
+            let mut search = Search::default();
+            for entry in entries.iter().filter(|entry| is_rotated_name(entry, name)) {
+                base.look(&if below.is_empty() { entry.clone() } else { format!("{below}/{entry}") }, &mut search);
             }
-        }
-        Ok(search.files)
+            search.files
+        });
+        Ok(relatives.collect())
     }
 
     /// Opens a file that was found below `base`; none when it has become another one.

@@ -1,6 +1,10 @@
 //! The part of the census about files that no pattern names any more: renamed, copied, removed.
 
-use std::{collections::BTreeSet, io, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+};
 
 use tokio::time::Instant;
 
@@ -15,33 +19,42 @@ use crate::api::rule::Source;
 impl Census {
     /// Looks at the rotated files of every path that is read or was: renamed while nobody looked, or copied.
     pub(super) fn search_rotated(&mut self) {
-        let mut paths: BTreeSet<Arc<str>> = self.tails.iter().map(|tail| Arc::clone(&tail.path)).collect();
-        paths.extend(self.rows.values().filter(|row| !row.done).map(|row| Arc::clone(&row.path)));
-        for path in paths {
-            let Some((source, base)) = self.assigned(&path) else { continue };
-            let relatives = match self.root.relatives(&base, &path) {
-                Ok(relatives) => relatives,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => {
-                    self.failed(&path, &error);
-                    continue;
-                }
-            };
-            for found in relatives {
-                if self.settled.get(&found.key) == Some(&found.changed)
-                    || self.tails.len() >= self.limits.files
-                    || self.tails.iter().any(|tail| tail.key == found.key)
-                    // It is a file of its own.
-                    || self.assigned(&found.path).is_some()
-                {
-                    continue;
-                }
-                if let Err(error) = self.take_rotated(&found, &path, source, &base) {
-                    self.failed(&found.path, &error);
-                }
-            }
+        let mut directories: BTreeMap<String, BTreeSet<Arc<str>>> = BTreeMap::new();
+        let open = self.rows.values().filter(|row| !row.done).map(|row| &row.path);
+        for path in self.tails.iter().map(|tail| &tail.path).chain(open) {
+            let directory = path.rsplit_once('/').unwrap_or_default().0;
+            directories.entry(directory.to_owned()).or_default().insert(Arc::clone(path));
+        }
+        for (directory, paths) in directories {
+            self.search_directory(&directory, paths.into_iter().collect());
         }
         self.name_new();
+    }
+
+    fn search_directory(&mut self, directory: &str, mut paths: Vec<Arc<str>>) {
+        paths.retain(|path| self.assigned(path).is_some());
+        let Some((_, base)) = paths.first().and_then(|path| self.assigned(path)) else { return };
+        let names: Vec<&str> = paths.iter().map(|path| path.rsplit_once('/').unwrap_or_default().1).collect();
+        let relatives = match self.root.relatives(&base, directory, &names) {
+            Ok(relatives) => relatives,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return self.failed(directory, &error),
+        };
+        for (path, found) in paths.iter().zip(relatives).flat_map(|(path, all)| all.into_iter().map(move |f| (path, f)))
+        {
+            if self.settled.get(&found.key) == Some(&found.changed)
+                || self.tails.len() >= self.limits.files
+                || self.tails.iter().any(|tail| tail.key == found.key)
+                // It is a file of its own.
+                || self.assigned(&found.path).is_some()
+            {
+                continue;
+            }
+            let Some((source, base)) = self.assigned(path) else { continue };
+            if let Err(error) = self.take_rotated(&found, path, source, &base) {
+                self.failed(&found.path, &error);
+            }
+        }
     }
 
     fn take_rotated(&mut self, found: &Found, live: &Arc<str>, source: Source, base: &str) -> io::Result<()> {
