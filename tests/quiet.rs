@@ -129,6 +129,7 @@ fn recorded_attacks_are_seen() {
         ("bookworm/sudo-refused/auth.log", &["sudo-not-in-sudoers"]),
         ("trixie/accounts-groups/auth.log", &["account-added-to-privileged-group"]),
         ("bookworm/accounts-users/auth.rfc5424.log", &["account-added-to-privileged-group", "second-root-account"]),
+        ("bookworm/web-nginx/nginx-access.json", &["web-exploit-attempts"]),
         ("bookworm/kernel-seccomp/kern.log", &["kernel-or-lsm-denial"]),
         ("not-recorded/kernel-apparmor/apparmor.not-recorded.rfc3339.log", &["kernel-or-lsm-denial"]),
     ] {
