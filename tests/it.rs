@@ -12,4 +12,5 @@ mod offline;
 mod scenarios;
 mod selection;
 mod shipped_rules;
+mod soak;
 mod support;

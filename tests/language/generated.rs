@@ -1,0 +1,144 @@
+//! Generated expressions mean the same here and in the reference implementation: the same value, or the same kind of error.
+//!
+//! `KUBEWITNESS_SEED=N` begins with case N, which is what a failure names; `make soak` sets it, and for how long to go on.
+
+use kubewitness::{event::Event, record::Record};
+
+use super::{
+    deviations,
+    generate::{
+        dice::Dice,
+        generate,
+        types::{Signature, signatures},
+    },
+    oracle::{self, Answer},
+    values::sorted,
+    worlds::{Outcome, World, any_record, events, paths},
+};
+use crate::soak;
+
+/// Cases of a run in CI.
+const CASES: u64 = 3000;
+/// Cases over the same event or bindings.
+const IN_A_WORLD: u64 = 250;
+/// A case over this size is left out: ours has a bound of 4096 bytes, and nobody reads such a failure.
+const LONGEST: usize = 2000;
+
+struct Case<'w> {
+    seed: u64,
+    world: &'w World<'w>,
+    expression: String,
+    parts: Vec<String>,
+}
+
+fn of_oracle(answer: &Answer) -> Outcome {
+    match &answer.value {
+        Some(value) => Outcome::Value(sorted(value)),
+        None if answer.compile.is_empty() => Outcome::Failed(answer.error.clone()),
+        None => Outcome::Refused(answer.compile.replace('\n', " ")),
+    }
+}
+
+/// Both answers where they differ, and in what the case ended with us. `None` over our budget.
+fn differences(asked: &[(&World<'_>, &str)]) -> Vec<Option<(Outcome, Outcome, bool)>> {
+    let mut worlds: Vec<&World<'_>> = vec![];
+    for (world, _) in asked {
+        if !worlds.iter().any(|known| known.name == world.name) {
+            worlds.push(world);
+        }
+    }
+    let mut requests: Vec<_> = worlds.iter().map(|world| world.declaration()).collect();
+    requests.extend(asked.iter().map(|(world, expression)| world.request(expression)));
+    let answers = oracle::ask(&requests);
+    let compare = |((world, expression), answer): (&(&World<'_>, &str), &Answer)| {
+        let (ours, theirs) = (world.evaluate(expression)?, of_oracle(answer));
+        let same = ours.agrees(&theirs) || deviations::listed(expression, &ours, &theirs);
+        Some((ours, theirs, same))
+    };
+    asked.iter().zip(&answers).map(compare).collect()
+}
+
+fn cases<'w>(worlds: &'w [World<'w>], first: u64, functions: &[Signature]) -> Vec<Case<'w>> {
+    let made = |seed: u64| {
+        let world = &worlds[usize::try_from(seed / IN_A_WORLD - first / IN_A_WORLD).unwrap()];
+        let made = generate(seed, functions, &world.variables);
+        Case { seed, world, expression: made.expression, parts: made.parts }
+    };
+    (first..first + CASES).map(made).filter(|case| case.expression.len() <= LONGEST).collect()
+}
+
+/// The failure for a reader: the shortest part that differs, both answers, the variables it names, and how to see it again.
+fn report(case: &Case<'_>, ours: &Outcome, theirs: &Outcome) -> String {
+    let mut parts: Vec<&str> = case.parts.iter().map(String::as_str).collect();
+    parts.sort_by_key(|part| part.len());
+    parts.dedup();
+    let asked: Vec<(&World<'_>, &str)> = parts.iter().map(|part| (case.world, *part)).collect();
+    let shortest = differences(&asked).into_iter().zip(&parts).find_map(|(found, part)| match found {
+        Some((ours, theirs, false)) => Some((*part, ours, theirs)),
+        _ => None,
+    });
+    let (part, ours, theirs) =
+        shortest.as_ref().map_or((case.expression.as_str(), ours, theirs), |(p, o, t)| (p, o, t));
+    let named = |(name, _): &(&String, &serde_json::Value)| part.contains(name.as_str());
+    let bound: Vec<String> =
+        case.world.bound.as_object().unwrap().iter().filter(named).map(|(n, v)| format!("{n} = {v}")).collect();
+    let whole = if part == case.expression { String::new() } else { format!("\n    within {}", case.expression) };
+    let seed = case.seed;
+    format!(
+        "KUBEWITNESS_SEED={seed}: {part}\n    ours:   {ours:?}\n    oracle: {theirs:?}{whole}\n    {}",
+        bound.join("\n    ")
+    )
+}
+
+/// Compares `CASES` cases from a seed on; gives the differences and how many cases ended in a value, an error, a refusal.
+fn compare(first: u64, functions: &[Signature]) -> (Vec<String>, [usize; 3]) {
+    // A case's seed alone decides on its world, so it is the same in whatever run.
+    let numbers: Vec<u64> = (first / IN_A_WORLD..=(first + CASES) / IN_A_WORLD).collect();
+    let records: Vec<Record> = numbers.iter().map(|&n| any_record(&mut Dice::new(n))).collect();
+    let events: Vec<Event<'_>> = events(&records);
+    let world = |(&n, event)| {
+        if n % 2 == 1 {
+            return World::of_bindings(format!("world {n}"), &mut Dice::new(n));
+        }
+        let mut world = World::of_event(format!("world {n}"), event);
+        world.variables.extend(paths());
+        world
+    };
+    let worlds: Vec<World<'_>> = numbers.iter().zip(&events).map(world).collect();
+    let cases = cases(&worlds, first, functions);
+    let asked: Vec<(&World<'_>, &str)> = cases.iter().map(|case| (case.world, case.expression.as_str())).collect();
+    let (mut wrong, mut kinds) = (vec![], [0; 3]);
+    for (case, found) in cases.iter().zip(differences(&asked)) {
+        let Some((ours, theirs, same)) = found else { continue };
+        kinds[match ours {
+            Outcome::Value(_) => 0,
+            Outcome::Failed(_) => 1,
+            Outcome::Refused(_) => 2,
+        }] += 1;
+        if !same {
+            wrong.push((case, ours, theirs));
+        }
+    }
+    (wrong.iter().map(|(case, ours, theirs)| report(case, ours, theirs)).collect(), kinds)
+}
+
+#[test]
+fn generated_expressions_mean_the_same_as_in_the_reference_implementation() {
+    let functions = signatures();
+    for seed in soak::rounds(CASES) {
+        let (wrong, kinds) = compare(seed, &functions);
+        assert!(wrong.is_empty(), "{} of {kinds:?} cases differ:\n{}", wrong.len(), wrong.join("\n"));
+        let [values, errors, refusals] = kinds;
+        println!("from seed {seed}: {values} values, {errors} errors, {refusals} refusals, all alike");
+        assert!(values > 1000 && errors > 100 && refusals > 100, "too few of a kind: {kinds:?}");
+    }
+}
+
+#[test]
+fn tagged_values_read_back() {
+    use kubewitness::ruleset::expr::Val;
+
+    use super::values::{tag, untag};
+    let value = Val::list(vec![Val::Int(1), Val::Uint(2), Val::Double(f64::NAN), Val::Null, Val::shared("x")]);
+    assert_eq!(tag(&untag(&tag(&value))), tag(&value));
+}
