@@ -70,7 +70,7 @@ impl<'e> World<'e> {
     /// Variables as `kubewitness eval --bindings` takes them: all dynamic.
     pub fn of_bindings(name: String, dice: &mut Dice) -> World<'static> {
         let mut members = serde_json::Map::new();
-        for variable in ["x", "y", "s", "t", "n", "l", "m"] {
+        for variable in ["one", "two", "three", "four", "five", "six"] {
             members.insert(variable.into(), any_json(dice, 3));
         }
         members.insert("list0".into(), json!([any_json(dice, 2), any_json(dice, 2)]));

@@ -174,7 +174,8 @@ pub(super) fn optional_of_non_zero<'a>(args: &[Val<'a>], _: &mut Steps) -> Answe
         // The reference implementation's zero time is the year 1, not 1970.
         [Val::Timestamp(t)] if t.as_second() != YEAR_1 => Ok(Val::some(Val::Timestamp(*t))),
         [Val::Timestamp(_)] => Ok(Val::Optional(None)),
-        [value] if is_zero(value) => Ok(Val::Optional(None)),
+        // An optional is never a zero value there, an empty one neither.
+        [value] if is_zero(value) && !matches!(value, Val::Optional(_)) => Ok(Val::Optional(None)),
         [value] => Ok(Val::some(value.clone())),
         _ => Err(no_overload(args)),
     }

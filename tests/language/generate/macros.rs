@@ -77,10 +77,9 @@ impl Generator<'_> {
         let condition = self.expression(&named("bool"), depth);
         let made = match type_ {
             Type::Named(name) if name == "bool" => {
-                format!(
-                    "{range}.{}({names}, {condition})",
-                    self.dice.pick(&["all", "exists", "exists_one", "existsOne"])
-                )
+                let pairs = ["all", "exists", "exists_one", "existsOne"];
+                let function = self.dice.pick(if pair { &pairs } else { &pairs[..3] });
+                format!("{range}.{function}({names}, {condition})")
             }
             Type::List(inner) => {
                 let body = self.expression(inner, depth);
