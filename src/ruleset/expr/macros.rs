@@ -221,7 +221,7 @@ impl Checker<'_> {
             "format" => return self.format_call(target, args),
             _ => return Ok(()),
         };
-        if let [arg @ Ast { kind: Kind::Literal(value @ Val::Str(_)), .. }] = args
+        if let [arg @ Ast { kind: Kind::Literal(value @ (Val::Str(_) | Val::Int(_))), .. }] = args
             && let Err(error) = read(std::slice::from_ref(value), &mut Steps::default())
         {
             return Err(self.error(arg.start, error.to_string()));

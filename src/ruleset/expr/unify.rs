@@ -145,6 +145,8 @@ impl Unknowns {
         match earlier {
             None => type_,
             Some(earlier) if !self.assign([(&earlier, &type_)]) => Type::Dyn,
+            // The specification's cases want the type that may be null.
+            Some(earlier) if type_ == Type::Null => earlier,
             Some(earlier) if less_specific(&earlier, &type_) => earlier,
             Some(_) => type_,
         }

@@ -19,7 +19,7 @@ impl Generator<'_> {
         signature.result.gives(type_, &mut bound);
         let receiver = signature.receiver.as_ref().map(|r| {
             let type_ = r.bind(&mut bound, &mut self.dice);
-            self.argument(&signature.name, 0, &type_, depth)
+            self.argument(&signature.name, false, 0, &type_, depth)
         });
         let arguments: Vec<String> = signature
             .parameters
@@ -27,7 +27,10 @@ impl Generator<'_> {
             .enumerate()
             .map(|(i, p)| {
                 let type_ = p.bind(&mut bound, &mut self.dice);
-                self.argument(&signature.name, i + usize::from(receiver.is_some()), &type_, depth)
+                {
+                    let position = i + usize::from(receiver.is_some());
+                    self.argument(&signature.name, receiver.is_none(), position, &type_, depth)
+                }
             })
             .collect();
         let arguments = arguments.join(", ");
@@ -38,13 +41,21 @@ impl Generator<'_> {
     }
 
     /// An argument, for text most often one that the function can read.
-    pub(super) fn argument(&mut self, function: &str, position: usize, type_: &Type, depth: usize) -> String {
+    pub(super) fn argument(
+        &mut self,
+        function: &str,
+        global: bool,
+        position: usize,
+        type_: &Type,
+        depth: usize,
+    ) -> String {
         let text = *type_ == named("string");
         let pool: &[&str] = match (function, position) {
             ("matches" | "find" | "findAll", 1) if text && self.dice.percent(80) => {
                 let pattern = self.pattern(2);
                 let literal = quoted(&pattern);
-                return if self.dice.percent(20) { format!("dyn({literal})") } else { literal };
+                // Of a global `matches`, cel-go takes the first argument for the pattern: a listed deviation.
+                return if global || self.dice.percent(20) { format!("dyn({literal})") } else { literal };
             }
             ("timestamp", 0) => TIMES,
             ("duration", 0) => DURATIONS,

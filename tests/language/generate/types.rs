@@ -72,7 +72,10 @@ impl Type {
                 type_
             }
             Type::List(a) => Type::List(Box::new(a.bind(bound, dice))),
-            Type::Optional(a) => Type::Optional(Box::new(a.bind(bound, dice))),
+            Type::Optional(a) => match a.bind(bound, dice) {
+                Type::Optional(inner) => Type::Optional(inner),
+                inner => Type::Optional(Box::new(inner)),
+            },
             Type::Map(a, b) => Type::Map(Box::new(key_type(a.bind(bound, dice))), Box::new(b.bind(bound, dice))),
             other => other.clone(),
         }
@@ -94,7 +97,8 @@ pub fn any(dice: &mut Dice, depth: usize) -> Type {
         8 => named(dice.pick(OTHERS)),
         9 | 10 => Type::List(Box::new(any(dice, depth - 1))),
         11 => Type::Map(Box::new(named(dice.pick(&["string", "int", "bool"]))), Box::new(any(dice, depth - 1))),
-        12 => Type::Optional(Box::new(any(dice, depth - 1))),
+        // No optional in an optional: there cel-go loses one, a listed deviation.
+        12 => Type::Optional(Box::new(any(dice, 0))),
         _ => Type::Dyn,
     }
 }
