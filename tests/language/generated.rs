@@ -52,7 +52,7 @@ pub fn differences(asked: &[(&World<'_>, &str)]) -> Vec<Option<(Outcome, Outcome
     let answers = oracle::ask(&requests);
     let compare = |((world, expression), answer): (&(&World<'_>, &str), &Answer)| {
         let (ours, theirs) = (world.evaluate(expression)?, of_oracle(answer));
-        let same = ours.agrees(&theirs) || deviations::listed(&ours, &theirs);
+        let same = ours.agrees(&theirs) || deviations::listed(expression, &ours, &theirs);
         Some((ours, theirs, same))
     };
     asked.iter().zip(&answers).map(compare).collect()

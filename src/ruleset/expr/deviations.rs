@@ -103,7 +103,7 @@ static DEVIATIONS: &[Deviation] = &[
         shown: &[shown("cel.bind(t, int, type(1) == t)", "true", "refused")],
     },
     Deviation {
-        what: "An optional in an optional stays one behind `?:`, optMap and optFlatMap; cel-go takes off the outer one.",
+        what: "In an optional behind `?:`, optMap and optFlatMap, an optional stays one and a type too; cel-go takes off the outer optional and gives the type's name.",
         reason: "The value is of the type that the expression was checked for.",
         shown: &[shown("(true ? optional.of(optional.of(1)) : optional.none()).value().hasValue()", "true", "error")],
     },
@@ -113,8 +113,7 @@ static DEVIATIONS: &[Deviation] = &[
         shown: &[shown("duration(size('a'))", "refused", "error")],
     },
     Deviation {
-        what: "min, max, sum, sort and isSorted take what a dynamic value holds; cel-go may have settled on another type \
-               of elements before it saw any.",
+        what: "What is called on a dynamic value takes what it holds; cel-go may have settled on a type before it saw any.",
         reason: "The value decides, as everywhere with dynamic values.",
         shown: &[shown("dyn(optional.of([2u, 1u])).value().min()", "1", "error")],
     },
