@@ -9,44 +9,63 @@ use super::{
     worlds::{Outcome, World},
 };
 
-/// Whether a difference is a listed one, by what both say.
+/// Whether a difference is a listed one, by the expression and what both say of it.
 pub fn listed(expression: &str, ours: &Outcome, theirs: &Outcome) -> bool {
+    let names = |parts: &[&str]| parts.iter().any(|part| expression.contains(part));
     match (ours, theirs) {
-        // One key twice in a literal, and a search beyond the text.
         (Outcome::Failed(ours), Outcome::Value(_)) => {
-            let search = expression.contains("ndexOf(") && ours.ends_with("is out of range");
+            let search = names(&["ndexOf("]) && ours.ends_with("is out of range");
             search || ours.ends_with("occurs twice")
         }
-        // The duration of a number.
         (Outcome::Refused(ours), Outcome::Failed(_)) => ours.contains("`duration` does not take (int)"),
-        // An optional in an optional, and a type of elements that cel-go had guessed.
         (Outcome::Value(_), Outcome::Failed(theirs)) => {
-            theirs.contains("unsupported conversion to ref.Val")
-                || theirs.contains("no such overload: string(net.")
-                || ["min", "max", "sum", "sort", "isSorted"]
-                    .iter()
-                    .any(|name| theirs.contains(&format!("no such overload: {name}(list)")))
+            let guessed = |function: &&str| {
+                let converts = theirs.contains(&format!("no such overload: {function}("))
+                    && names(&["alue(", "optMap(", "optFlatMap("]);
+                converts || theirs.contains(&format!("no such overload: {function}(list)"))
+            };
+            let unequal = theirs == "no such overload" && names(&["ip(", "cidr(", "url("]);
+            GUESSED.iter().any(guessed) || unequal || theirs.contains(NO_OPTIONAL)
         }
-        // The text of the global `matches` taken for its pattern, and `cel.bind` of a type.
         (_, Outcome::Refused(theirs)) => {
+            // The text of the global `matches` taken for its pattern, and `cel.bind` of a type.
             theirs.contains("invalid matches argument") || theirs.contains("reference to undefined type")
         }
         (Outcome::Value(ours), Outcome::Value(theirs)) => {
-            flat(ours) == flat(theirs) || theirs.to_string().contains("unsupported conversion to ref.Val")
+            names(&[" ? ", "optMap(", "optFlatMap("])
+                && (flat(ours) == flat(theirs) || theirs.to_string().contains(NO_OPTIONAL))
         }
         _ => false,
     }
 }
 
-/// The value with one optional for optionals within each other, and names for types.
+/// Functions with an overload for each type, of which cel-go keeps one when it has guessed.
+const GUESSED: &[&str] = &[
+    "min",
+    "max",
+    "sum",
+    "sort",
+    "isSorted",
+    "int",
+    "uint",
+    "double",
+    "string",
+    "bool",
+    "bytes",
+    "timestamp",
+    "duration",
+];
+
+/// What cel-go says of an address in an optional in an optional.
+const NO_OPTIONAL: &str = "unsupported conversion to ref.Val";
+
+/// The value without optionals around a value, and with names for types.
 fn flat(value: &Value) -> Value {
     match value {
-        Value::Object(members) => match members.get("optional") {
-            Some(inner) if inner.get("optional").is_some() => flat(inner),
-            _ => {
-                let of = |kind: &String| if kind == "type" { "string".to_owned() } else { kind.clone() };
-                members.iter().map(|(kind, inner)| (of(kind), flat(inner))).collect()
-            }
+        Value::Object(members) => match (members.get("optional"), members.get("type")) {
+            (Some(inner @ Value::Object(_)), _) => flat(inner),
+            (_, Some(name)) => serde_json::json!({"string": name}),
+            _ => members.iter().map(|(kind, inner)| (kind.clone(), flat(inner))).collect(),
         },
         Value::Array(elements) => elements.iter().map(flat).collect(),
         other => other.clone(),

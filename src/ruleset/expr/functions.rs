@@ -83,8 +83,11 @@ pub(super) fn exists(name: &str, member: bool) -> bool {
     OVERLOADS.contains_key(&(name, member))
 }
 
+/// Parameters and result.
+type Form = (Vec<Type>, Type);
+
 /// Operators and macros that are no functions but are typed like them, in the order in which cel-go tries their forms.
-static FORMS: LazyLock<BTreeMap<&'static str, Vec<(Vec<Type>, Type)>>> = LazyLock::new(|| {
+static FORMS: LazyLock<BTreeMap<&'static str, Vec<Form>>> = LazyLock::new(|| {
     const WRITTEN: &[(&str, &[&str])] = &[
         (
             "[]",

@@ -134,6 +134,8 @@ impl Checker<'_> {
         })?;
         let type_ = match kind {
             Macro::All | Macro::Exists | Macro::ExistsOne => Type::Bool,
+            // What cel-go sorts by keys is a list of its own.
+            Macro::SortBy if range_type.is_open() => Type::list(self.unknowns.fresh()),
             Macro::Filter | Macro::SortBy => Type::list(element),
             Macro::List => Type::list(body_type),
             Macro::Map => Type::map(key, body_type),

@@ -48,7 +48,7 @@ impl fmt::Display for Url {
                 if let Some(user) = &self.user {
                     write!(f, "{user}@")?;
                 }
-                f.write_str(&self.host)?;
+                f.write_str(&encode(&self.host, b"-_.~!$&'()*+,;=:[]<>\""))?;
             }
             f.write_str(&self.path)?;
         }

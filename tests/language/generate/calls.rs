@@ -15,6 +15,9 @@ impl Generator<'_> {
             return self.leaf(type_, depth);
         }
         let signature = self.dice.pick(&fitting).clone();
+        if signature.name == "format" && self.dice.percent(80) {
+            return self.format(depth);
+        }
         let mut bound = vec![];
         signature.result.gives(type_, &mut bound);
         let receiver = signature.receiver.as_ref().map(|r| {
@@ -38,6 +41,34 @@ impl Generator<'_> {
             Some(receiver) => format!("{receiver}.{}({arguments})", signature.name),
             None => format!("{}({arguments})", signature.name),
         }
+    }
+
+    /// A text with clauses, and values that they take.
+    fn format(&mut self, depth: usize) -> String {
+        const CLAUSES: &[(&str, &str)] = &[
+            ("%s", "string"),
+            ("%s", "dyn"),
+            ("%d", "int"),
+            ("%d", "double"),
+            ("%.2f", "double"),
+            ("%f", "int"),
+            ("%e", "double"),
+            ("%.0e", "double"),
+            ("%x", "int"),
+            ("%x", "string"),
+            ("%X", "bytes"),
+            ("%o", "uint"),
+            ("%b", "bool"),
+            ("%b", "int"),
+        ];
+        let (mut text, mut values) = (String::new(), vec![]);
+        for _ in 0..1 + self.dice.below(3) {
+            let (clause, type_) = self.dice.pick(CLAUSES);
+            text.push_str(self.dice.pick(&["", " ", "%%", "é"]));
+            text.push_str(clause);
+            values.push(self.expression(&Type::parse(type_), depth));
+        }
+        format!("'{text}'.format([{}])", values.join(", "))
     }
 
     /// An argument, for text most often one that the function can read.

@@ -2,7 +2,7 @@
 
 use super::{
     Generator,
-    types::{Type, any, named},
+    types::{SCALARS, Type, any, named},
 };
 
 impl Generator<'_> {
@@ -56,7 +56,10 @@ impl Generator<'_> {
         if self.loops >= 3 {
             return self.leaf(type_, depth);
         }
-        let element = any(&mut self.dice, 1);
+        let element = match type_ {
+            Type::List(inner) if self.dice.percent(40) => (**inner).clone(),
+            _ => any(&mut self.dice, 1),
+        };
         let over_map = self.dice.percent(30);
         let (range, first, second) = if over_map {
             let key = named("string");
@@ -87,6 +90,10 @@ impl Generator<'_> {
                     (true, 0) => format!("{range}.transformList({names}, {condition}, {body})"),
                     (true, _) => format!("{range}.transformList({names}, {body})"),
                     (false, 0) if !over_map && element == **inner => format!("{range}.filter({names}, {condition})"),
+                    (false, 1) if !over_map && element == **inner => {
+                        let key = named(self.dice.pick(SCALARS));
+                        format!("{range}.sortBy({names}, {})", self.expression(&key, depth))
+                    }
                     (false, 1) => format!("{range}.map({names}, {condition}, {body})"),
                     (false, _) => format!("{range}.map({names}, {body})"),
                 }
