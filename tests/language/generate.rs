@@ -68,7 +68,7 @@ impl Generator<'_> {
                 format!("({condition} ? {} : {})", self.expression(type_, depth - 1), self.expression(type_, depth - 1))
             }
             2 => self.indexed(type_, depth - 1),
-            3 => self.from_optional(type_, depth - 1),
+            3 => self.out_of_optional(type_, depth - 1),
             4 => self.bind(type_, depth - 1),
             5..=8 => self.operator(type_, depth - 1),
             9..=11 => self.comprehension(type_, depth - 1),

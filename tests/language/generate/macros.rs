@@ -6,7 +6,7 @@ use super::{
 };
 
 impl Generator<'_> {
-    pub(super) fn from_optional(&mut self, type_: &Type, depth: usize) -> String {
+    pub(super) fn out_of_optional(&mut self, type_: &Type, depth: usize) -> String {
         let optional = self.expression(&Type::Optional(Box::new(type_.clone())), depth);
         match type_ {
             Type::Optional(inner) => match self.dice.below(3) {
