@@ -15,4 +15,5 @@ mod records;
 mod scenarios;
 mod selection;
 mod shipped_rules;
+mod soak;
 mod support;
