@@ -8,6 +8,7 @@ mod demo;
 mod generated;
 mod ingest;
 mod language;
+mod normalise;
 mod offline;
 mod scenarios;
 mod selection;
