@@ -1,4 +1,5 @@
 //! The recordings of tests/node. In: their directory. Out: each scene's acts, and the events of its lines in each format.
+#![allow(dead_code, reason = "the tests of each kind of act use their part")]
 
 use std::{
     collections::BTreeMap,
@@ -40,7 +41,6 @@ impl Act {
 }
 
 #[derive(Debug)]
-#[allow(dead_code, reason = "tests of other acts read the rest")]
 pub struct Scene {
     /// `SUITE/SCENE`.
     pub name: String,
