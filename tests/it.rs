@@ -9,6 +9,7 @@ mod demo;
 mod generated;
 mod ingest;
 mod language;
+mod normalise;
 mod offline;
 mod quiet;
 mod records;
