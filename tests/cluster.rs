@@ -15,3 +15,4 @@ mod seen;
 mod steps;
 mod tenants;
 mod triage;
+mod warnings;

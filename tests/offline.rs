@@ -1,5 +1,10 @@
 //! `kubewitness test` and `kubewitness replay` as a person runs them: exit codes, messages, forms of input.
 
+mod eval;
+mod explain;
+mod page;
+mod readme;
+
 use std::{
     fs,
     io::Write,
