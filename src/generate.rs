@@ -53,7 +53,10 @@ pub fn files() -> Result<Vec<GeneratedFile>, GenerateError> {
         yaml("manifests/rbac/triage-clusterrole.yaml", &rbac::triage())?,
         yaml("manifests/rbac/rule-author-clusterrole.yaml", &rbac::rule_author())?,
         GeneratedFile { path: "docs/reference/event-fields.md", text: format!("{MD_HEADER}{}", fields::page()) },
-        GeneratedFile { path: "docs/reference/rule-language.md", text: format!("{MD_HEADER}{}", rule_language::page()) },
+        GeneratedFile {
+            path: "docs/reference/rule-language.md",
+            text: format!("{MD_HEADER}{}", rule_language::page()),
+        },
         GeneratedFile { path: "docs/reference/metrics.md", text: metrics()? },
         GeneratedFile { path: "docs/reference/flags.md", text: flags() },
     ])

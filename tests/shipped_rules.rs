@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use kubewitness::api::ClusterSecurityRule;
+use kubewitness::{api::ClusterSecurityRule, offline::rule_files, ruleset::lint::lint};
 
 fn shipped() -> Vec<(String, ClusterSecurityRule)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/rules/audit");
@@ -37,4 +37,16 @@ fn each_rule_has_two_tests_that_fire_and_two_that_stay_quiet() {
         let (quiet, firing): (Vec<_>, Vec<_>) = rule.spec.0.tests.iter().partition(|test| test.expect.is_empty());
         assert!(firing.len() >= 2 && quiet.len() >= 2, "{file}: {} fire, {} stay quiet", firing.len(), quiet.len());
     }
+}
+
+#[test]
+fn shipped_rules_draw_no_warning() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/rules");
+    let (files, errors) = rule_files::read(&directory);
+    assert!(errors.is_empty() && files.len() >= 6, "{errors:?}, {} rules", files.len());
+    let warnings: Vec<String> = files
+        .iter()
+        .flat_map(|file| lint(&file.source).into_iter().map(|warning| format!("{}: {warning}", file.path.display())))
+        .collect();
+    assert!(warnings.is_empty(), "{}", warnings.join("\n"));
 }

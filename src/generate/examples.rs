@@ -76,7 +76,9 @@ fn split(text: &str, separator: &str) -> Vec<String> {
             (None, '"' | '\'') => quote = Some(c),
             (None, '(' | '[' | '{') => depth += 1,
             (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
-            (None, _) if depth == 0 && at >= start && text.get(at..).is_some_and(|rest| rest.starts_with(separator)) => {
+            (None, _)
+                if depth == 0 && at >= start && text.get(at..).is_some_and(|rest| rest.starts_with(separator)) =>
+            {
                 parts.push(text.get(start..at).unwrap_or_default().to_owned());
                 start = at + separator.len();
             }

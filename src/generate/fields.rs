@@ -27,7 +27,10 @@ or map empty, and `has()` tells whether a field is set. Below a `dyn` field a mi
 
 /// Groups with what they are about, in the order of the schema.
 const GROUPS: &[(&str, &str)] = &[
-    ("audit", "The audit event itself. The most useful of them are also there under ECS names, for rules on several sources."),
+    (
+        "audit",
+        "The audit event itself. The most useful of them are also there under ECS names, for rules on several sources.",
+    ),
     ("cluster", ""),
     ("event", "What kind of event it is, how it ended, and how far it can be trusted."),
     ("fields", ""),
@@ -35,8 +38,11 @@ const GROUPS: &[(&str, &str)] = &[
     ("group", "A group that is acted upon."),
     ("host", ""),
     ("http", "The request, in events of web servers and of the API server."),
-    ("kubernetes", "Who acted, as far as the inventory tells: the pod, its node, workload and service account, as of the event's time. Below \
-                    `target`, what is acted upon. Empty when nobody in the cluster fits, and always empty in `kubewitness eval` and `explain`."),
+    (
+        "kubernetes",
+        "Who acted, as far as the inventory tells: the pod, its node, workload and service account, as of the event's time. Below \
+                    `target`, what is acted upon. Empty when nobody in the cluster fits, and always empty in `kubewitness eval` and `explain`.",
+    ),
     ("log", ""),
     ("message", ""),
     ("process", "What ran."),
@@ -106,22 +112,23 @@ fn records() -> Vec<Record> {
         record(),
         node("sshd[812]: Accepted password for root from 203.0.113.9 port 4712 ssh2"),
         node("sudo:      eve : TTY=pts/0 ; PWD=/home/eve ; USER=root ; COMMAND=/usr/bin/cat /etc/shadow"),
-        node("useradd[901]: new user: name=mallory, UID=1002, GID=1002, home=/home/mallory, shell=/bin/bash, from=/dev/pts/0"),
+        node(
+            "useradd[901]: new user: name=mallory, UID=1002, GID=1002, home=/home/mallory, shell=/bin/bash, from=/dev/pts/0",
+        ),
         node("groupadd[902]: new group: name=wheel2, GID=1003"),
         web(
             "shop.example.com 203.0.113.9 - - [01/Mar/2026:22:15:04 +0000] \"GET /login?next=%2Fcart HTTP/1.1\" 200 512 \
              \"https://example.com/\" \"curl/8.5.0\"",
         ),
-        web(
-            "203.0.113.9 - - [01/Mar/2026:22:15:04 +0000] \"GET /login?next=%2Fcart HTTP/1.1\" 200 512 \
-             \"https://example.com/\" \"curl/8.5.0\"",
-        ),
+        web("203.0.113.9 - - [01/Mar/2026:22:15:04 +0000] \"GET /login?next=%2Fcart HTTP/1.1\" 200 512 \
+             \"https://example.com/\" \"curl/8.5.0\""),
     ]
 }
 
 /// A value that an event has, else one that an uncommon event would have; the same below `kubernetes.target`.
 fn example(field: &Field, records: &[Record]) -> String {
-    let unset = |text: &String| matches!(text.as_str(), "\"\"" | "0" | "[]" | "{}" | "null") || text.starts_with("error");
+    let unset =
+        |text: &String| matches!(text.as_str(), "\"\"" | "0" | "[]" | "{}" | "null") || text.starts_with("error");
     let path = field.path.replace("kubernetes.target.", "kubernetes.");
     let known: BTreeMap<&str, &str> = ELSEWHERE.iter().copied().collect();
     if let Some(known) = known.get(path.as_str()) {
@@ -167,7 +174,8 @@ fn row(field: &Field, group: &str, records: &[Record]) -> String {
     let sources: Vec<_> = field.sources.iter().map(|s| s.as_str()).collect();
     let sources = if sources.len() == Source::ALL.len() { "all".to_owned() } else { sources.join(", ") };
     let level = if field.audit_level == AuditLevel::Metadata { "" } else { field.audit_level.as_str() };
-    let values = if field.values.len() < 2 { String::new() } else { format!(" One of `{}`.", field.values.join("`, `")) };
+    let values =
+        if field.values.len() < 2 { String::new() } else { format!(" One of `{}`.", field.values.join("`, `")) };
     let example: String = example(field, records).chars().take(80).collect::<String>().replace('|', "\\|");
     format!(
         "| `{}` | {} | {} | {sources} | {level} | {}{values} | `{example}` |\n",
@@ -201,7 +209,11 @@ mod tests {
         let records = records();
         for field in FIELDS {
             let example = example(field, &records);
-            assert!(!matches!(example.as_str(), "\"\"" | "[]" | "{}" | "null") && !example.starts_with("error"), "{}: {example}", field.path);
+            assert!(
+                !matches!(example.as_str(), "\"\"" | "[]" | "{}" | "null") && !example.starts_with("error"),
+                "{}: {example}",
+                field.path
+            );
         }
     }
 }

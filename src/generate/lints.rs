@@ -103,7 +103,8 @@ pub fn section() -> String {
                     rule from working. The fragments below stand in a rule on Audit events with one selector and one key.\n"
         .to_owned();
     for Lesson { lint: id, bad, good } in LESSONS {
-        let said: Vec<String> = rule(bad).map(|r| lint(&r).iter().map(ToString::to_string).collect()).unwrap_or_default();
+        let said: Vec<String> =
+            rule(bad).map(|r| lint(&r).iter().map(ToString::to_string).collect()).unwrap_or_default();
         write!(
             text,
             "\n### {id}\n\n{}\n\n```yaml\n# warns\n{bad}\n```\n\n```text\n{}\n```\n\n```yaml\n# does not\n{good}\n```\n",

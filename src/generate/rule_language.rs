@@ -128,7 +128,9 @@ fn messages() -> String {
 
 /// Each recipe opens with two comments: its heading, and what to know.
 fn recipes() -> String {
-    let mut text = "\n## Recipes\n\nWhole rules, each with its tests: copy one into a file and run `kubewitness test` on it.\n".to_owned();
+    let mut text =
+        "\n## Recipes\n\nWhole rules, each with its tests: copy one into a file and run `kubewitness test` on it.\n"
+            .to_owned();
     for recipe in RECIPES.split("---\n") {
         let mut comments = recipe.lines().filter_map(|line| line.strip_prefix("# "));
         let (title, prose) = (comments.next().unwrap_or_default(), comments.next().unwrap_or_default());

@@ -20,9 +20,15 @@ fn rule_that_negates_what_may_be_missing_is_warned_of_in_its_status_and_works() 
     accept(&watched, &trap("audit.requestObject.spec.type != \"ClusterIP\""));
     let found = warnings(&watched, "trap");
     let [warning] = found.as_slice() else { panic!("{found:?}") };
-    assert_eq!((warning["lint"].as_str(), warning["field"].as_str()), (Some("NegatedDynamic"), Some("spec.selectors[seen].where")));
+    assert_eq!(
+        (warning["lint"].as_str(), warning["field"].as_str()),
+        (Some("NegatedDynamic"), Some("spec.selectors[seen].where"))
+    );
     let message = warning["message"].as_str().unwrap();
-    assert!(message.contains("`audit.requestObject.spec.type` may be missing") && message.contains("orValue"), "{message}");
+    assert!(
+        message.contains("`audit.requestObject.spec.type` may be missing") && message.contains("orValue"),
+        "{message}"
+    );
     look_at(&watched.kubectl(), "default", "bait");
     expect(&watched, "trap", &[("admin", 1)]);
 

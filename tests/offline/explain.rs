@@ -11,7 +11,11 @@ const EVENT: &str = "../../../examples/event.json";
 const CASES: [(&str, i32, &[&str]); 16] = [
     ("matching", 0, &["--rules", "matching.yaml", "--event", EVENT]),
     ("matching-verbose", 0, &["--rules", "matching.yaml", "--event", EVENT, "-v"]),
-    ("matching-colours", 0, &["--rules", "matching.yaml", "failing.yaml", "erring.yaml", "--event", EVENT, "--color", "always"]),
+    (
+        "matching-colours",
+        0,
+        &["--rules", "matching.yaml", "failing.yaml", "erring.yaml", "--event", EVENT, "--color", "always"],
+    ),
     ("matching-json", 0, &["--rules", "matching.yaml", "--event", EVENT, "--output", "json"]),
     ("failing", 0, &["--rules", "failing.yaml", "--event", EVENT]),
     ("erring", 0, &["--rules", "erring.yaml", "--event", EVENT]),

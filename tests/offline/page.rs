@@ -6,7 +6,8 @@ use std::{fs, path::Path};
 use super::{run, text};
 
 fn page() -> String {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/rule-language.md")).unwrap();
+    let page =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/rule-language.md")).unwrap();
     assert!(page.len() > 20_000, "{} bytes", page.len());
     page
 }
@@ -44,7 +45,8 @@ fn every_example_of_the_page_comes_to_what_stands_there() {
 fn every_recipe_of_the_page_passes_its_tests_without_a_warning() {
     let page = page();
     let dir = tempfile::tempdir().unwrap();
-    let recipes: Vec<&str> = blocks(&page, "yaml").into_iter().filter(|block| block.starts_with("apiVersion:")).collect();
+    let recipes: Vec<&str> =
+        blocks(&page, "yaml").into_iter().filter(|block| block.starts_with("apiVersion:")).collect();
     assert_eq!(recipes.len(), 10);
     for (index, recipe) in recipes.iter().enumerate() {
         assert!(recipe.contains("  tests:\n"), "{recipe}");

@@ -186,7 +186,8 @@ impl Paint {
 
     fn rows(&self, rows: &[Row], out: &mut impl Write) -> io::Result<()> {
         let rows: Vec<(&Row, Vec<String>)> = rows.iter().map(|row| (row, self.lines(row))).collect();
-        let columns = |row: &Row, line: Option<&String>| row.depth * 2 + 2 + line.map_or(0, |line| line.chars().count());
+        let columns =
+            |row: &Row, line: Option<&String>| row.depth * 2 + 2 + line.map_or(0, |line| line.chars().count());
         let noted = rows.iter().filter(|(row, _)| !row.note.is_empty());
         let width = noted.map(|(row, lines)| columns(row, lines.first())).max().unwrap_or(0);
         for (row, lines) in &rows {
@@ -206,7 +207,7 @@ impl Paint {
     /// What failed is shown as a whole, over several lines where it must; what held is cut to one.
     fn lines(&self, row: &Row) -> Vec<String> {
         let columns = CONDITION.saturating_sub(row.depth * 2);
-        if row.whole || self.verbose { wrapped(&row.text, columns) } else { vec![cut(&row.text, columns)] }
+        if row.whole { wrapped(&row.text, columns) } else { vec![cut(&row.text, columns)] }
     }
 
     fn note(&self, row: &Row) -> String {
@@ -251,17 +252,19 @@ impl Tree {
     /// `wanted`: what the part should come to, for the condition to hold.
     fn add(&mut self, trace: &Trace, wanted: bool, depth: usize) {
         let settled = trace.outcome == if wanted { Outcome::Held } else { Outcome::Failed };
-        let whole = trace.parts.is_empty() || (settled && !self.verbose);
+        let leaf = trace.parts.is_empty() || (settled && !self.verbose);
         let heading = match trace.part {
-            Part::All if !whole => "all of",
-            Part::Any if !whole => "any of",
-            Part::Not if !whole => "not",
-            Part::Choice if !whole => "if, then or else",
+            Part::All if !leaf => "all of",
+            Part::Any if !leaf => "any of",
+            Part::Not if !leaf => "not",
+            Part::Choice if !leaf => "if, then or else",
             _ => &trace.text,
         };
         let text = heading.to_owned();
-        self.rows.push(Row { depth, mark: Mark::of(&trace.outcome), text, whole: !settled, note: note(trace) });
-        if !whole {
+        // An element is a value, which may be of any length.
+        let whole = (self.verbose || !settled) && trace.part != Part::Element;
+        self.rows.push(Row { depth, mark: Mark::of(&trace.outcome), text, whole, note: note(trace) });
+        if !leaf {
             self.parts(trace, wanted, depth + 1);
         }
     }

@@ -21,6 +21,9 @@ pub fn bounds() -> Vec<Bound> {
         bound("macros over lists and maps in each other's bodies", check::MACROS),
         bound("literal regular expressions", check::PATTERNS),
         bound("bytes of a regular expression", text::PATTERN),
-        Bound { what: "steps of an evaluation: about one a part, an element, 64 bytes of text", most: budget::STEP_LIMIT },
+        Bound {
+            what: "steps of an evaluation: about one a part, an element, 64 bytes of text",
+            most: budget::STEP_LIMIT,
+        },
     ]
 }
