@@ -112,7 +112,8 @@ pub fn run(rule: &Arc<CompiledRule>, test: &RuleTest) -> Result<(), Failed> {
     })
 }
 
-fn inventory_changes(inventory: &TestInventory) -> Vec<InventoryChange> {
+/// What a test, or an inventory file, says of the cluster. A pod without a uid is known by namespace and name.
+pub fn inventory_changes(inventory: &TestInventory) -> Vec<InventoryChange> {
     let nodes = inventory
         .nodes
         .iter()
