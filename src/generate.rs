@@ -1,5 +1,11 @@
 //! Prints the files that are made from code: CRDs, ClusterRoles, references. `make generate` writes them, a test compares.
 
+mod chapters;
+mod examples;
+mod fields;
+mod lints;
+mod rule_language;
+
 use std::fmt::Write as _;
 
 use clap::CommandFactory;
@@ -8,7 +14,6 @@ use kube::CustomResourceExt;
 use crate::{
     api::{ClusterSecurityRule, LogSource, SecurityAlert, SecurityRule},
     cluster::rbac,
-    event::schema::FIELDS,
 };
 
 /// A file of the repository that is made from code.
@@ -47,37 +52,17 @@ pub fn files() -> Result<Vec<GeneratedFile>, GenerateError> {
         yaml("manifests/rbac/view-clusterrole.yaml", &rbac::view())?,
         yaml("manifests/rbac/triage-clusterrole.yaml", &rbac::triage())?,
         yaml("manifests/rbac/rule-author-clusterrole.yaml", &rbac::rule_author())?,
-        GeneratedFile { path: "docs/reference/event-fields.md", text: fields() },
+        GeneratedFile { path: "docs/reference/event-fields.md", text: format!("{MD_HEADER}{}", fields::page()) },
+        GeneratedFile {
+            path: "docs/reference/rule-language.md",
+            text: format!("{MD_HEADER}{}", rule_language::page()),
+        },
         GeneratedFile { path: "docs/reference/metrics.md", text: metrics()? },
         GeneratedFile { path: "docs/reference/flags.md", text: flags() },
     ])
 }
 
 const MD_HEADER: &str = "<!-- Made by `make generate` from the code. Do not edit. -->\n";
-
-fn fields() -> String {
-    let mut text = format!(
-        "{MD_HEADER}# Event fields\n\nWhat expressions of a rule can name. An unset string is `\"\"`, a number `0`, a list \
-         empty; a missing key below a `dyn` field is an error, and so no match. \"Level\" is the lowest audit policy level \
-         at which an Audit event has the field.\n\n| field | type | sources | level | meaning |\n|---|---|---|---|---|\n"
-    );
-    for field in FIELDS {
-        let sources: Vec<_> = field.sources.iter().map(|s| s.as_str()).collect();
-        let values =
-            if field.values.is_empty() { String::new() } else { format!(" One of: `{}`.", field.values.join("`, `")) };
-        writeln!(
-            text,
-            "| `{}` | {} | {} | {} | {}{values} |",
-            field.path,
-            field.type_.as_str(),
-            sources.join(", "),
-            field.audit_level.as_str(),
-            field.meaning.replace('|', "\\|")
-        )
-        .expect("writing to a String does not fail");
-    }
-    text
-}
 
 fn metrics() -> Result<String, GenerateError> {
     let controller = crate::controller::register_metrics()?.registry;

@@ -18,3 +18,4 @@ mod steps;
 mod tenants;
 mod tokens;
 mod triage;
+mod warnings;

@@ -1,5 +1,10 @@
 //! `kubewitness test` and `kubewitness replay` as a person runs them: exit codes, messages, forms of input.
 
+mod eval;
+mod explain;
+mod page;
+mod readme;
+
 use std::{
     fs,
     io::Write,
@@ -67,7 +72,7 @@ fn test_exits_with_what_it_found_and_names_the_place() {
         ("other version", RULE.replace("v1alpha1", "v1"), 2, "apiVersion must be kubewitness.io/v1alpha1"),
         ("no rule in it", "kind: ConfigMap\n".to_owned(), 2, "holds no ClusterSecurityRule"),
         (
-            "a log line",
+            "a log line of Audit",
             RULE.replace("event: {verb: delete, user: {username: alice}}", "log: x"),
             1,
             "`log` is a line, so `source` is Node, Web or Container",
@@ -79,6 +84,28 @@ fn test_exits_with_what_it_found_and_names_the_place() {
         let shown = text(&output.stdout);
         assert_eq!(output.status.code(), Some(code), "{name}: {shown}{}", text(&output.stderr));
         assert!(shown.contains(wanted), "{name}: {shown}");
+    }
+}
+
+#[test]
+fn warnings_are_shown_with_place_and_remedy_and_fail_only_when_asked_to() {
+    let dir = with_rule(&RULE.replace(
+        r#"audit.verb == "delete""#,
+        r#"'audit.verb == "delete" && audit.verb != "get" || audit.requestObject.a != 1'"#,
+    ));
+    for (arguments, code) in [(&["test", "rule.yaml"][..], 0), (&["test", "--deny-warnings", "rule.yaml"][..], 1)] {
+        let output = run(dir.path(), arguments, "");
+        let shown = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(code), "{shown}");
+        let wanted = [
+            "warn  rule.yaml: deletions:\n      NegatedDynamic: spec.selectors[deleted].where:1:51: `audit.requestObject.a` may be",
+            "read it as `audit.requestObject.?a.orValue(…)`",
+            "      audit.verb == \"delete\" && audit.verb != \"get\" || audit.requestObject.a != 1\n",
+            "1 passed, 0 failed, 1 warning(s)",
+        ];
+        for wanted in wanted {
+            assert!(shown.contains(wanted), "{wanted}\n{shown}");
+        }
     }
 }
 

@@ -4,9 +4,13 @@ use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use kubewitness::{
     api::{ClusterSecurityRule, Span, rule_test::RuleTest},
+    offline::rule_files,
     pipeline::rule_test::run,
     record::RuleId,
-    ruleset::compile::{RuleSource, compile},
+    ruleset::{
+        compile::{RuleSource, compile},
+        lint::lint,
+    },
 };
 
 fn shipped() -> Vec<(String, ClusterSecurityRule)> {
@@ -91,4 +95,16 @@ fn each_rule_says_the_same_whatever_is_received_first() {
 
 fn sources(rule: &ClusterSecurityRule) -> BTreeSet<&'static str> {
     rule.spec.0.selectors.iter().map(|selector| selector.source.as_str()).collect()
+}
+
+#[test]
+fn shipped_rules_draw_no_warning() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/rules");
+    let (files, errors) = rule_files::read(&directory);
+    assert!(errors.is_empty() && files.len() >= 6, "{errors:?}, {} rules", files.len());
+    let warnings: Vec<String> = files
+        .iter()
+        .flat_map(|file| lint(&file.source).into_iter().map(|warning| format!("{}: {warning}", file.path.display())))
+        .collect();
+    assert!(warnings.is_empty(), "{}", warnings.join("\n"));
 }

@@ -53,6 +53,9 @@ pub struct ExplainArgs {
     /// text: for people; json: one object an event.
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     pub output: Output,
+    /// Colours: auto: on a terminal, unless NO_COLOR is set.
+    #[arg(long, default_value = "auto", value_name = "WHEN")]
+    pub color: Colours,
     /// Show all conditions of every rule, also of those that are far from matching.
     #[arg(short, long)]
     pub verbose: bool,
@@ -62,6 +65,23 @@ pub struct ExplainArgs {
 pub enum Output {
     Text,
     Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Colours {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Colours {
+    fn are_shown(self) -> bool {
+        match self {
+            Colours::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+            Colours::Always => true,
+            Colours::Never => false,
+        }
+    }
 }
 
 /// Events that are explained one by one.
@@ -78,7 +98,7 @@ pub fn main(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         records(file).with_context(|| format!("reading {}", args.event.display()))?
     };
     let explanations: Vec<Explanation> = records.iter().filter_map(|record| explain(&rules, record)).collect();
-    let paint = Paint::new(io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(), args.verbose);
+    let paint = Paint::new(args.color.are_shown(), args.verbose);
     let mut out = io::BufWriter::new(io::stdout().lock());
     match write(args.output, &explanations, &paint, &mut out).and_then(|()| out.flush()) {
         // A reader that had enough (`| head`) is no error.

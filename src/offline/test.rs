@@ -94,7 +94,7 @@ fn run(file: &RuleFile, verbose: bool, totals: &mut Totals) {
     totals.failed += failed;
     totals.passed += tests.len() - failed;
     if !verbose && failed == 0 {
-        println!("ok    {place} ({} tests)", tests.len());
+        println!("ok    {place} ({} {})", tests.len(), if tests.len() == 1 { "test" } else { "tests" });
     }
     for warning in lint(&file.source) {
         totals.warnings += 1;

@@ -8,6 +8,7 @@
 
 mod ast;
 mod bindings;
+mod bounds;
 mod budget;
 mod calls;
 mod check;
@@ -53,6 +54,7 @@ use std::{
 };
 
 pub use bindings::Bindings;
+pub use bounds::{Bound, bounds};
 pub use budget::{STEP_LIMIT, Steps};
 pub use deviations::{Deviation, Shown, deviations};
 pub use error::{EvalError, ExprError};

@@ -35,6 +35,8 @@ struct Row {
     depth: usize,
     mark: Mark,
     text: String,
+    /// Its text is not cut.
+    whole: bool,
     note: String,
 }
 
@@ -86,17 +88,26 @@ impl Paint {
         self.head(&explanation.event, out)?;
         let rules = &explanation.rules;
         let width = rules.iter().map(|rule| rule.rule.chars().count()).max().unwrap_or(0);
+        // A rule that is told at length stands by itself.
+        let mut at_length = true;
         for rule in rules {
             let brief = !self.verbose && rules.len() > FEW && !rule.matches && rule.closeness < NEAR;
-            if !brief && rule.excluded.is_none() {
+            let tells = !brief && rule.excluded.is_none();
+            if tells || at_length {
                 writeln!(out)?;
             }
+            at_length = tells;
             self.rule(rule, width, brief, out)?;
         }
         let matching = rules.iter().filter(|rule| rule.matches).count();
         let excluded = rules.iter().filter(|rule| rule.excluded.is_some()).count();
-        let left_out = if excluded > 0 { format!(", {excluded} do not look at it") } else { String::new() };
-        writeln!(out, "\n{matching} of {} rule(s) match{left_out}", rules.len())
+        let left_out = match excluded {
+            0 => String::new(),
+            1 => ", 1 does not look at it".to_owned(),
+            more => format!(", {more} do not look at it"),
+        };
+        let match_ = if matching == 1 || rules.len() == 1 { "matches" } else { "match" };
+        writeln!(out, "\n{matching} of {} {match_}{left_out}", many(rules.len(), "rule"))
     }
 
     fn head(&self, head: &Head, out: &mut impl Write) -> io::Result<()> {
@@ -104,7 +115,7 @@ impl Paint {
         let mut facts = vec![head.created.to_string(), head.source.to_owned()];
         facts.extend([head.stage, head.level].iter().filter(|f| !f.is_empty()).map(|f| (*f).to_owned()));
         if !head.redacted.is_empty() {
-            facts.push(format!("{} value(s) redacted", head.redacted.len()));
+            facts.push(format!("{} redacted", many(head.redacted.len(), "value")));
         }
         writeln!(out, "{}", self.colour(Colour::Dim, &facts.join("  ")))
     }
@@ -129,9 +140,11 @@ impl Paint {
     /// How near a selector is; in brief with the first condition that fails.
     fn near(&self, selector: &SelectorVerdict, brief: bool) -> String {
         let (held, all) = selector.conditions();
-        let count = format!("{held} of {all} condition(s) hold");
+        let hold = if all == 1 { "holds" } else { "hold" };
+        let count = format!("{held} of {} {hold}", many(all, "condition"));
         let first = selector.condition.as_ref().filter(|_| brief).map(first_failing);
         match first {
+            _ if held == all && all > 0 => format!("{count}, but a key is missing"),
             Some(trace) => {
                 let note = note(trace);
                 let note = if note.is_empty() { note } else { format!("  {}", self.colour(Colour::Dim, &note)) };
@@ -172,14 +185,29 @@ impl Paint {
     }
 
     fn rows(&self, rows: &[Row], out: &mut impl Write) -> io::Result<()> {
-        let columns = |row: &Row| row.depth * 2 + 2 + row.text.chars().count();
-        let width = rows.iter().filter(|row| !row.note.is_empty()).map(columns).max().unwrap_or(0);
-        for row in rows {
-            let gap = " ".repeat(width.saturating_sub(columns(row)) + 3);
+        let rows: Vec<(&Row, Vec<String>)> = rows.iter().map(|row| (row, self.lines(row))).collect();
+        let columns =
+            |row: &Row, line: Option<&String>| row.depth * 2 + 2 + line.map_or(0, |line| line.chars().count());
+        let noted = rows.iter().filter(|(row, _)| !row.note.is_empty());
+        let width = noted.map(|(row, lines)| columns(row, lines.first())).max().unwrap_or(0);
+        for (row, lines) in &rows {
+            let gap = " ".repeat(width.saturating_sub(columns(row, lines.first())) + 3);
             let note = if row.note.is_empty() { String::new() } else { gap + &self.note(row) };
-            writeln!(out, "{}{} {}{note}", "  ".repeat(row.depth), self.mark(row.mark), row.text)?;
+            let indent = "  ".repeat(row.depth);
+            for (index, line) in lines.iter().enumerate() {
+                match index {
+                    0 => writeln!(out, "{indent}{} {line}{note}", self.mark(row.mark))?,
+                    _ => writeln!(out, "{indent}    {line}")?,
+                }
+            }
         }
         Ok(())
+    }
+
+    /// What failed is shown as a whole, over several lines where it must; what held is cut to one.
+    fn lines(&self, row: &Row) -> Vec<String> {
+        let columns = CONDITION.saturating_sub(row.depth * 2);
+        if row.whole { wrapped(&row.text, columns) } else { vec![cut(&row.text, columns)] }
     }
 
     fn note(&self, row: &Row) -> String {
@@ -224,17 +252,19 @@ impl Tree {
     /// `wanted`: what the part should come to, for the condition to hold.
     fn add(&mut self, trace: &Trace, wanted: bool, depth: usize) {
         let settled = trace.outcome == if wanted { Outcome::Held } else { Outcome::Failed };
-        let whole = trace.parts.is_empty() || (settled && !self.verbose);
+        let leaf = trace.parts.is_empty() || (settled && !self.verbose);
         let heading = match trace.part {
-            Part::All if !whole => "all of",
-            Part::Any if !whole => "any of",
-            Part::Not if !whole => "not",
-            Part::Choice if !whole => "if, then or else",
+            Part::All if !leaf => "all of",
+            Part::Any if !leaf => "any of",
+            Part::Not if !leaf => "not",
+            Part::Choice if !leaf => "if, then or else",
             _ => &trace.text,
         };
-        let text = cut(heading, CONDITION.saturating_sub(depth * 2));
-        self.rows.push(Row { depth, mark: Mark::of(&trace.outcome), text, note: note(trace) });
-        if !whole {
+        let text = heading.to_owned();
+        // An element is a value, which may be of any length.
+        let whole = (self.verbose || !settled) && trace.part != Part::Element;
+        self.rows.push(Row { depth, mark: Mark::of(&trace.outcome), text, whole, note: note(trace) });
+        if !leaf {
             self.parts(trace, wanted, depth + 1);
         }
     }
@@ -248,17 +278,17 @@ impl Tree {
                 Part::Any if !self.verbose && trace.held() && !part.held() => {}
                 Part::Any if !self.verbose && !trace.held() && !part.parts.is_empty() && part.closeness() < nearest => {
                     let (held, all) = part.conditions();
-                    let text = cut(&part.text, CONDITION.saturating_sub(depth * 2));
                     let note = format!("{held} of {all} hold");
-                    self.rows.push(Row { depth, mark: Mark::of(&part.outcome), text, note });
+                    let text = part.text.clone();
+                    self.rows.push(Row { depth, mark: Mark::of(&part.outcome), text, whole: false, note });
                 }
                 Part::Choice if index == 0 => self.add(part, part.held(), depth),
                 _ => self.add(part, wanted, depth),
             }
         }
         if trace.more > 0 {
-            let text = format!("{} more element(s)", trace.more);
-            self.rows.push(Row { depth, mark: Mark::None, text, note: String::new() });
+            let text = format!("{} more", many(trace.more, "element"));
+            self.rows.push(Row { depth, mark: Mark::None, text, whole: true, note: String::new() });
         }
     }
 }
@@ -268,6 +298,8 @@ fn note(trace: &Trace) -> String {
     let shown = |reading: &Reading| reading.value.as_ref().map_or("missing".to_owned(), |value| cut(value, VALUE));
     let asks = ["has(", "!has("].iter().any(|asks| trace.text.starts_with(asks));
     let mut notes: Vec<String> = match trace.reads.as_slice() {
+        // The error names the key, and what to write.
+        [only] if only.value.is_none() && matches!(trace.outcome, Outcome::Error(_)) => Vec::new(),
         [only] if only.value.is_none() => vec!["is missing".to_owned()],
         [_] if asks => vec!["is there".to_owned()],
         [only] => vec![format!("is {}", shown(only))],
@@ -279,6 +311,28 @@ fn note(trace: &Trace) -> String {
         Outcome::Error(_) | Outcome::Held | Outcome::Failed => {}
     }
     notes.join("; ")
+}
+
+/// `1 rule`, `2 rules`.
+fn many(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// Lines of at most so many columns, broken at spaces; the second and later ones leave room for more indentation.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let room = if lines.len() == 1 { columns } else { columns.saturating_sub(2) };
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn cut(text: &str, columns: usize) -> String {

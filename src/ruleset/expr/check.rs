@@ -19,7 +19,7 @@ use crate::event::schema::Field;
 pub(super) const MACROS: usize = 4;
 
 /// Most regexes in one expression: each may take 1 MiB and milliseconds to compile.
-const PATTERNS: usize = 16;
+pub(super) const PATTERNS: usize = 16;
 
 /// A node with its type.
 pub(super) struct Typed {

@@ -78,7 +78,8 @@ fn count(n: usize) -> u32 {
 
 /// A window of the line that has the place in it, and a caret under the place.
 fn excerpt(start: &str, rest: &str, column: usize) -> String {
-    let skip = column.saturating_sub(EXCERPT / 2);
+    let fits = column + rest.chars().count() <= EXCERPT;
+    let skip = if fits { 0 } else { column.saturating_sub(EXCERPT / 2) };
     let shown: String = start
         .chars()
         .skip(skip)

@@ -16,9 +16,9 @@ use super::{
 };
 
 /// Longest source in bytes.
-const SOURCE: usize = 4096;
+pub(super) const SOURCE: usize = 4096;
 /// Deepest nesting of brackets in the source, and of nodes in the tree.
-const BRACKETS: usize = 32;
+pub(super) const BRACKETS: usize = 32;
 pub(super) const DEPTH: usize = 64;
 const TOKENS: usize = 2000;
 /// Most nodes of a tree, variables counted wherever they are used.

@@ -7,7 +7,7 @@ use super::{budget::Steps, error::EvalError, operators::no_overload, re2, tree::
 type Answer<'a> = Result<Val<'a>, EvalError>;
 
 /// Longest pattern in bytes, and the most memory that a compiled one may take.
-const PATTERN: usize = 1024;
+pub(super) const PATTERN: usize = 1024;
 const REGEX_SIZE: usize = 1 << 20;
 /// Steps that a pattern compiled during evaluation costs: it may take milliseconds.
 const COMPILE_STEPS: u64 = 4000;

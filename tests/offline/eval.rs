@@ -1,0 +1,156 @@
+//! `kubewitness eval`: what it takes, how each type prints, and its exit codes.
+
+use std::fs;
+
+use super::{run, text};
+
+/// Standard output without its newline, standard error, and the exit code.
+fn eval(arguments: &[&str]) -> (String, String, Option<i32>) {
+    let dir = tempfile::tempdir().unwrap();
+    let arguments: Vec<&str> = ["eval"].iter().chain(arguments).copied().collect();
+    let output = run(dir.path(), &arguments, "");
+    let printed = text(&output.stdout);
+    (printed.strip_suffix('\n').unwrap_or(&printed).to_owned(), text(&output.stderr), output.status.code())
+}
+
+#[test]
+fn each_type_prints_as_json() {
+    let cases = [
+        ("true", "true"),
+        ("1 + 1", "2"),
+        ("-9223372036854775808", "-9223372036854775808"),
+        ("18446744073709551615u", "18446744073709551615"),
+        ("1.5", "1.5"),
+        ("1.0", "1.0"),
+        ("0.0 / 0.0", "\"NaN\""),
+        ("1.0 / 0.0", "\"Infinity\""),
+        ("-1.0 / 0.0", "\"-Infinity\""),
+        ("'tab\\t \"quoted\" é'", "\"tab\\t \\\"quoted\\\" é\""),
+        ("b'\\000\\377abc'", "\"AP9hYmM=\""),
+        ("null", "null"),
+        ("timestamp('2026-03-01T23:15:04.120+01:00')", "\"2026-03-01T22:15:04.12Z\""),
+        ("timestamp(0)", "\"1970-01-01T00:00:00Z\""),
+        ("duration('1500ms')", "\"1.5s\""),
+        ("duration('-90m')", "\"-5400s\""),
+        ("duration('0s')", "\"0s\""),
+        ("[1, 'a', [2.0], b'a']", "[1,\"a\",[2.0],\"YQ==\"]"),
+        ("{'b': 1}", "{\"b\":1}"),
+        ("{1: 'a'}", "{\"1\":\"a\"}"),
+        ("{2u: 'a'}", "{\"2\":\"a\"}"),
+        ("{true: duration('1s')}", "{\"true\":\"1s\"}"),
+        ("[0.0 / 0.0]", "[\"NaN\"]"),
+        ("type(1)", "\"int\""),
+        ("type(1u)", "\"uint\""),
+        ("type(1.0)", "\"double\""),
+        ("type('')", "\"string\""),
+        ("type(b'')", "\"bytes\""),
+        ("type(true)", "\"bool\""),
+        ("type(null)", "\"null_type\""),
+        ("type([])", "\"list\""),
+        ("type({})", "\"map\""),
+        ("type(type(1))", "\"type\""),
+        ("type(timestamp(0))", "\"google.protobuf.Timestamp\""),
+        ("type(duration('1s'))", "\"google.protobuf.Duration\""),
+        ("[type(1), string]", "[\"int\",\"string\"]"),
+        ("optional.none()", "null"),
+        ("optional.of(1)", "1"),
+    ];
+    for (expression, value) in cases {
+        assert_eq!(eval(&["--expression", expression]), (value.to_owned(), String::new(), Some(0)), "{expression}");
+    }
+}
+
+#[test]
+fn bindings_are_dynamic_variables() {
+    let cases = [
+        (r#"{"x": 1}"#, "type(x)", "\"int\""),
+        (r#"{"x": -1}"#, "type(x)", "\"int\""),
+        (r#"{"x": 9223372036854775807}"#, "x", "9223372036854775807"),
+        (r#"{"x": 1.0}"#, "type(x)", "\"double\""),
+        (r#"{"x": 1e2}"#, "type(x)", "\"double\""),
+        (r#"{"x": 1E2}"#, "x", "100.0"),
+        (r#"{"x": 0.5}"#, "x + 0.5", "1.0"),
+        (r#"{"x": 2}"#, "x * 3", "6"),
+        (r#"{"x": 2}"#, "x == 2.0 && x < 2.5", "true"),
+        (r#"{"x": "a"}"#, "x + 'b'", "\"ab\""),
+        (r#"{"x": true}"#, "x && !false", "true"),
+        (r#"{"x": null}"#, "x == null", "true"),
+        (r#"{"x": [1, 2.5, "a"]}"#, "x.map(e, type(e))", "[\"int\",\"double\",\"string\"]"),
+        (r#"{"x": {"a": {"b": [3]}}}"#, "x.a.b[0]", "3"),
+        (r#"{"x": {"a": 1}}"#, "has(x.a) && !has(x.b) && x.?b.orValue(7) == 7", "true"),
+        (r#"{"x": 1, "y": 2}"#, "x + y", "3"),
+        ("{}", "1", "1"),
+    ];
+    for (bindings, expression, value) in cases {
+        let found = eval(&["--bindings", bindings, "--expression", expression]);
+        assert_eq!(found, (value.to_owned(), String::new(), Some(0)), "{expression} over {bindings}");
+    }
+}
+
+#[test]
+fn what_has_no_value_is_an_error_with_exit_code_1() {
+    let cases: [(&[&str], &str); 8] = [
+        (&["--expression", "1 +"], "error: 1:4: syntax error"),
+        (&["--expression", "nope"], "error: 1:1: "),
+        (&["--expression", "1 + 'a'"], "error: 1:3: "),
+        (&["--expression", "1 / 0"], "error: division by zero"),
+        (&["--expression", "[1][1]"], "error: index 1 is out of range"),
+        (&["--expression", "x.y", "--bindings", r#"{"x": {}}"#], "error: no such key `y`"),
+        (&["--expression", "x + 1", "--bindings", r#"{"x": "a"}"#], "error: no such overload"),
+        (&["--expression", "9223372036854775807 + 1"], "error: "),
+    ];
+    for (arguments, wanted) in cases {
+        let (printed, _, code) = eval(arguments);
+        assert_eq!(code, Some(1), "{arguments:?}: {printed}");
+        assert!(printed.starts_with(wanted) && !printed.contains('\n'), "{arguments:?}: {printed}");
+    }
+    let (printed, shown, _) = eval(&["--expression", "true &&\n nope == 1", "--bindings", r#"{"nope2": 1}"#]);
+    assert!(printed.starts_with("error: 2:2: "), "{printed}");
+    assert_eq!(shown, " nope == 1\n ^\n");
+}
+
+#[test]
+fn what_can_not_be_read_is_told_with_exit_code_2() {
+    let cases: [(&[&str], &str); 6] = [
+        (&["--expression", "1", "--bindings", "[1]"], "--bindings takes a JSON object"),
+        (&["--expression", "1", "--bindings", "{"], "--bindings takes a JSON object"),
+        (&["--expression", "1", "--event", "nope.json"], "nope.json"),
+        (&["--expression", "1", "--event", "."], "reading the event"),
+        (&["--expression", "1", "--event", "x", "--bindings", "{}"], "cannot be used with"),
+        (&["--bindings", "{}"], "--expression"),
+    ];
+    for (arguments, wanted) in cases {
+        let (printed, said, code) = eval(arguments);
+        assert_eq!((printed.as_str(), code), ("", Some(2)), "{arguments:?}: {said}");
+        assert!(said.contains(wanted), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn event_is_read_redacted_and_normalised() {
+    let dir = tempfile::tempdir().unwrap();
+    let event = super::event("1", "create").replace(
+        r#""verb":"#,
+        r#""requestObject":{"kind":"Secret","data":{"password":"aHVudGVyMg=="}},"objectRef":{"resource":"secrets"},"verb":"#,
+    );
+    fs::write(dir.path().join("event.json"), &event).unwrap();
+    let over = |source: &str, expression: &str| {
+        let output = run(dir.path(), &["eval", "--event", source, "--expression", expression], &event);
+        (text(&output.stdout).trim_end().to_owned(), output.status.code())
+    };
+    for source in ["event.json", "-"] {
+        assert_eq!(over(source, "user.name + ' ' + event.action"), ("\"alice create\"".into(), Some(0)));
+        assert_eq!(over(source, "event.created"), ("\"2026-03-01T10:00:00Z\"".into(), Some(0)));
+        assert_eq!(over(source, "event.outcome == 'success'"), ("true".into(), Some(0)));
+    }
+    let (body, code) = over("event.json", "audit.requestObject");
+    assert!(code == Some(0) && !body.contains("aHVudGVyMg==") && body.contains("password"), "{body}");
+    assert_eq!(over("event.json", "audit.requestObject.nope").1, Some(1));
+    fs::write(dir.path().join("broken.json"), "{\"kind\":").unwrap();
+    fs::write(dir.path().join("other.json"), "{\"a\": 1}").unwrap();
+    for file in ["broken.json", "other.json"] {
+        let output = run(dir.path(), &["eval", "--event", file, "--expression", "1"], "");
+        assert_eq!(output.status.code(), Some(2), "{file}");
+        assert!(text(&output.stderr).contains(&format!("{file} holds no audit event")), "{}", text(&output.stderr));
+    }
+}
