@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{controller, generate, offline};
+use crate::{collector, controller, generate, offline};
 
 /// Audit events of a Kubernetes API server become SecurityAlerts, in the cluster.
 #[derive(Debug, Parser)]
@@ -18,6 +18,8 @@ pub struct Cli {
 pub enum Command {
     /// Receives audit events, evaluates rules, writes SecurityAlerts. Runs in the cluster.
     Controller(Box<controller::ControllerArgs>),
+    /// Reads the log files of a node that LogSources name and sends the lines to the controller. Runs on each node.
+    Collector(Box<collector::CollectorArgs>),
     /// Runs the tests that rules carry, without a cluster.
     Test(offline::test::TestArgs),
     /// Runs rules over recorded events and prints the alerts, without a cluster.
@@ -45,6 +47,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Controller(args) => controller::main(*args).map(|()| ExitCode::SUCCESS),
+            Command::Collector(args) => Ok(collector::main(&args).map(|()| ExitCode::SUCCESS)?),
             Command::Test(args) => offline::test::main(&args),
             Command::Replay(args) => offline::replay::main(&args),
             Command::Normalise(args) => offline::normalise::main(&args),

@@ -80,12 +80,18 @@ fn fields() -> String {
 }
 
 fn metrics() -> Result<String, GenerateError> {
-    let registry = crate::controller::register_metrics()?.registry;
+    let controller = crate::controller::register_metrics()?.registry;
+    let (collector, _) = crate::collector::register_metrics()?;
+    let mut families = controller.gather();
+    families.extend(collector.gather());
+    families.sort_by(|a, b| a.name().cmp(b.name()));
+    families.dedup_by(|a, b| a.name() == b.name());
     let mut text = format!(
-        "{MD_HEADER}# Metrics\n\nServed as Prometheus text at `/metrics` of the admin port. Every label has a fixed set of \
+        "{MD_HEADER}# Metrics\n\nServed as Prometheus text at `/metrics` of the admin port; those of `kubewitness \
+         collector` begin with `kubewitness_collector_`. Every label has a fixed set of \
          values: never a user, pod, address or message.\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n"
     );
-    for family in registry.gather() {
+    for family in families {
         let mut labels: Vec<_> =
             family.get_metric().iter().flat_map(|m| m.get_label()).map(|l| l.name().to_owned()).collect();
         labels.sort();

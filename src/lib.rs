@@ -21,6 +21,7 @@ pub mod correlate;
 pub mod alert;
 pub mod pipeline;
 // Edges
+pub mod collector;
 pub mod ingest;
 pub mod store;
 pub mod cluster;

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod cluster;
+mod collector;
 mod demo;
 mod generated;
 mod ingest;

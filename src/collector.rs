@@ -1,0 +1,291 @@
+//! `kubewitness collector`: reads the log files of one node that its LogSources name, and brings each line to the
+//! controller at least once, redacted, with the place where it stood; the controller stores it once.
+//!
+//! ```text
+//! GET /sources ─▶ sources ─▶ census ─▶ tail ─▶ cut ─▶ redact ─▶ batch ─▶ shipper ─▶ POST /records
+//!                 what        which files,       (one thread)              └▶ spool while the controller is away
+//!                             at which checkpoint
+//! ```
+//! A checkpoint moves only after the controller has stored a batch, or after the batch is durable in the spool. Without
+//! space in the spool nothing is read, and the files keep what comes. Nothing unredacted leaves this process or reaches
+//! its disk. What can't be read any more, because somebody truncated, removed or compressed it, is counted.
+
+use std::{
+    fs::File,
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use bytesize::ByteSize;
+use prometheus::Registry;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin::{Admin, Check},
+    telemetry,
+};
+
+mod args;
+mod batch;
+mod census;
+mod checkpoints;
+mod cut;
+mod door;
+mod metrics;
+mod open;
+mod reader;
+mod rotated;
+mod shipper;
+mod sources;
+mod spool;
+mod tail;
+
+pub use args::{CollectorArgs, CollectorConfig, CollectorLimits};
+pub use metrics::Metrics;
+
+use census::Census;
+use checkpoints::{CheckpointError, Checkpoints};
+use door::Door;
+use reader::Reader;
+use shipper::Shipper;
+use sources::Sources;
+use spool::Spool;
+
+/// Why the collector can't start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectorError {
+    #[error("--controller {0}: must be https://HOST:PORT, without a path")]
+    Controller(String),
+    #[error("--spool-max {0}: at least 8MiB, which is four batches")]
+    SpoolTooSmall(ByteSize),
+    #[error("{path}: {source}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("--controller-ca {path}: {reason}")]
+    Authority { path: PathBuf, reason: String },
+    #[error("--state-dir {path}: {source}")]
+    State { path: PathBuf, source: io::Error },
+    #[error("--state-dir {0}: another collector uses it; each needs its own")]
+    Taken(PathBuf),
+    #[error(transparent)]
+    Checkpoints(#[from] CheckpointError),
+    #[error(transparent)]
+    Logs(#[from] telemetry::BadFilter),
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    #[error("--admin-listen {address}: {source}")]
+    Listen { address: std::net::SocketAddr, source: io::Error },
+    #[error("starting {what}: {source}")]
+    Start { what: &'static str, source: io::Error },
+    #[error("{0} ended early")]
+    Ended(&'static str),
+}
+
+/// Every metric of the collector, in a registry of their own.
+pub fn register_metrics() -> prometheus::Result<(Registry, Metrics)> {
+    let registry = telemetry::registry()?;
+    let metrics = Metrics::register(&registry)?;
+    Ok((registry, metrics))
+}
+
+/// Runs the collector until SIGTERM or SIGINT.
+pub fn main(args: &CollectorArgs) -> Result<(), CollectorError> {
+    telemetry::init_logs(&args.log)?;
+    let config = args.config()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|source| CollectorError::Start { what: "the runtime", source })?;
+    runtime.block_on(run(config, args.admin.admin_listen))
+}
+
+async fn run(config: CollectorConfig, address: std::net::SocketAddr) -> Result<(), CollectorError> {
+    let (registry, metrics) = register_metrics()?;
+    // Held until the end: the kernel lets go of it whatever happens to the process.
+    let _lock = lock_state(&config)?;
+    let parts = Parts::new(&config, &metrics)?;
+    let admin = TcpListener::bind(address).await.map_err(|source| CollectorError::Listen { address, source })?;
+    let shutdown = Shutdown::default();
+    let mut signals = Signals::new().map_err(|source| CollectorError::Start { what: "waiting for signals", source })?;
+    tracing::info!(controller = config.controller, state = %config.state_dir.display(), "collector started");
+    let mut running = parts.spawn(&config, registry, admin, &shutdown)?;
+    let outcome = tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal, "draining");
+            Ok(())
+        }
+        () = running.alive.cancelled() => Err(CollectorError::Ended("the reader")),
+        _ = &mut running.shipper => Err(CollectorError::Ended("the shipper")),
+        _ = &mut running.sources => Err(CollectorError::Ended("the watch of sources")),
+        _ = &mut running.admin => Err(CollectorError::Ended("the admin port")),
+    };
+    running.drain(&config, &shutdown).await;
+    outcome
+}
+
+/// One collector a state directory.
+fn lock_state(config: &CollectorConfig) -> Result<File, CollectorError> {
+    let path = config.state_dir.clone();
+    let state = |source| CollectorError::State { path: path.clone(), source };
+    std::fs::create_dir_all(&config.state_dir).map_err(state)?;
+    let file = File::create(config.state_dir.join("lock")).map_err(state)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(CollectorError::Taken(path)),
+        Err(std::fs::TryLockError::Error(source)) => Err(CollectorError::State { path, source }),
+    }
+}
+
+/// Everything, before it runs.
+struct Parts {
+    door: Arc<Door>,
+    spool: Spool,
+    checkpoints: Arc<Mutex<Checkpoints>>,
+    census: Census,
+    metrics: Metrics,
+}
+
+#[derive(Default)]
+struct Shutdown {
+    /// Reader and sources end.
+    intake: CancellationToken,
+    /// What is under way is left.
+    give_up: CancellationToken,
+    admin: CancellationToken,
+}
+
+struct Running {
+    shipper: JoinHandle<()>,
+    sources: JoinHandle<()>,
+    admin: JoinHandle<()>,
+    /// Cancelled when the reader's thread ends.
+    alive: CancellationToken,
+}
+
+impl Parts {
+    fn new(config: &CollectorConfig, metrics: &Metrics) -> Result<Parts, CollectorError> {
+        let (checkpoints, damaged) = Checkpoints::open(&config.state_dir)?;
+        if damaged {
+            metrics.checkpoint_errors.inc();
+            tracing::error!("the checkpoints were damaged and set aside: files are read again from their beginning");
+        }
+        let checkpoints = Arc::new(Mutex::new(checkpoints));
+        let spool = Spool::open(config.state_dir.join("spool"), config.spool_max)
+            .map_err(|source| CollectorError::State { path: config.state_dir.clone(), source })?;
+        Ok(Parts {
+            door: Arc::new(Door::new(config)?),
+            spool,
+            census: Census::new(config, Arc::clone(&checkpoints), metrics.clone())?,
+            checkpoints,
+            metrics: metrics.clone(),
+        })
+    }
+
+    fn spawn(
+        self,
+        config: &CollectorConfig,
+        registry: Registry,
+        listener: TcpListener,
+        shutdown: &Shutdown,
+    ) -> Result<Running, CollectorError> {
+        let Parts { door, spool, checkpoints, census, metrics } = self;
+        let limits = config.limits;
+        let (reading, known) = (Check::new("reader", true), Check::new("sources", false));
+        let (to_reader, assignments) = watch::channel(None);
+        // One batch (2 MiB) waits while one is under way and one is in the making; see `CollectorLimits`.
+        let (batches, to_shipper) = mpsc::channel(1);
+        let reader = Reader {
+            census,
+            limits,
+            metrics: metrics.clone(),
+            assignments,
+            batches,
+            shutdown: shutdown.intake.clone(),
+        };
+        let alive = CancellationToken::new();
+        let guards = (alive.clone().drop_guard(), reading.clone().until_dropped());
+        let read = move || {
+            let held = guards;
+            reader.run();
+            drop(held);
+        };
+        thread::Builder::new()
+            .name("reader".into())
+            .spawn(read)
+            .map_err(|source| CollectorError::Start { what: "the reader's thread", source })?;
+        let file = config.state_dir.join("assignment.json");
+        let sources = Sources {
+            door: Arc::clone(&door),
+            file,
+            limits,
+            metrics: metrics.clone(),
+            assignments: to_reader,
+            known: known.clone(),
+        };
+        let give_up = shutdown.give_up.clone();
+        let shipper = Shipper { door, spool, checkpoints, limits, metrics, held: None, give_up };
+        let admin = Admin { registry, live: vec![reading.clone()], ready: vec![reading, known] };
+        let until = shutdown.admin.clone();
+        let serve = async move {
+            if let Err(error) = admin.run(listener, until).await {
+                tracing::error!(%error, "the admin port is closed");
+            }
+        };
+        Ok(Running {
+            shipper: tokio::spawn(shipper.run(to_shipper)),
+            sources: tokio::spawn(sources.run(shutdown.intake.clone())),
+            admin: tokio::spawn(serve),
+            alive,
+        })
+    }
+}
+
+impl Running {
+    /// Reads no more, and sends what was read, as long as it goes through in time.
+    async fn drain(self, config: &CollectorConfig, shutdown: &Shutdown) {
+        let Running { mut shipper, sources, admin, alive } = self;
+        shutdown.intake.cancel();
+        if !shipper.is_finished() && tokio::time::timeout(config.limits.drain, &mut shipper).await.is_err() {
+            tracing::warn!("the controller is away: what is under way is sent after the next start");
+            shutdown.give_up.cancel();
+            ended(shipper, "the shipper").await;
+        }
+        alive.cancelled().await;
+        ended(sources, "the watch of sources").await;
+        shutdown.admin.cancel();
+        ended(admin, "the admin port").await;
+        tracing::info!("drained");
+    }
+}
+
+async fn ended(task: JoinHandle<()>, what: &'static str) {
+    if !task.is_finished()
+        && let Err(error) = task.await
+    {
+        tracing::error!(%error, what, "a part broke off");
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals(tokio::signal::unix::Signal, tokio::signal::unix::Signal);
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals(signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.0.recv() => "SIGTERM",
+            _ = self.1.recv() => "SIGINT",
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What the collector counts. Labels are enums of ours; every series exists from the start, at zero.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+/// Why bytes of a file were never sent. Also a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// A file was truncated and no copy of it was found.
+    Truncated,
+    /// A file was removed, or compressed, before it was read to its end.
+    Gone,
+    /// What a line has beyond the limit.
+    Oversized,
+    /// A line of an audit log that holds no audit event.
+    Unreadable,
+    /// NUL bytes, which stand for what was never written.
+    Nul,
+    /// A batch in the spool that the disk damaged; counted as stored, compressed.
+    SpoolDamaged,
+}
+
+impl Loss {
+    pub const ALL: [Loss; 6] =
+        [Loss::Truncated, Loss::Gone, Loss::Oversized, Loss::Unreadable, Loss::Nul, Loss::SpoolDamaged];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Loss::Truncated => "Truncated",
+            Loss::Gone => "Gone",
+            Loss::Oversized => "Oversized",
+            Loss::Unreadable => "Unreadable",
+            Loss::Nul => "Nul",
+            Loss::SpoolDamaged => "SpoolDamaged",
+        }
+    }
+}
+
+/// Why a request is made again. Also a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// No connection, or one that broke.
+    Connection,
+    Timeout,
+    /// No token, or one that the controller does not take (401).
+    Unauthorized,
+    /// The token is good and not for this (403).
+    Forbidden,
+    /// Too many requests (429).
+    Throttled,
+    /// 5xx.
+    Unavailable,
+    /// Any other answer that is not from our controller.
+    Unexpected,
+}
+
+impl Retry {
+    pub const ALL: [Retry; 7] = [
+        Retry::Connection,
+        Retry::Timeout,
+        Retry::Unauthorized,
+        Retry::Forbidden,
+        Retry::Throttled,
+        Retry::Unavailable,
+        Retry::Unexpected,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Retry::Connection => "Connection",
+            Retry::Timeout => "Timeout",
+            Retry::Unauthorized => "Unauthorized",
+            Retry::Forbidden => "Forbidden",
+            Retry::Throttled => "Throttled",
+            Retry::Unavailable => "Unavailable",
+            Retry::Unexpected => "Unexpected",
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct Metrics {
+    pub(super) lines: IntCounter,
+    pub(super) bytes: IntCounter,
+    pub(super) batches: IntCounter,
+    pub(super) lines_sent: IntCounter,
+    pub(super) duplicates: IntCounter,
+    pub(super) refused: IntCounter,
+    retries: IntCounterVec,
+    pub(super) spool_bytes: IntGauge,
+    pub(super) spool_batches: IntCounter,
+    pub(super) lag: IntGauge,
+    pub(super) files: IntGauge,
+    pub(super) files_over: IntGauge,
+    pub(super) files_refused: IntGauge,
+    pub(super) files_failed: IntCounter,
+    lost_bytes: IntCounterVec,
+    losses: IntCounterVec,
+    pub(super) truncations: IntCounter,
+    pub(super) checkpoint_errors: IntCounter,
+    pub(super) spool_errors: IntCounter,
+    pub(super) assigned: IntGauge,
+}
+
+impl Metrics {
+    /// Registers every series of the collector.
+    pub fn register(registry: &Registry) -> prometheus::Result<Metrics> {
+        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
+            let counter = IntCounter::with_opts(opts(name, help))?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
+            let gauge = IntGauge::with_opts(opts(name, help))?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let by_reason = |name: &str, help: &str, reasons: &[&str]| -> prometheus::Result<IntCounterVec> {
+            let counters = IntCounterVec::new(opts(name, help), &["reason"])?;
+            reasons.iter().for_each(|reason| counters.with_label_values(&[reason]).inc_by(0));
+            registry.register(Box::new(counters.clone()))?;
+            Ok(counters)
+        };
+        let losses = Loss::ALL.map(Loss::as_str);
+        Ok(Metrics {
+            lines: counter("lines_read_total", "Lines that were read.")?,
+            bytes: counter("bytes_read_total", "Bytes of files that were read and are done with.")?,
+            batches: counter("batches_sent_total", "Batches that the controller has stored.")?,
+            lines_sent: counter("lines_sent_total", "Lines that the controller has stored, or had already.")?,
+            duplicates: counter("duplicates_total", "Lines that the controller had already.")?,
+            refused: counter("lines_refused_total", "Lines that the controller does not take, which are dropped.")?,
+            retries: by_reason(
+                "retries_total",
+                "Requests that have to be made again.",
+                &Retry::ALL.map(Retry::as_str),
+            )?,
+            spool_bytes: gauge("spool_bytes", "Bytes in the spool.")?,
+            spool_batches: counter("spool_batches_total", "Batches that went to the spool.")?,
+            lag: gauge("lag_bytes", "Bytes of files that are not read yet.")?,
+            files: gauge("files_open", "Files that are read, with those that were renamed and are not done.")?,
+            files_over: gauge("files_over_limit", "Files that are not read because too many are named.")?,
+            files_refused: gauge(
+                "files_refused",
+                "Names under watched paths that are no regular file, or a link that leads out of its directory.",
+            )?,
+            files_failed: counter("file_errors_total", "Reads, searches and openings of files that failed.")?,
+            lost_bytes: by_reason(
+                "lost_bytes_total",
+                "Bytes that were never sent, as far as they are known.",
+                &losses,
+            )?,
+            losses: by_reason(
+                "losses_total",
+                "Times that bytes were lost, or may have been: their number can be unknown.",
+                &losses,
+            )?,
+            truncations: counter("truncations_total", "Files that began anew.")?,
+            checkpoint_errors: counter("checkpoint_errors_total", "Writes of checkpoints that failed.")?,
+            spool_errors: counter("spool_errors_total", "Writes and removals of spool files that failed.")?,
+            assigned: gauge("sources", "Sources that this node is to read.")?,
+        })
+    }
+
+    pub(super) fn lost(&self, loss: Loss, bytes: u64) {
+        self.losses.with_label_values(&[loss.as_str()]).inc();
+        self.lost_bytes.with_label_values(&[loss.as_str()]).inc_by(bytes);
+    }
+
+    /// Further bytes of a loss that was counted.
+    pub(super) fn lost_more(&self, loss: Loss, bytes: u64) {
+        self.lost_bytes.with_label_values(&[loss.as_str()]).inc_by(bytes);
+    }
+
+    pub(super) fn retry(&self, retry: Retry) {
+        self.retries.with_label_values(&[retry.as_str()]).inc();
+    }
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(format!("kubewitness_collector_{name}"), help)
+}
