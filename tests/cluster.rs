@@ -2,6 +2,7 @@
 
 mod alerts;
 mod audit;
+mod collect;
 mod collectors;
 mod crash;
 mod fixture;
