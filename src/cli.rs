@@ -22,8 +22,10 @@ pub enum Command {
     Collector(Box<collector::CollectorArgs>),
     /// Runs the tests that rules carry, without a cluster.
     Test(offline::test::TestArgs),
-    /// Runs rules over recorded audit events and prints the alerts, without a cluster.
+    /// Runs rules over recorded events and prints the alerts, without a cluster.
     Replay(offline::replay::ReplayArgs),
+    /// Prints what rules see of recorded events and log lines, without a cluster.
+    Normalise(offline::normalise::NormaliseArgs),
     /// Shows which conditions of rules hold for an event and which do not, with the values.
     Explain(offline::explain::ExplainArgs),
     /// Evaluates one expression of the rule language over an audit event or over variables.
@@ -48,6 +50,7 @@ impl Cli {
             Command::Collector(args) => Ok(collector::main(&args).map(|()| ExitCode::SUCCESS)?),
             Command::Test(args) => offline::test::main(&args),
             Command::Replay(args) => offline::replay::main(&args),
+            Command::Normalise(args) => offline::normalise::main(&args),
             Command::Explain(args) => offline::explain::main(&args),
             Command::Eval(args) => offline::eval::main(&args),
             Command::Generate(args) => write_generated(&args),

@@ -1,12 +1,14 @@
-//! All talk with the API server: watches of rules and of the inventory, statuses, SecurityAlerts, and the rights that
-//! they need. In: watch events, alerts. Out: payloads for the log, written objects. Never evaluates anything itself.
+//! All talk with the API server: watches of rules, of the inventory and of LogSources, statuses, SecurityAlerts, reviews of
+//! tokens, and the rights that they need. In: watch events, alerts. Out: payloads for the log, written objects. Never evaluates anything itself.
 
 pub mod alerts;
 pub mod inventory;
 pub mod metrics;
 pub mod rbac;
 pub mod rules;
+pub mod sources;
 mod status;
+pub mod tokens;
 
 use std::{future::Future, sync::Arc, time::Duration};
 

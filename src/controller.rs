@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! ingest ─▶ store ─▶ pipeline (its own thread) ─▶ tray ─▶ alert writer
-//!             ▲─ rules, inventory (watches, as records of the log)
+//!   ▲         ▲─ rules, inventory (watches, as records of the log)
+//!   └─ LogSources of each node (a watch; the newest state)
 //! ```
 
 pub mod metrics;
@@ -16,7 +17,8 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use futures::FutureExt;
+use arc_swap::ArcSwapOption;
+use futures::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use kube::Client;
 use prometheus::Registry;
@@ -30,8 +32,10 @@ use crate::{
         alerts::{AlertArgs, AlertWriter, Tray},
         inventory::InventoryWatch,
         rules::{Activity, RulesWatch},
+        sources::SourcesWatch,
+        tokens,
     },
-    ingest::{Ingest, IngestArgs},
+    ingest::{Bearer, Collection, Ingest, IngestArgs, ReviewFailed, Reviewer},
     pipeline::rule_test,
     record::{IdKey, Payload, Record, RecordId},
     store::{Appender, Store, StoreArgs, Writer},
@@ -100,6 +104,17 @@ impl Journal for StoreJournal {
     }
 }
 
+/// The API server, as ingest asks it about tokens.
+struct TokenReviewer(Client);
+
+impl Reviewer for TokenReviewer {
+    fn review<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Option<Bearer>, ReviewFailed>> {
+        let bearer = |tokens::Holder { user, pod_uid, node }| Bearer { user, pod_uid, node };
+        let review = async move { tokens::review(&self.0, token).await };
+        review.map(move |held| held.map(|held| held.map(bearer)).map_err(|e| ReviewFailed(e.to_string()))).boxed()
+    }
+}
+
 /// Runs the controller until SIGTERM or SIGINT.
 pub fn main(args: ControllerArgs) -> anyhow::Result<()> {
     telemetry::init_logs(&args.log)?;
@@ -109,10 +124,13 @@ pub fn main(args: ControllerArgs) -> anyhow::Result<()> {
 
 async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     let metrics = register_metrics()?;
-    let config = args.ingest.config()?;
+    let config = args.ingest.config(&args.namespace)?;
     let client = Client::try_default().await.context("no API server: set KUBECONFIG, or run in a pod")?;
     let (store, appender, writer) = Store::open(args.store.config(), metrics.store.clone())?;
-    let ingest = Ingest::new(config, appender.clone(), store.id_key().clone(), metrics.ingest.clone())?;
+    let collection =
+        Collection { reviewer: Arc::new(TokenReviewer(client.clone())), assignments: Arc::new(ArcSwapOption::empty()) };
+    let sources = SourcesWatch::new(client.clone(), metrics.cluster.clone(), collection.assignments.clone());
+    let ingest = Ingest::new(config, collection, appender.clone(), store.id_key().clone(), metrics.ingest.clone())?;
     let ingest_listener = bind(&args.ingest.ingest_listen.to_string()).await?;
     let admin_listener = bind(&args.admin.admin_listen.to_string()).await?;
     let ingest_address = ingest_listener.local_addr()?;
@@ -125,6 +143,7 @@ async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     let parts = Parts::new(&args, client, own_user, &store, &appender, &metrics)?;
     parts.spawn(&mut edges, &checks, &shutdown)?;
     spawn_admin(&mut edges, &metrics, &checks, admin_listener, &shutdown);
+    edges.intake.spawn(sources.run(shutdown.intake.clone()).map(Ok));
     let token = shutdown.intake.clone();
     edges.intake.spawn(async move { ingest.run(ingest_listener, token).await.map_err(anyhow::Error::from) });
     tracing::info!(ingest = %ingest_address, admin = %admin_address, namespace = args.namespace, "controller started");

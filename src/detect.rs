@@ -133,11 +133,16 @@ pub fn in_scope(rule: &CompiledRule, event: &Event<'_>) -> bool {
     }
 }
 
-/// The namespace whose tenants' rules see the event. Such a rule sees audit events of its own namespace alone, and no
+/// The namespace whose tenants' rules see the event: that of the audit event's object, or of the pod that wrote the line. No
 /// cluster-scoped object: the API server gives a Namespace object its own name as namespace, so those are left out by name.
 fn tenant<'e>(event: &'e Event<'_>) -> Option<&'e str> {
-    if event.source != Source::Audit {
-        return None;
+    match event.source {
+        Source::Audit => {}
+        // Only the output of a container names one; a line of a file on the node is joined with its client at most.
+        Source::Web | Source::Container if !event.kubernetes.container.is_empty() && !event.kubernetes.ambiguous => {
+            return Some(event.kubernetes.namespace.as_str()).filter(|namespace| !namespace.is_empty());
+        }
+        Source::Web | Source::Container | Source::Node => return None,
     }
     let object = event.audit.as_ref()?.object_ref.as_ref()?;
     let is_namespace_object = object.resource == "namespaces" && object.api_group.is_empty();

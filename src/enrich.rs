@@ -22,11 +22,53 @@ const NODE_NAME: &str = "authentication.kubernetes.io/node-name";
 
 /// Fills the places of `event`.
 pub fn enrich<'a>(event: &mut Event<'a>, inventory: &'a Inventory) {
-    if let Some(audit) = event.audit.as_deref() {
-        identity(&mut event.kubernetes, &audit.user, inventory, event.created);
-        target(&mut event.target, audit, inventory, event.created);
+    let at = event.created;
+    let holder = event.source_ip.parse().ok().and_then(|address| inventory.by_address(address, at));
+    if let Some(Holder::Node(node)) = holder {
+        event.source_node = (&node.name).into();
     }
-    by_address(event, inventory);
+    match event.audit.as_deref() {
+        Some(audit) => {
+            identity(&mut event.kubernetes, &audit.user, inventory, at);
+            target(&mut event.target, audit, inventory, at);
+        }
+        None => output_of(event, inventory),
+    }
+    by_address(&mut event.kubernetes, holder);
+    on_host_network(event, inventory);
+}
+
+/// The pod that wrote a line to its output, as the kubelet named the file after it.
+fn output_of<'a>(event: &mut Event<'a>, inventory: &'a Inventory) {
+    let place = &mut event.kubernetes;
+    if place.pod_name.is_empty() {
+        return;
+    }
+    let known = match place.pod_uid.as_str() {
+        "" => inventory.pod_by_name(&place.namespace, &place.pod_name, event.created),
+        // The uid in the path of a static pod is the hash of its manifest, which its mirror pod does not have.
+        uid => inventory
+            .pod_by_uid(uid, event.created)
+            .or_else(|| inventory.pod_by_name(&place.namespace, &place.pod_name, event.created)),
+    };
+    let reporter = &*event.origin.reporter;
+    match known {
+        Some(pod) if pod.node == reporter || pod.node.is_empty() => join(place, pod),
+        // A node can't speak for a pod that runs elsewhere.
+        Some(_) => *place = Place { node: reporter.into(), ambiguous: true, ..Place::default() },
+        None => place.node = reporter.into(),
+    }
+}
+
+/// Whether the service account has a pod in the network of the node that the request came from.
+fn on_host_network<'a>(event: &mut Event<'a>, inventory: &'a Inventory) {
+    let place = &mut event.kubernetes;
+    let unknown = !place.host_network && place.labels.is_none() && !place.service_account.is_empty();
+    let node = if event.source_node.is_empty() { &place.node } else { &event.source_node };
+    if unknown && !node.is_empty() {
+        let (namespace, account) = (&place.service_account_namespace, &place.service_account);
+        place.host_network = inventory.has_host_pod(node, namespace, account, event.created);
+    }
 }
 
 /// What the authenticated user says of where it runs.
@@ -78,17 +120,16 @@ fn join<'a>(place: &mut Place<'a>, pod: &'a PodFacts) {
         place.service_account = (&pod.service_account).into();
         place.service_account_namespace = (&pod.namespace).into();
     }
+    place.host_network = pod.host_network;
     place.labels = Some(&pod.labels);
 }
 
 /// The last resort: who had the address that the request came from.
-fn by_address<'a>(event: &mut Event<'a>, inventory: &'a Inventory) {
-    let place = &mut event.kubernetes;
+fn by_address<'a>(place: &mut Place<'a>, holder: Option<Holder<'a>>) {
     if !place.pod_uid.is_empty() || !place.pod_name.is_empty() || !place.node.is_empty() {
         return;
     }
-    let Ok(address) = event.source_ip.parse() else { return };
-    match inventory.by_address(address, event.created) {
+    match holder {
         Some(Holder::Pod(pod)) => join(place, pod),
         Some(Holder::Node(node)) => {
             place.node = (&node.name).into();

@@ -76,6 +76,8 @@ pub struct Event<'a> {
     pub source_ip: Text<'a>,
     /// Client port; 0 when unknown.
     pub source_port: u16,
+    /// Node that has `source_ip` as an address of its own, as of the event's time.
+    pub source_node: Text<'a>,
     /// Addresses that the client only claims (all but the last hop of `sourceIPs`).
     pub claimed_ips: Vec<Text<'a>>,
     pub user_agent: Text<'a>,
@@ -127,6 +129,7 @@ impl<'a> Event<'a> {
             user: User::default(),
             source_ip: Text::EMPTY,
             source_port: 0,
+            source_node: Text::EMPTY,
             claimed_ips: Vec::new(),
             user_agent: Text::EMPTY,
             service: Text::EMPTY,

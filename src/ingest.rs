@@ -1,6 +1,8 @@
-//! The only door for events: an HTTPS server that takes the audit webhook's batches.
+//! The only door for events: an HTTPS server that takes the audit webhook's batches, and what collectors read on nodes.
 //! In: `POST /audit/{cluster}/{apiserver}` with an `audit.k8s.io/v1` `EventList`, from a sender whose token or client
-//! certificate is bound to that path. Out: redacted records in the store, and 200 once they are on stable storage.
+//! certificate is bound to that path; `POST /records` with envelopes, from the pod of a collector, for its node and the
+//! files that a LogSource names there. Out: redacted records in the store, and 200 once they are on stable storage;
+//! `GET /sources` tells a collector what to read.
 //! One event that can't be read never fails its batch: it goes to the quarantine. Bodies are cut into events as they
 //! arrive, so memory is bounded whatever is sent. Never open to everyone, never keeps anything unredacted, never
 //! answers 200 for what the store has not committed, never waits long: a slow webhook fills the API server's memory.
@@ -15,24 +17,36 @@ use crate::{record::IdKey, store::Appender};
 mod accept;
 mod answer;
 mod args;
+mod bearer;
 mod body;
+mod collectors;
 mod credentials;
+mod desk;
+mod envelope;
+mod gate;
 mod intake;
+mod lines;
 mod live;
 mod metrics;
+mod reading;
+mod records;
+mod room;
 mod route;
 mod scan;
 mod slim;
+mod sources;
 pub mod split;
 mod tls;
 
 pub use args::{IngestArgs, IngestConfig, IngestLimits};
+pub use collectors::{Bearer, Collection, ReviewFailed, Reviewer};
 pub use credentials::CredentialsError;
 pub use metrics::Metrics;
 pub use slim::Form;
 
+use collectors::Collectors;
+use desk::Desk;
 use live::Live;
-use route::Desk;
 
 /// Why ingest can't start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +56,8 @@ pub enum IngestError {
          certificates) or both"
     )]
     Open,
+    #[error("--collector-service-account: given {given} times; the most is {most}")]
+    Accounts { given: usize, most: usize },
     #[error("{path}: {source}")]
     Read { path: std::path::PathBuf, source: std::io::Error },
     #[error("{path}: larger than {limit} bytes, so not the file that was meant")]
@@ -66,10 +82,20 @@ pub struct Ingest {
 
 impl Ingest {
     /// Reads certificates and credentials, so that what is wrong with them shows at the start.
-    pub fn new(config: IngestConfig, appender: Appender, key: IdKey, metrics: Metrics) -> Result<Ingest, IngestError> {
+    pub fn new(
+        config: IngestConfig,
+        collection: Collection,
+        appender: Appender,
+        key: IdKey,
+        metrics: Metrics,
+    ) -> Result<Ingest, IngestError> {
         let limits = config.limits;
+        let (cluster, accounts) = (config.cluster.clone(), config.collectors.clone());
         let live = Arc::new(Live::load(config)?);
-        let desk = Arc::new(Desk::new(live.clone(), appender, key, metrics.clone(), limits));
+        let cluster = cluster.map(Arc::from).or_else(|| live.credentials.load().only_cluster());
+        let cluster = cluster.unwrap_or_else(|| "default".into());
+        let collectors = Collectors::new(collection, &accounts, cluster, metrics.clone());
+        let desk = Arc::new(Desk::new(live.clone(), collectors, appender, key, metrics.clone(), limits));
         Ok(Ingest { live, desk, limits, metrics })
     }
 

@@ -49,6 +49,8 @@ pub enum NormaliseError {
 pub struct Normaliser {
     /// Proxies and load balancers before the API server: their addresses are passed over when an event's source is sought.
     pub proxies: Vec<IpNet>,
+    /// A line's time is that of its receipt, whatever its stamp says: for tests of rules, which give the time themselves.
+    pub dates_lines_by_receipt: bool,
 }
 
 impl Normaliser {

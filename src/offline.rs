@@ -1,7 +1,10 @@
-//! The pipeline over files, without a cluster: rule tests, replay, and why a rule matches.
+//! The pipeline over files, without a cluster: rule tests, replay, what events look like, and why a rule matches.
 
 pub mod eval;
 pub mod explain;
+mod input;
+mod inventory_file;
+pub mod normalise;
 pub mod replay;
 pub mod rule_files;
 pub mod test;

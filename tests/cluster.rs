@@ -2,6 +2,7 @@
 
 mod alerts;
 mod audit;
+mod collectors;
 mod crash;
 mod fixture;
 mod ingest_live;
@@ -12,6 +13,9 @@ mod rights;
 mod rules;
 mod secrets;
 mod seen;
+mod shipping;
+mod sources;
 mod steps;
 mod tenants;
+mod tokens;
 mod triage;

@@ -2,6 +2,7 @@
 //! HTTP by hand, so that it can be slow, cut and wrong. Every test asks what the store then holds.
 
 mod bodies;
+mod collectors;
 mod credentials;
 mod hostile;
 mod http2;

@@ -10,6 +10,7 @@ mod generated;
 mod ingest;
 mod language;
 mod offline;
+mod records;
 mod scenarios;
 mod selection;
 mod shipped_rules;

@@ -70,7 +70,7 @@ fn test_exits_with_what_it_found_and_names_the_place() {
             "a log line",
             RULE.replace("event: {verb: delete, user: {username: alice}}", "log: x"),
             1,
-            "does not read `log` lines yet",
+            "`log` is a line, so `source` is Node, Web or Container",
         ),
     ];
     for (name, rule, code, wanted) in cases {

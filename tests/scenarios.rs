@@ -1,4 +1,4 @@
-//! Golden scenarios: `tests/scenarios/NAME/{rules.yaml, input.jsonl, alerts.jsonl}`. The input runs through the binary's
+//! Golden scenarios: `tests/scenarios/NAME/{rules.yaml, inventory.yaml, input.jsonl, alerts.jsonl}`. The input runs through the binary's
 //! `replay` and must raise exactly these alerts, and the same in any order. `KUBEWITNESS_BLESS=1 cargo test scenarios::`
 //! writes `alerts.jsonl` anew: read the difference before you commit it.
 
@@ -28,10 +28,16 @@ fn rules(scenario: &Path) -> Vec<PathBuf> {
     text.lines().map(|line| Path::new(env!("CARGO_MANIFEST_DIR")).join(line)).collect()
 }
 
+fn inventory(scenario: &Path) -> Vec<PathBuf> {
+    let file = scenario.join("inventory.yaml");
+    if file.exists() { vec!["--inventory".into(), file] } else { Vec::new() }
+}
+
 fn replay(scenario: &Path, input: &str) -> String {
     let mut child = Command::new(env!("CARGO_BIN_EXE_kubewitness"))
         .args(["replay", "--output", "jsonl", "--rules"])
         .args(rules(scenario))
+        .args(inventory(scenario))
         .arg("--")
         .arg("-")
         .stdin(Stdio::piped())

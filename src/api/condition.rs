@@ -21,10 +21,14 @@ pub enum Reason {
     Unsupported,
     /// The rule's deterministic cost exceeded its budget.
     OverBudget,
+    /// The log source is good: collectors of the selected nodes are told of it.
+    Assigned,
+    /// The log source can't be used; the message names the place.
+    InvalidSource,
 }
 
 impl Reason {
-    pub const ALL: [Reason; 7] = [
+    pub const ALL: [Reason; 9] = [
         Reason::Compiled,
         Reason::Suspended,
         Reason::InvalidExpression,
@@ -32,6 +36,8 @@ impl Reason {
         Reason::TestsFailed,
         Reason::Unsupported,
         Reason::OverBudget,
+        Reason::Assigned,
+        Reason::InvalidSource,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -43,6 +49,8 @@ impl Reason {
             Reason::TestsFailed => "TestsFailed",
             Reason::Unsupported => "Unsupported",
             Reason::OverBudget => "OverBudget",
+            Reason::Assigned => "Assigned",
+            Reason::InvalidSource => "InvalidSource",
         }
     }
 }

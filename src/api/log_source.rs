@@ -9,6 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Condition, list_map_by_type, rule::Source};
 
+mod assignments;
+
+pub use assignments::{Assignments, BadSource, CheckedSource, Labels, NodeSources};
+
+/// Audience of the ServiceAccount tokens by which collectors show who they are: good for nothing else.
+pub const COLLECTOR_AUDIENCE: &str = "kubewitness.io/collector";
+
 /// What collectors read on the nodes that it selects.
 #[derive(CustomResource, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[kube(

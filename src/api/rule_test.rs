@@ -103,6 +103,11 @@ pub struct TestInput {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 253))]
     pub host: String,
+    /// Path on the node; when left out, of a file that such lines are in: the system's log (Node), nginx's access log
+    /// (Web), the output of a container that nobody knows (Container).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 512))]
+    pub file: String,
     /// A log line; the format is recognised from the line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 8192))]

@@ -206,6 +206,15 @@ where
 }
 
 fn node_change(node: &Node) -> Option<Change> {
+    node_facts(node).map(Change::Node)
+}
+
+fn pod_change(pod: &Pod) -> Option<Change> {
+    pod_facts(pod).map(Change::Pod)
+}
+
+/// What the inventory keeps of a node.
+pub fn node_facts(node: &Node) -> Option<NodeFacts> {
     let addresses = node.status.as_ref().and_then(|s| s.addresses.as_ref());
     let mut addresses: Vec<_> = addresses
         .into_iter()
@@ -215,7 +224,7 @@ fn node_change(node: &Node) -> Option<Change> {
         .take(16)
         .collect();
     addresses.sort();
-    Some(Change::Node(NodeFacts { name: node.name_any(), addresses }))
+    Some(NodeFacts { name: node.metadata.name.clone()?, addresses })
 }
 
 /// Workload kinds own pods directly, but for Deployments, whose ReplicaSets carry the pod template's hash in their name.
@@ -231,7 +240,8 @@ fn workload(pod: &Pod) -> (String, String) {
     (owner.kind.clone(), owner.name.clone())
 }
 
-fn pod_change(pod: &Pod) -> Option<Change> {
+/// What the inventory keeps of a pod; none of one that has no uid yet.
+pub fn pod_facts(pod: &Pod) -> Option<PodFacts> {
     let uid = pod.uid()?;
     let spec = pod.spec.as_ref()?;
     let status = pod.status.as_ref();
@@ -241,7 +251,7 @@ fn pod_change(pod: &Pod) -> Option<Change> {
     let mut addresses: Vec<_> = addresses.into_iter().flatten().map(|ip| ip.ip.clone()).take(8).collect();
     addresses.sort();
     let (workload_kind, workload_name) = workload(pod);
-    Some(Change::Pod(PodFacts {
+    Some(PodFacts {
         namespace: pod.namespace().unwrap_or_default(),
         name: pod.name_any(),
         uid,
@@ -252,5 +262,5 @@ fn pod_change(pod: &Pod) -> Option<Change> {
         workload_kind,
         workload_name,
         labels: pod.labels().iter().take(MAX_LABELS).map(|(k, v)| (k.clone(), v.clone())).collect(),
-    }))
+    })
 }

@@ -21,21 +21,29 @@ pub struct Metrics {
     pub alerts_restored: IntCounter,
     pub status_write_errors: IntCounter,
     pub alert_limit_reached: IntGauge,
+    pub log_sources: IntGaugeVec,
 }
 
 /// What a watch looks at. Also a metric label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Watched {
     ClusterSecurityRules,
     SecurityRules,
     SecurityAlerts,
     Pods,
     Nodes,
+    LogSources,
 }
 
 impl Watched {
-    pub const ALL: [Watched; 5] =
-        [Watched::ClusterSecurityRules, Watched::SecurityRules, Watched::SecurityAlerts, Watched::Pods, Watched::Nodes];
+    pub const ALL: [Watched; 6] = [
+        Watched::ClusterSecurityRules,
+        Watched::SecurityRules,
+        Watched::SecurityAlerts,
+        Watched::Pods,
+        Watched::Nodes,
+        Watched::LogSources,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -44,6 +52,7 @@ impl Watched {
             Watched::SecurityAlerts => "securityalerts",
             Watched::Pods => "pods",
             Watched::Nodes => "nodes",
+            Watched::LogSources => "logsources",
         }
     }
 }
@@ -100,8 +109,9 @@ impl Metrics {
             alerts_suppressed: r.counter("alerts_suppressed_total", "Alerts that got no object because the object limit was reached.")?,
             alerts_evicted: r.counters("alerts_evicted_total", "Alert objects that were deleted, by why.", "reason", &["Expired", "Limit"])?,
             alerts_restored: r.counter("alerts_restored_total", "Alert objects that somebody deleted and that were written again.")?,
-            status_write_errors: r.counter("status_write_errors_total", "Writes of rule statuses that failed and are retried.")?,
+            status_write_errors: r.counter("status_write_errors_total", "Writes of statuses of rules and log sources that failed and are retried.")?,
             alert_limit_reached: r.gauge("alert_limit_reached", "1 while new alerts are kept out of the cluster because the object limit is reached; the record has them all.")?,
+            log_sources: r.gauges("log_sources", "Log sources by whether collectors are told of them.", "ready", &["true", "false"])?,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use kube::core::ObjectMeta;
 
-use super::{alerts, inventory, rules};
+use super::{alerts, inventory, rules, sources, tokens};
 use crate::api::GROUP;
 
 /// One right that some part of the controller needs.
@@ -44,7 +44,8 @@ fn cluster_role(name: &str, labels: &[(&str, &str)], accesses: &[Access]) -> Clu
 
 /// All that the controller may do.
 pub fn controller() -> ClusterRole {
-    let accesses: Vec<Access> = [super::ACCESS, rules::ACCESS, alerts::ACCESS, inventory::ACCESS].concat();
+    let accesses: Vec<Access> =
+        [super::ACCESS, rules::ACCESS, alerts::ACCESS, inventory::ACCESS, sources::ACCESS, tokens::ACCESS].concat();
     cluster_role("kubewitness-controller", &[], &accesses)
 }
 

@@ -1,11 +1,12 @@
-//! What a rule's status says, made from what the compiler said. Pure.
+//! What the status of a rule or a LogSource says, made from what checking it said. Pure.
 
 use jiff::Timestamp;
 
 use crate::{
     api::{
-        Condition, Reason,
+        Condition, LogSourceStatus, Reason,
         condition::{ConditionStatus, set_condition},
+        log_source::BadSource,
         rule::{Requirements, RuleStatus, RuleWarning},
     },
     ruleset::compile::RuleError,
@@ -65,6 +66,32 @@ pub fn rule_status(before: Option<&RuleStatus>, verdict: &Verdict<'_>, now: Time
     // To the minute, so that a busy rule costs one write a minute at most.
     let minute = |time: Timestamp| Timestamp::from_second(time.as_second() - time.as_second().rem_euclid(60)).ok();
     status.last_finding_time = verdict.last_finding.and_then(minute).max(status.last_finding_time);
+    status
+}
+
+/// The status of a LogSource that selects so many nodes, or can't be used; equal to `before` when there is nothing to say.
+pub fn log_source_status(
+    before: Option<&LogSourceStatus>,
+    generation: i64,
+    outcome: &Result<usize, BadSource>,
+    now: Timestamp,
+) -> LogSourceStatus {
+    let mut status = before.cloned().unwrap_or_default();
+    let (ready, reason, message) = match outcome {
+        Ok(0) => (ConditionStatus::True, Reason::Assigned, "no node has the labels of spec.nodeSelector".to_owned()),
+        Ok(_) => (ConditionStatus::True, Reason::Assigned, "the nodes' collectors are told to read it".to_owned()),
+        Err(error) => (ConditionStatus::False, Reason::InvalidSource, format!("{error}\n(nothing of it is read)")),
+    };
+    status.nodes = outcome.as_ref().map_or(0, |nodes| i64::try_from(*nodes).unwrap_or(i64::MAX));
+    let condition = Condition {
+        type_: "Ready".to_owned(),
+        status: ready,
+        observed_generation: generation,
+        last_transition_time: now,
+        reason,
+        message: message.chars().take(MAX_MESSAGE).collect(),
+    };
+    set_condition(&mut status.conditions, condition);
     status
 }
 

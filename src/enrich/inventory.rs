@@ -1,7 +1,7 @@
 //! What ran where and when, as far as the API server told us. In: inventory changes. Out: a pod or node as of a time.
 //! Bounded; never asks anybody.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use jiff::Timestamp;
 
@@ -14,6 +14,7 @@ pub const MAX_NODES: usize = 20_000;
 /// Pods that went within the hour for which they are kept: about 14 a second.
 const MAX_GONE_PODS: usize = 50_000;
 const MAX_GONE_NODES: usize = 5_000;
+const EVERYONES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
 #[derive(Clone, Debug)]
 pub struct Inventory {
@@ -84,6 +85,13 @@ impl Inventory {
         }
     }
 
+    /// True when a pod of this service account was in the network of `node` at `at`.
+    pub fn has_host_pod(&self, node: &str, namespace: &str, account: &str, at: Timestamp) -> bool {
+        let handle =
+            Handle::HostAccount { node: node.to_owned(), namespace: namespace.to_owned(), account: account.to_owned() };
+        !self.pods.by_handle(&handle, at).is_empty()
+    }
+
     /// Live pods and nodes.
     pub fn live(&self) -> (usize, usize) {
         (self.pods.live(), self.nodes.live())
@@ -95,22 +103,26 @@ impl Inventory {
     }
 }
 
-/// Loopback and unspecified addresses are everyone's, so they find nobody.
+/// 127.0.0.1, ::1 and the unspecified addresses are everyone's, so they find nobody. Other addresses of 127.0.0.0/8 are
+/// nobody's unless the API server says so.
 fn address_handles(addresses: &[String]) -> impl Iterator<Item = Handle> {
     addresses
         .iter()
         .filter_map(|text| text.parse::<IpAddr>().ok())
         .map(|address| address.to_canonical())
-        .filter(|address| !address.is_loopback() && !address.is_unspecified())
+        .filter(|address| !EVERYONES.contains(address) && !address.is_unspecified())
         .map(Handle::Address)
 }
 
 impl Findable for PodFacts {
     /// A hostNetwork pod has its node's addresses, which name the node.
     fn handles(&self) -> Vec<Handle> {
-        let addresses = if self.host_network { &[] } else { self.addresses.as_slice() };
         let name = Handle::Name { namespace: self.namespace.clone(), name: self.name.clone() };
-        address_handles(addresses).chain([name]).collect()
+        if self.host_network {
+            let (node, namespace) = (self.node.clone(), self.namespace.clone());
+            return vec![name, Handle::HostAccount { node, namespace, account: self.service_account.clone() }];
+        }
+        address_handles(&self.addresses).chain([name]).collect()
     }
 }
 

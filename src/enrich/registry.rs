@@ -15,7 +15,16 @@ use super::timeline::{Timeline, is_forgotten};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Handle {
     Address(IpAddr),
-    Name { namespace: String, name: String },
+    Name {
+        namespace: String,
+        name: String,
+    },
+    /// A service account that has a pod in the network of the node.
+    HostAccount {
+        node: String,
+        namespace: String,
+        account: String,
+    },
 }
 
 /// Facts that can be found by handles.

@@ -194,3 +194,61 @@ fn target_is_a_pod_or_a_node() {
         assert_eq!(enriched(fields).target, place, "{name}");
     }
 }
+
+fn line_event(source: Source, file: &'static str, address: &'static str) -> Event<'static> {
+    line_of("n1", source, file, address)
+}
+
+fn line_of(node: &str, source: Source, file: &'static str, address: &'static str) -> Event<'static> {
+    let created = at("2026-11-24T20:24:22Z");
+    let origin = Origin { cluster: "c".into(), reporter: node.into(), provenance: Provenance::File };
+    let origin: &'static Origin = Box::leak(Box::new(origin));
+    let mut event = Event::blank(RecordId([7; 16]), source, created, origin);
+    event.source_ip = address.into();
+    event.log_file = file.into();
+    if let Some(pod) = file.strip_prefix("pod:") {
+        let (name, uid) = pod.split_once('/').unwrap();
+        event.kubernetes = Place {
+            namespace: "shop".into(),
+            pod_name: name.into(),
+            pod_uid: uid.into(),
+            container: "nginx".into(),
+            ..Place::default()
+        };
+    }
+    enrich(&mut event, Box::leak(Box::new(mk_inventory())));
+    event
+}
+
+#[test]
+fn a_line_of_a_container_is_its_pods_whoever_the_client_was() {
+    let expected = Place { container: "nginx".into(), ..place_of("web", "u-web") };
+    assert_eq!(line_event(Source::Web, "pod:web/u-web", "10.1.0.2").kubernetes, expected);
+    // The kubelet names a static pod's directory by another uid than its mirror pod has.
+    let of_manifest = line_event(Source::Web, "pod:web/0123abcd", "").kubernetes;
+    assert_eq!(of_manifest.workload_name, "web");
+    assert_eq!(line_event(Source::Web, "pod:gone/u-gone", "").kubernetes.node, "n1");
+    let elsewhere = line_of("n2", Source::Web, "pod:web/u-web", "").kubernetes;
+    assert_eq!(
+        elsewhere,
+        Place { node: "n2".into(), ambiguous: true, ..Place::default() },
+        "n1 alone speaks for its pods"
+    );
+    assert_eq!(line_event(Source::Node, "/var/log/auth.log", "10.1.0.2").kubernetes, place_of("db", "u-db"));
+}
+
+#[test]
+fn a_request_from_a_node_names_it_and_tells_whether_the_identity_runs_on_its_network() {
+    let from_node = |user: &str, extra: Value| {
+        enriched(json!({"user": {"username": user, "extra": extra}, "sourceIPs": ["192.168.0.1"]}))
+    };
+    let admin = from_node("alice", json!({}));
+    assert_eq!((admin.source_node.as_str(), admin.kubernetes.host_network), ("n1", false));
+    assert!(from_node("system:serviceaccount:shop:app", json!({})).kubernetes.host_network, "proxy runs as it");
+    assert!(!from_node("system:serviceaccount:shop:other", json!({})).kubernetes.host_network);
+    let bound =
+        |uid: &str| from_node("system:serviceaccount:shop:app", json!({"authentication.kubernetes.io/pod-uid": [uid]}));
+    assert!(bound("u-proxy").kubernetes.host_network);
+    let stolen = bound("u-web");
+    assert_eq!((stolen.kubernetes.host_network, stolen.source_node.as_str()), (false, "n1"));
+}

@@ -322,6 +322,8 @@ pub static FIELDS: &[Field] = &[
         |e| FieldValue::Strings(&e.claimed_ips)),
     field("source.ip", FieldType::String, ALL, "Address that the request came from: the last hop.",
         |e| text(&e.source_ip)),
+    field("source.node.name", FieldType::String, ALL, "Node whose own address `source.ip` is: somebody on that node, one of its hostNetwork pods, or a pod behind its SNAT.",
+        |e| text(&e.source_node)),
     field("source.port", FieldType::Int, LINES, "Port of the client; 0 when unknown.",
         |e| FieldValue::Int(i64::from(e.source_port))),
     field("url.domain", FieldType::String, &[Web], "Virtual host, when the log has it.",

@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
-use super::{credentials::Refusal, split::Broken};
+use super::{collectors::Denial, credentials::Refusal, split::Broken};
 
 /// What became of the events of one request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -11,6 +11,9 @@ pub(super) struct Tally {
     pub stored: u64,
     pub duplicates: u64,
     pub quarantined: u64,
+    /// Of records of a collector: those that could not be taken, whoever sends them how often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +21,11 @@ pub(super) enum Answer {
     /// Everything is on stable storage.
     Stored(Tally),
     NoSuchPath,
-    NoSuchMethod,
+    /// With the one that there is.
+    NoSuchMethod(&'static str),
     Refused(Refusal),
+    /// The bearer of the token is no collector of ours.
+    Denied(Denial),
     ContentType,
     ContentEncoding,
     TooLarge,
@@ -34,6 +40,8 @@ pub(super) enum Answer {
     Occupied,
     /// The store is behind, full or failing.
     StoreBusy,
+    /// The LogSources are not read yet.
+    NotResolved,
     Internal,
 }
 
@@ -42,16 +50,17 @@ impl Answer {
         match self {
             Answer::Stored(_) => StatusCode::OK,
             Answer::NoSuchPath => StatusCode::NOT_FOUND,
-            Answer::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Answer::NoSuchMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Answer::Refused(Refusal::OtherPath) => StatusCode::FORBIDDEN,
             Answer::Refused(Refusal::NoCredential | Refusal::Malformed | Refusal::UnknownToken | Refusal::NoSender) => {
                 StatusCode::UNAUTHORIZED
             }
+            Answer::Denied(denial) => denial.status(),
             Answer::ContentType | Answer::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Answer::TooLarge | Answer::Bomb => StatusCode::PAYLOAD_TOO_LARGE,
             Answer::NoList(_) | Answer::BadGzip | Answer::BrokenOff => StatusCode::BAD_REQUEST,
             Answer::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Answer::Occupied | Answer::StoreBusy => StatusCode::SERVICE_UNAVAILABLE,
+            Answer::Occupied | Answer::StoreBusy | Answer::NotResolved => StatusCode::SERVICE_UNAVAILABLE,
             Answer::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -59,11 +68,12 @@ impl Answer {
     fn error(&self) -> String {
         let text = match self {
             Answer::Stored(_) => "",
-            Answer::NoSuchPath => "not found; batches go to /audit/<cluster>/<apiserver>",
-            Answer::NoSuchMethod => "batches are sent by POST",
+            Answer::NoSuchPath => "not found; batches go to /audit/<cluster>/<apiserver> or /records",
+            Answer::NoSuchMethod(_) => "no such method here; batches are sent by POST, sources read by GET",
             Answer::Refused(Refusal::OtherPath) => "this credential is good for another /audit/<cluster>/<apiserver>",
             Answer::Refused(_) => "no known credential; send a bearer token or a client certificate",
-            Answer::ContentType => "content type is not application/json",
+            Answer::Denied(denial) => denial.message(),
+            Answer::ContentType => "content type is not application/json, or application/jsonl for records",
             Answer::ContentEncoding => "content encoding is neither identity nor gzip",
             Answer::TooLarge => "body too large",
             Answer::Bomb => "body unpacks to too many times its size",
@@ -73,6 +83,7 @@ impl Answer {
             Answer::TooSlow => "the body came too slowly",
             Answer::Occupied => "too many batches at once; send again",
             Answer::StoreBusy => "the store can't keep up; send again",
+            Answer::NotResolved => "the log sources are not read yet; send again",
             Answer::Internal => "internal error; send again",
         };
         text.to_owned()
@@ -81,9 +92,13 @@ impl Answer {
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self.status() {
             StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
-            StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, HeaderValue::from_static("POST"))),
-            _ => None,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                Some((header::RETRY_AFTER, HeaderValue::from_static("1")))
+            }
+            _ => match self {
+                Answer::NoSuchMethod(method) => Some((header::ALLOW, HeaderValue::from_static(method))),
+                _ => None,
+            },
         }
     }
 }

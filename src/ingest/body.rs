@@ -16,6 +16,27 @@ const HIGHEST_RATIO: u64 = 250;
 /// Below this a high ratio does no harm, and small bodies may reach one.
 const RATIO_FROM: u64 = 8 << 20;
 
+/// What a body is, by its content type; one without a content type is what its path is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    Json,
+    /// JSON values, one a line.
+    JsonLines,
+}
+
+impl Content {
+    fn is(self, content_type: &[u8]) -> bool {
+        let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+        let known: &[&str] = match self {
+            Content::Json => &["application/json"],
+            Content::JsonLines => {
+                &["application/jsonl", "application/x-ndjson", "application/json", "application/octet-stream"]
+            }
+        };
+        known.iter().any(|known| essence.trim_ascii().eq_ignore_ascii_case(known.as_bytes()))
+    }
+}
+
 /// Undoes the content encoding and counts.
 pub(super) struct Decoder {
     gzip: Option<Box<MultiGzDecoder<Vec<u8>>>>,
@@ -26,8 +47,8 @@ pub(super) struct Decoder {
 
 impl Decoder {
     /// Reads the headers: what the body is, and whether it may be that large. Nothing of it is read before.
-    pub(super) fn of(headers: &HeaderMap, limit: u64) -> Result<Decoder, Answer> {
-        if !headers.get(header::CONTENT_TYPE).is_none_or(|value| is_json(value.as_bytes())) {
+    pub(super) fn of(headers: &HeaderMap, limit: u64, content: Content) -> Result<Decoder, Answer> {
+        if !headers.get(header::CONTENT_TYPE).is_none_or(|value| content.is(value.as_bytes())) {
             return Err(Answer::ContentType);
         }
         let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
@@ -96,11 +117,6 @@ fn drain<'a>(gzip: &mut MultiGzDecoder<Vec<u8>>, plain: &'a mut Vec<u8>) -> &'a 
     plain
 }
 
-fn is_json(content_type: &[u8]) -> bool {
-    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,7 +139,7 @@ mod tests {
             (&[("content-length", "100")], None),
             (&[("content-length", "101")], Some(Answer::TooLarge)),
         ] {
-            assert_eq!(Decoder::of(&headers(pairs), 100).err(), refusal, "{pairs:?}");
+            assert_eq!(Decoder::of(&headers(pairs), 100, Content::Json).err(), refusal, "{pairs:?}");
         }
     }
 
@@ -134,7 +150,7 @@ mod tests {
     }
 
     fn decode_all(body: &[u8], limit: u64) -> (usize, usize, Result<(), Answer>) {
-        let mut decoder = Decoder::of(&headers(&[("content-encoding", "gzip")]), limit).unwrap();
+        let mut decoder = Decoder::of(&headers(&[("content-encoding", "gzip")]), limit, Content::Json).unwrap();
         let (mut plain, mut total, mut largest) = (Vec::new(), 0, 0);
         for piece in body.chunks(decoder.piece()) {
             match decoder.decode(piece, &mut plain) {

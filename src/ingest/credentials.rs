@@ -28,7 +28,8 @@ impl Source {
     }
 }
 
-fn is_subdomain(name: &str) -> bool {
+/// A DNS-1123 subdomain, as names of clusters, nodes and most objects are.
+pub(super) fn is_subdomain(name: &str) -> bool {
     let is_label = |label: &str| {
         let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         !label.is_empty()
@@ -132,6 +133,13 @@ impl Credentials {
             tokens.push((hash, source));
         }
         Ok(Credentials { tokens })
+    }
+
+    /// The cluster of all tokens, when they name only one.
+    pub(super) fn only_cluster(&self) -> Option<Arc<str>> {
+        let (_, first) = self.tokens.first()?;
+        let is_only = self.tokens.iter().all(|(_, source)| source.cluster == first.cluster);
+        is_only.then(|| first.cluster.clone())
     }
 
     /// Whether a request for `source` may be taken. A token, if there is one, decides alone.

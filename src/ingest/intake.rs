@@ -8,15 +8,14 @@ use tokio::time::timeout;
 
 use super::{
     answer::{Answer, Tally},
-    route::Desk,
+    desk::Desk,
+    reading::Take,
     slim::Form,
     split::{Broken, Element, Splitter},
 };
 use crate::{
     record::{IdKey, Origin, QuarantineReason, Quarantined, Record},
-    redact,
-    store::AppendError,
-    telemetry,
+    redact, telemetry,
 };
 
 /// A group goes to the store when it has this many events …
@@ -43,24 +42,6 @@ impl Intake {
             waiting: Vec::new(),
             tally: Tally::default(),
         }
-    }
-
-    /// Takes decoded bytes and appends the groups that they fill. What follows a break is not taken.
-    pub(super) async fn take(&mut self, bytes: &[u8]) -> Result<(), Answer> {
-        for piece in bytes.chunks(PIECE) {
-            self.splitter.feed(piece, &mut self.waiting);
-            while let Some(group) = self.full_group() {
-                self.append(group).await?;
-            }
-            // Parsing alone never waits; others shall have their turn.
-            tokio::task::coop::consume_budget().await;
-        }
-        Ok(())
-    }
-
-    /// Whether the list is broken already, so that reading on is in vain.
-    pub(super) fn broken(&self) -> Option<Broken> {
-        self.splitter.broken()
     }
 
     /// Takes the end of the body, whole or not: `stopped` says why it ends early. Complete events are kept, unless the
@@ -106,35 +87,14 @@ impl Intake {
 
     async fn redact_and_append(&mut self, group: Vec<Element>) -> Result<(), Answer> {
         let metrics = &self.desk.metrics;
-        let Ok(turn) = self.desk.redactions.clone().acquire_owned().await else { return Err(Answer::Internal) };
         let (origin, key) = (self.origin.clone(), self.desk.key.clone());
         let now = telemetry::now();
         metrics.events_received.inc_by(group.len() as u64);
         metrics.events_oversize.inc_by(group.iter().filter(|element| element.form != Form::Whole).count() as u64);
-        let redacted = tokio::task::spawn_blocking(move || {
-            let records: Vec<_> = group.into_iter().map(|element| record(element, &origin, now, &key)).collect();
-            drop(turn);
-            records
-        });
-        let records = redacted.await.map_err(|error| {
-            tracing::error!(%error, "redaction broke off; the batch was not stored and the sender keeps it");
-            Answer::Internal
-        })?;
-        let mut quarantined = Vec::new();
-        let records: Vec<Record> = records
-            .into_iter()
-            .map(|(record, reason)| {
-                quarantined.extend(reason);
-                record
-            })
-            .collect();
-        let appended = self.desk.appender.append(records).await.map_err(|error| match error {
-            AppendError::Busy | AppendError::Slow | AppendError::Closed => Answer::StoreBusy,
-            AppendError::Failed { reason } => {
-                tracing::error!(%reason, "the store refused a batch; the sender keeps it");
-                Answer::StoreBusy
-            }
-        })?;
+        let work = move || group.into_iter().map(|element| record(element, &origin, now, &key)).collect();
+        let records: Vec<(Record, _)> = self.desk.redact(work).await?;
+        let quarantined: Vec<QuarantineReason> = records.iter().filter_map(|(_, reason)| *reason).collect();
+        let appended = self.desk.append(records.into_iter().map(|(record, _)| record).collect()).await?;
         quarantined.iter().for_each(|reason| metrics.quarantined(*reason));
         metrics.last_event.set(now.as_millisecond() as f64 / 1000.0);
         self.tally.stored += appended.stored;
@@ -144,8 +104,27 @@ impl Intake {
     }
 }
 
+impl Take for Intake {
+    /// Takes decoded bytes and appends the groups that they fill. What follows a break is not taken.
+    async fn take(&mut self, bytes: &[u8]) -> Result<(), Answer> {
+        for piece in bytes.chunks(PIECE) {
+            self.splitter.feed(piece, &mut self.waiting);
+            while let Some(group) = self.full_group() {
+                self.append(group).await?;
+            }
+            // Parsing alone never waits; others shall have their turn.
+            tokio::task::coop::consume_budget().await;
+        }
+        Ok(())
+    }
+
+    fn broken(&self) -> Option<Broken> {
+        self.splitter.broken()
+    }
+}
+
 /// One event as the log keeps it, and why it is in quarantine if it is.
-fn record(
+pub(super) fn record(
     element: Element,
     origin: &Origin,
     received_at: jiff::Timestamp,

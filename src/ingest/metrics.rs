@@ -4,8 +4,12 @@ use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, Int
 
 use super::credentials::Refusal;
 use crate::record::QuarantineReason;
+use collectors::CollectorMetrics;
 
-const CODES: [&str; 12] = ["200", "400", "401", "403", "404", "405", "408", "413", "415", "500", "503", "other"];
+mod collectors;
+
+const CODES: [&str; 14] =
+    ["200", "304", "400", "401", "403", "404", "405", "408", "413", "415", "429", "500", "503", "other"];
 
 /// Why a connection came to no request. Also a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +48,7 @@ pub struct Metrics {
     pub(super) ack_seconds: Histogram,
     pub(super) last_event: Gauge,
     pub(super) reload_failures: IntCounter,
+    pub(super) collectors: CollectorMetrics,
 }
 
 impl Metrics {
@@ -99,6 +104,7 @@ impl Metrics {
                 "reload_failures_total",
                 "Changed certificates or credentials that were not usable.",
             )?,
+            collectors: CollectorMetrics::register(registry)?,
         };
         registry.register(Box::new(metrics.connections.clone()))?;
         registry.register(Box::new(metrics.ack_seconds.clone()))?;

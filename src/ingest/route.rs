@@ -1,4 +1,4 @@
-//! The one route: `POST /audit/{cluster}/{apiserver}`.
+//! The routes: `POST /audit/{cluster}/{apiserver}` for API servers, `GET /sources` and `POST /records` for collectors.
 //! In: a request, with what the connection knows about its peer. Out: an answer. The order of the checks is that of
 //! their cost: path, credential, headers, room; only then is the body read.
 
@@ -14,27 +14,23 @@ use axum::{
     Extension, Router,
     body::{Body, Bytes},
     extract::{Path, State, rejection::PathRejection},
-    routing::post,
+    response::{IntoResponse, Response},
+    routing::{get, post},
 };
 use http::{HeaderMap, Request, Version, header};
 use http_body_util::BodyExt;
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
 use super::{
-    IngestLimits, Metrics,
     answer::Answer,
-    body::Decoder,
+    body::{Content, Decoder},
     credentials::{CertificateName, Source},
+    desk::Desk,
     intake::Intake,
-    live::Live,
+    reading::Reading,
+    records, sources,
 };
-use crate::{
-    record::{IdKey, Origin, Provenance},
-    store::Appender,
-};
+use crate::record::{Origin, Provenance};
 
 /// What is read of a body after an early answer: a whole batch of the audit webhook, as a rule.
 const LINGER_BYTES: usize = 4 << 20;
@@ -49,26 +45,7 @@ pub(super) struct Peer {
     pub is_known: Arc<AtomicBool>,
 }
 
-/// What requests share.
-pub(super) struct Desk {
-    live: Arc<Live>,
-    pub appender: Appender,
-    pub key: IdKey,
-    pub metrics: Metrics,
-    pub limits: IngestLimits,
-    /// Bodies that may be worked on: it bounds memory.
-    bodies: Semaphore,
-    /// Redactions that may run: one a core, so that the store's threads get their turn.
-    pub redactions: Arc<Semaphore>,
-}
-
 impl Desk {
-    pub(super) fn new(live: Arc<Live>, appender: Appender, key: IdKey, metrics: Metrics, limits: IngestLimits) -> Desk {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let redactions = Arc::new(Semaphore::new(cores));
-        Desk { live, appender, key, metrics, limits, bodies: Semaphore::new(limits.bodies), redactions }
-    }
-
     fn admit(&self, source: &Source, headers: &HeaderMap, peer: &Peer) -> Result<(), Answer> {
         let authorization = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
         let credentials = self.live.credentials.load();
@@ -84,7 +61,7 @@ impl Desk {
         if let Err(answer) = self.admit(&source, headers, peer) {
             return answer;
         }
-        let decoder = match Decoder::of(headers, self.limits.body_bytes) {
+        let decoder = match Decoder::of(headers, self.limits.body_bytes, Content::Json) {
             Ok(decoder) => decoder,
             Err(answer) => return answer,
         };
@@ -92,8 +69,7 @@ impl Desk {
         let origin =
             Origin { cluster: source.cluster, reporter: source.apiserver, provenance: Provenance::AuditWebhook };
         let mut intake = Intake::new(self.clone(), origin);
-        let mut reading = Reading { body, decoder, deadline: Instant::now() + self.limits.body_total };
-        let stopped = reading.feed(&mut intake, self).await.err();
+        let stopped = Reading::begin(body, decoder, &self.limits).feed(&mut intake, &self.metrics).await.err();
         let ended = Instant::now();
         let answer = match stopped {
             // What could not be stored now can't be stored by trying again here; the sender will.
@@ -109,9 +85,10 @@ impl Desk {
 
 pub(super) fn router(desk: Arc<Desk>) -> Router {
     Router::new()
-        .route("/audit/{cluster}/{apiserver}", post(receive))
+        .route("/audit/{cluster}/{apiserver}", post(receive).fallback(async || Answer::NoSuchMethod("POST")))
+        .route("/records", post(receive_records).fallback(async || Answer::NoSuchMethod("POST")))
+        .route("/sources", get(tell_sources).fallback(async || Answer::NoSuchMethod("GET")))
         .fallback(async || Answer::NoSuchPath)
-        .method_not_allowed_fallback(async || Answer::NoSuchMethod)
         .with_state(desk)
 }
 
@@ -127,7 +104,25 @@ async fn receive(
         None => Answer::NoSuchPath,
         Some(source) => desk.answer(source, &head.headers, &peer, &mut body).await,
     };
-    if head.version < Version::HTTP_2 && !matches!(answer, Answer::TooSlow | Answer::BrokenOff) {
+    leave(head.version, answer, body).await
+}
+
+async fn receive_records(
+    State(desk): State<Arc<Desk>>,
+    Extension(peer): Extension<Peer>,
+    request: Request<Body>,
+) -> Answer {
+    let (head, mut body) = request.into_parts();
+    let answer = records::answer(&desk, &head.headers, &peer, &mut body).await;
+    leave(head.version, answer, body).await
+}
+
+async fn tell_sources(State(desk): State<Arc<Desk>>, Extension(peer): Extension<Peer>, headers: HeaderMap) -> Response {
+    sources::answer(&desk, &headers, &peer).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn leave(version: Version, answer: Answer, body: Body) -> Answer {
+    if version < Version::HTTP_2 && !matches!(answer, Answer::TooSlow | Answer::BrokenOff) {
         linger(body).await;
     }
     answer
@@ -146,56 +141,5 @@ async fn linger(mut body: Body) {
     };
     if timeout(LINGER, drained).await.is_err() {
         tracing::debug!("the sender was still writing when the answer was ready");
-    }
-}
-
-/// A body that is being read.
-struct Reading<'b> {
-    body: &'b mut Body,
-    decoder: Decoder,
-    deadline: Instant,
-}
-
-impl Reading<'_> {
-    /// Feeds the whole body to `intake`; an error says why it stopped before the end.
-    async fn feed(&mut self, intake: &mut Intake, desk: &Desk) -> Result<(), Answer> {
-        let mut plain = Vec::new();
-        let read = self.feed_pieces(intake, desk, &mut plain).await;
-        if let Err(Answer::StoreBusy | Answer::Internal) = read {
-            return read;
-        }
-        let (rest, end) = self.decoder.finish(&mut plain);
-        intake.take(rest).await?;
-        read.and(end)
-    }
-
-    async fn feed_pieces(&mut self, intake: &mut Intake, desk: &Desk, plain: &mut Vec<u8>) -> Result<(), Answer> {
-        while let Some(bytes) = self.next(desk.limits.body_pause).await? {
-            desk.metrics.body_bytes.inc_by(bytes.len() as u64);
-            for piece in bytes.chunks(self.decoder.piece()) {
-                intake.take(self.decoder.decode(piece, plain)?).await?;
-                if let Some(broken) = intake.broken() {
-                    return Err(Answer::NoList(broken));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The next bytes; `None` at the end of the body.
-    async fn next(&mut self, pause: Duration) -> Result<Option<Bytes>, Answer> {
-        loop {
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            match timeout(pause.min(left), self.body.frame()).await {
-                Err(_) => return Err(Answer::TooSlow),
-                Ok(None) => return Ok(None),
-                Ok(Some(Err(_))) => return Err(Answer::BrokenOff),
-                Ok(Some(Ok(frame))) => {
-                    if let Ok(bytes) = frame.into_data() {
-                        return Ok(Some(bytes));
-                    }
-                }
-            }
-        }
     }
 }

@@ -21,7 +21,7 @@ impl Normaliser {
         facts(&mut draft.event, &record.facts);
         draft.event.log_file = (&*line.file).into();
         read(&mut draft, line);
-        if let Some(stamp) = draft.stamp {
+        if let Some(stamp) = draft.stamp.filter(|_| !self.dates_lines_by_receipt) {
             draft.date(stamp, &stamp::zone(line.zone.as_deref()));
         }
         Some(draft.event)

@@ -103,7 +103,7 @@ fn over_event(expression: &str, path: &Path) -> anyhow::Result<Result<Value, NoV
     }
     let origin = Origin { cluster: "eval".into(), reporter: "eval".into(), provenance: Provenance::AuditLog };
     let mut record = redact::record(outcome, &bytes, &origin, Timestamp::UNIX_EPOCH, &IdKey::OFFLINE);
-    record.received_at = super::replay::happened(&record);
+    record.received_at = super::input::happened(&record);
     let event = normalise::event(&record).context("the redacted event does not read as an audit event")?;
     Ok(program.eval(&event, &mut Steps::default()).map_err(NoValue::Failed))
 }

@@ -19,7 +19,7 @@ use self::{
     verdict::{ExplainedRule, Explanation, explain},
 };
 use super::{
-    replay::{happened, unpacked},
+    input::{happened, unpacked},
     rule_files,
 };
 use crate::{

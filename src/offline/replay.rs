@@ -1,36 +1,39 @@
-//! `kubewitness replay`: recorded audit events through the same pipeline, and the alerts that they raise.
+//! `kubewitness replay`: recorded events through the same pipeline, and the alerts that they raise.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    fs::File,
-    io::{self, BufRead, IsTerminal, Read, Write},
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
-use flate2::read::MultiGzDecoder;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::rule_files;
+use super::{
+    input::{self, Entry, InputArgs, Reader},
+    inventory_file, rule_files,
+};
 use crate::{
     alert::Alert,
-    ingest::{
-        Form,
-        split::{Element, Splitter},
-    },
     pipeline::{Pipeline, PipelineConfig},
-    record::{IdKey, Origin, Payload, Provenance, Record, RecordId},
-    redact,
+    record::RecordId,
     ruleset::compile::{RuleSource, compile_all},
 };
 
-/// Runs rules over recorded audit events and prints one alert per rule and key.
+/// Runs rules over recorded events and prints one alert per rule and key.
 ///
-/// The input is what an API server writes: JSON lines of its audit log, or EventLists of its webhook, in any order, packed
-/// with gzip or not. Each event is counted once, however often it occurs. An event is taken as received when it happened.
+/// The input is what an API server writes, JSON lines of its audit log or EventLists of its webhook, mixed at will with
+/// envelopes around lines and events of several hosts, in any order, packed with gzip or not:
+///
+/// {"source": "Node", "host": "node-1", "file": "/var/log/auth.log", "received": "2026-03-04T05:06:07Z", "log": "…"}
+///
+/// {"source": "Audit", "host": "control-plane-1", "event": {…}}
+///
+/// Without `received`, it is taken as received when it happened. Each event is counted once, however often it occurs. With
+/// --lines, the input is one log file as it is.
 #[derive(Debug, clap::Args)]
 pub struct ReplayArgs {
     /// Files, or directories with *.yaml and *.yml files, that hold the rules. A last PATH that is neither is taken as FILE.
@@ -39,7 +42,9 @@ pub struct ReplayArgs {
     /// jsonl: one JSON object an alert; table: for people.
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     pub output: Output,
-    /// Audit events; - or nothing is standard input.
+    #[command(flatten)]
+    pub how: InputArgs,
+    /// Records; - or nothing is standard input.
     #[arg(value_name = "FILE", default_value = "-")]
     pub input: PathBuf,
 }
@@ -69,8 +74,6 @@ pub struct AlertLine<'a> {
     pub records: BTreeSet<u64>,
 }
 
-/// Read size of the input.
-const CHUNK: usize = 256 * 1024;
 /// Identities that are remembered for deduplication, twice: 2 x 2 M x about 32 bytes.
 const REMEMBERED: usize = 2_000_000;
 /// Broken places of the input that are named one by one.
@@ -88,15 +91,21 @@ fn paths(args: &ReplayArgs) -> (&[PathBuf], &Path) {
 pub fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let (rules, input) = paths(args);
     let mut replay = Replay::new(load(rules)?);
-    if input == Path::new("-") {
-        replay.read(unpacked(io::stdin().lock())?).context("reading standard input")?;
-    } else {
-        let file = File::open(input).with_context(|| format!("opening {}", input.display()))?;
-        replay.read(unpacked(file)?).with_context(|| format!("reading {}", input.display()))?;
+    if let Some(path) = &args.how.inventory {
+        for record in inventory_file::read(path).context("reading the inventory")? {
+            replay.pipeline.push(0, &record);
+        }
     }
+    let name = if input == Path::new("-") { "standard input".to_owned() } else { input.display().to_string() };
+    let file = input::open(input).with_context(|| format!("opening {name}"))?;
+    let mut reader = Reader::new(&args.how, input);
+    reader.read(file, |entry| replay.take(entry)).with_context(|| format!("reading {name}"))?;
     replay.report();
     if replay.events == 0 && replay.rejected > 0 {
-        bail!("the input holds no audit event at all: is it the audit log of an API server?");
+        bail!(
+            "the input holds no record at all: it is neither the audit log of an API server nor a stream of envelopes; \
+             for a log file of a node or web server, give --lines"
+        );
     }
     let mut out = io::BufWriter::new(io::stdout().lock());
     match replay.print(args.output, &mut out).and_then(|()| out.flush()) {
@@ -104,13 +113,6 @@ pub fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         outcome => outcome.map(|()| ExitCode::SUCCESS).context("writing the alerts"),
     }
-}
-
-/// API servers pack rotated logs: gzip is recognised by its first bytes (RFC 1952).
-pub(super) fn unpacked<'a>(input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
-    let mut input = io::BufReader::with_capacity(CHUNK, input);
-    let packed = input.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-    Ok(if packed { Box::new(MultiGzDecoder::new(input)) } else { Box::new(input) })
 }
 
 fn load(paths: &[PathBuf]) -> anyhow::Result<Pipeline> {
@@ -139,7 +141,6 @@ fn load(paths: &[PathBuf]) -> anyhow::Result<Pipeline> {
 
 struct Replay {
     pipeline: Pipeline,
-    origin: Origin,
     events: u64,
     duplicates: u64,
     rejected: u64,
@@ -150,10 +151,8 @@ struct Replay {
 
 impl Replay {
     fn new(pipeline: Pipeline) -> Replay {
-        let origin = Origin { cluster: "replay".into(), reporter: "replay".into(), provenance: Provenance::AuditLog };
         Replay {
             pipeline,
-            origin,
             events: 0,
             duplicates: 0,
             rejected: 0,
@@ -163,37 +162,12 @@ impl Replay {
         }
     }
 
-    fn read(&mut self, mut input: impl Read) -> io::Result<()> {
-        let mut splitter = Splitter::lines();
-        let mut chunk = vec![0; CHUNK];
-        let mut elements = Vec::new();
-        loop {
-            let length = input.read(&mut chunk)?;
-            let (bytes, _) = chunk.split_at(length);
-            if bytes.is_empty() {
-                break;
-            }
-            splitter.feed(bytes, &mut elements);
-            elements.drain(..).for_each(|element| self.take(&element));
-            self.progress.show(self.events);
-        }
-        let end = splitter.finish(&mut elements);
-        elements.drain(..).for_each(|element| self.take(&element));
-        if let Err(broken) = end {
-            self.reject(&broken.to_string());
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, element: &Element) {
-        let outcome =
-            redact::audit_event(redact::Input { bytes: &element.bytes, oversize: element.form != Form::Whole });
-        if let Err(redact::Rejected(quarantined)) = &outcome {
-            self.reject(&format!("line {}: {}", element.line, quarantined.error));
-            return;
-        }
-        let mut record = redact::record(outcome, &element.bytes, &self.origin, Timestamp::UNIX_EPOCH, &IdKey::OFFLINE);
-        record.received_at = happened(&record);
+    fn take(&mut self, entry: Entry) {
+        let Entry { line, record } = entry;
+        let record = match record {
+            Ok(record) => record,
+            Err(problem) => return self.reject(&format!("line {line}: {problem}")),
+        };
         if self.older.contains(&record.id) || !self.recent.insert(record.id) {
             self.duplicates += 1;
             return;
@@ -203,7 +177,8 @@ impl Replay {
         }
         self.events += 1;
         // The line stands for the position in the log, so that alerts name the lines that they come from.
-        self.pipeline.push(element.line, &record);
+        self.pipeline.push(line, &record);
+        self.progress.show(self.events);
     }
 
     fn reject(&mut self, problem: &str) {
@@ -217,7 +192,7 @@ impl Replay {
     fn report(&self) {
         self.progress.clear();
         if self.rejected > MAX_NAMED {
-            eprintln!("kubewitness: left out {} more places that hold no audit event", self.rejected - MAX_NAMED);
+            eprintln!("kubewitness: left out {} more places that hold no record", self.rejected - MAX_NAMED);
         }
         eprintln!(
             "kubewitness: {} events ({} duplicates, {} left out), {} matched, {} alerts of {} rules",
@@ -251,19 +226,6 @@ impl Replay {
     }
 }
 
-/// When the event says that it happened.
-pub(super) fn happened(record: &Record) -> Timestamp {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Stamps {
-        stage_timestamp: Option<Timestamp>,
-        request_received_timestamp: Option<Timestamp>,
-    }
-    let Payload::Audit(event) = &record.payload else { return record.received_at };
-    let stamps: Option<Stamps> = serde_json::from_str(event.get()).ok();
-    stamps.and_then(|s| s.stage_timestamp.or(s.request_received_timestamp)).unwrap_or(record.received_at)
-}
-
 fn line(alert: &Alert) -> AlertLine<'_> {
     AlertLine {
         rule: &alert.rule.id.name,
@@ -291,18 +253,18 @@ fn table(lines: &[AlertLine<'_>], out: &mut impl Write) -> io::Result<()> {
 }
 
 /// A counter on the terminal, for work over a second.
-struct Progress {
+pub(super) struct Progress {
     terminal: bool,
     started: Instant,
     shown: Option<Instant>,
 }
 
 impl Progress {
-    fn new() -> Progress {
+    pub(super) fn new() -> Progress {
         Progress { terminal: io::stderr().is_terminal(), started: Instant::now(), shown: None }
     }
 
-    fn show(&mut self, events: u64) {
+    pub(super) fn show(&mut self, events: u64) {
         let since = self.shown.unwrap_or(self.started);
         if self.terminal && since.elapsed() >= Duration::from_secs(1) {
             eprint!("\rkubewitness: {events} events, {} s", self.started.elapsed().as_secs());
@@ -310,7 +272,7 @@ impl Progress {
         }
     }
 
-    fn clear(&self) {
+    pub(super) fn clear(&self) {
         if self.shown.is_some() {
             eprint!("\r\x1b[K");
         }

@@ -11,10 +11,14 @@ use crate::{
     alert::Alert,
     api::{
         Reason,
+        log_source::LineFormat,
         rule::Source,
         rule_test::{ExpectedAlert, RuleTest, TestInput, TestInventory},
     },
-    record::{IdKey, Incomplete, InventoryChange, NodeFacts, Origin, PodFacts, Provenance, Record},
+    normalise::Normaliser,
+    record::{
+        IdKey, Incomplete, InventoryChange, Line, NodeFacts, Origin, PodFacts, Provenance, Record, RedactionFacts,
+    },
     redact,
     ruleset::{
         CompiledRule,
@@ -88,7 +92,8 @@ fn start() -> Timestamp {
 
 /// Runs one test of `rule` in a pipeline of its own.
 pub fn run(rule: &Arc<CompiledRule>, test: &RuleTest) -> Result<(), Failed> {
-    let mut pipeline = Pipeline::new(PipelineConfig::offline());
+    let normaliser = Normaliser { dates_lines_by_receipt: true, ..Normaliser::default() };
+    let mut pipeline = Pipeline::new(PipelineConfig { normaliser, ..PipelineConfig::offline() });
     pipeline.accept(Arc::clone(rule));
     if let Some(inventory) = &test.inventory {
         for change in inventory_changes(inventory) {
@@ -107,7 +112,8 @@ pub fn run(rule: &Arc<CompiledRule>, test: &RuleTest) -> Result<(), Failed> {
     })
 }
 
-fn inventory_changes(inventory: &TestInventory) -> Vec<InventoryChange> {
+/// What a test, or an inventory file, says of the cluster. A pod without a uid is known by namespace and name.
+pub fn inventory_changes(inventory: &TestInventory) -> Vec<InventoryChange> {
     let nodes = inventory
         .nodes
         .iter()
@@ -140,24 +146,38 @@ fn records(rule: &CompiledRule, test: &RuleTest) -> Result<Vec<Record>, Failed> 
     let mut records = Vec::with_capacity(inputs);
     for (index, input) in test.input.iter().enumerate() {
         for round in 0..input.repeat.max(1) {
-            records.push(record(rule, input, index, round)?);
+            let offset = input.at.as_signed() + input.every.as_signed() * i32::try_from(round).unwrap_or(i32::MAX);
+            let at = start() + offset;
+            let received = input.received.map_or(at, |span| start() + span.as_signed());
+            records.push((received, record(rule, input, (index, round), at, received)?));
         }
     }
-    records.sort_by_key(|record| record.received_at);
-    Ok(records)
+    records.sort_by_key(|(received, _)| *received);
+    Ok(records.into_iter().map(|(_, record)| record).collect())
 }
 
-fn record(rule: &CompiledRule, input: &TestInput, index: usize, round: u32) -> Result<Record, Failed> {
+fn record(
+    rule: &CompiledRule,
+    input: &TestInput,
+    (index, round): (usize, u32),
+    at: Timestamp,
+    received: Timestamp,
+) -> Result<Record, Failed> {
     let refuse = |problem: String| Failed::Input { index, problem };
-    let offset = input.at.as_signed() + input.every.as_signed() * i32::try_from(round).unwrap_or(i32::MAX);
-    let at = start() + offset;
-    let received = input.received.map_or(at, |span| start() + span.as_signed());
-    let Some(event) = &input.event else {
-        return Err(refuse("has no `event`; this version does not read `log` lines yet".to_owned()));
+    let event = match (&input.event, &input.log) {
+        (Some(event), None) if input.source == Source::Audit => event,
+        (None, Some(log)) if input.source != Source::Audit => {
+            let seq = (index as u64) * MAX_INPUTS as u64 + u64::from(round);
+            return Ok(line(input, log, at, seq));
+        }
+        (Some(_), Some(_)) => return Err(refuse("has both `event` and `log`: an input is one of them".to_owned())),
+        (None, None) => return Err(refuse("has neither `event` (source Audit) nor `log`".to_owned())),
+        (Some(_), None) => {
+            let problem = format!("`event` is an audit event, so `source` is Audit and not {}", input.source.as_str());
+            return Err(refuse(problem));
+        }
+        (None, Some(_)) => return Err(refuse("`log` is a line, so `source` is Node, Web or Container".to_owned())),
     };
-    if input.log.is_some() || input.source != Source::Audit {
-        return Err(refuse("`event` is an audit event: `source` must be Audit and `log` must be left out".to_owned()));
-    }
     if let Some(unknown) = redact::unknown_field(&event.0) {
         return Err(refuse(format!("an audit event has no field {unknown}")));
     }
@@ -173,6 +193,22 @@ fn record(rule: &CompiledRule, input: &TestInput, index: usize, round: u32) -> R
         return Err(refuse("a field of the event has another type than in an audit event".to_owned()));
     }
     Ok(record)
+}
+
+/// A line, as a collector would send it. A stamp in it is not looked at: the event's time is the input's, so that a test
+/// can be written around recorded lines.
+fn line(input: &TestInput, log: &str, at: Timestamp, seq: u64) -> Record {
+    let (file, provenance) = match input.source {
+        Source::Web => ("/var/log/nginx/access.log", Provenance::File),
+        Source::Container => ("/var/log/pods/unknown", Provenance::Container),
+        Source::Node | Source::Audit => ("/var/log/syslog", Provenance::File),
+    };
+    let file = if input.file.is_empty() { file } else { &input.file };
+    let reporter = if input.host.is_empty() { "test" } else { &input.host };
+    let origin = Origin { cluster: "test".into(), reporter: reporter.into(), provenance };
+    let line = Line { source: input.source, file: file.into(), format: LineFormat::Auto, zone: None, text: "".into() };
+    let place = redact::LinePlace { line, position: None, at: seq, facts: RedactionFacts::default() };
+    redact::line_record(log.as_bytes(), place, &origin, at, &IdKey::OFFLINE)
 }
 
 /// Fills in what a partial audit event leaves out. A tenant's rule sees its own namespace alone, so an `objectRef` without

@@ -230,11 +230,6 @@ impl Compiler<'_> {
                     "a SecurityRule sees its own namespace alone and may not read Node logs; use a ClusterSecurityRule",
                 );
             }
-            if selector.source != Source::Audit {
-                let message =
-                    format!("this version reads no {} events yet: the rule could never fire", selector.source.as_str());
-                self.problem(Reason::Unsupported, format!("{field}.source"), message);
-            }
             if !selector.stages.is_empty() && selector.source != Source::Audit {
                 self.invalid(format!("{field}.stages"), "only Audit events have stages");
             }

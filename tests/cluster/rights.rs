@@ -1,5 +1,6 @@
 //! The controller under its generated ClusterRole: all that it does is allowed, and all that is allowed it does.
 
+use super::collectors::{AUDIENCE, ask, token};
 use super::seen::{audit_log, text};
 use crate::support::{ClusterOptions, Kubectl, NAMESPACE, WatchedCluster, wait_until};
 use k8s_openapi::api::rbac::v1::ClusterRole;
@@ -108,6 +109,15 @@ fn full_run(watched: &mut WatchedCluster) {
         let namespace = if resource == CLUSTER { "" } else { "shop" };
         assert_eq!(watched.judged(resource, namespace, name).unwrap()["status"], status, "{name}");
     }
+    watched.apply(include_str!("../../manifests/log-sources/node-syslog.yaml")).unwrap();
+    wait_until("a log source is resolved", SOON, || {
+        let ready = "jsonpath={.status.conditions[0].reason}";
+        let got = admin.run(&["get", "logsource", "node-syslog", "-o", ready]);
+        (got.stdout == "Assigned").then_some(())
+    })
+    .unwrap();
+    let stranger = token(watched, "shop", "default", &["--audience", AUDIENCE]);
+    assert_eq!(ask(watched, "GET /sources", Some(&stranger), b"").code, 403);
     admin.run(&["run", "web", "--image=web", "-n", "shop"]).success().unwrap();
     admin.run(&["create", "configmap", "first", "-n", "shop"]).success().unwrap();
     let alert = watched.alert("first", 1).unwrap();

@@ -91,7 +91,9 @@ fn ingest_does_not_start_open_or_with_files_that_are_wrong() {
     let metrics = Metrics::register(&registry).unwrap();
     let store_metrics = store::Metrics::register(&registry).unwrap();
     let (_store, appender, _writer) = Store::open(StoreConfig::at(dir.path().join("store")), store_metrics).unwrap();
-    let start = |config| Ingest::new(config, appender.clone(), IdKey::OFFLINE, metrics.clone()).map(|_| ());
+    let start = |config| {
+        Ingest::new(config, server::collection(), appender.clone(), IdKey::OFFLINE, metrics.clone()).map(|_| ())
+    };
     let good = config(dir.path());
     assert!(start(good.clone()).is_ok());
     let mut open = good.clone();

@@ -7,8 +7,10 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwapOption;
 use kubewitness::{
-    ingest::{Ingest, IngestConfig, IngestLimits, Metrics},
+    api::log_source::Assignments,
+    ingest::{Collection, Ingest, IngestConfig, IngestLimits, Metrics},
     record::{Payload, Record},
     store::{self, Appender, Store, StoreConfig, Writer},
 };
@@ -25,7 +27,10 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::sync::CancellationToken;
 
-use super::pki::Pki;
+use super::{
+    collectors::{Table, assignments},
+    pki::Pki,
+};
 
 pub const PATH: &str = "/audit/prod/cp-1";
 pub const TOKEN: &str = "token of cp-1";
@@ -38,6 +43,8 @@ pub struct Server {
     pub pki: Pki,
     pub dir: TempDir,
     pub store: Store,
+    pub reviewer: Arc<Table>,
+    pub assignments: Arc<ArcSwapOption<Assignments>>,
     registry: Registry,
     shutdown: CancellationToken,
     running: JoinHandle<()>,
@@ -127,8 +134,22 @@ impl Server {
         let listener = TcpListener::bind(config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let running = run(config, appender, &store, &registry, listener, shutdown.clone());
-        Server { address, pki, dir, store, registry, shutdown, running, stalled: Mutex::new(stalled) }
+        let reviewer = Arc::new(Table::default());
+        let assignments = Arc::new(ArcSwapOption::from_pointee(assignments()));
+        let collection = Collection { reviewer: reviewer.clone(), assignments: assignments.clone() };
+        let running = run(config, collection, appender, &store, &registry, listener, shutdown.clone());
+        Server {
+            address,
+            pki,
+            dir,
+            store,
+            reviewer,
+            assignments,
+            registry,
+            shutdown,
+            running,
+            stalled: Mutex::new(stalled),
+        }
     }
 
     pub async fn connect(&self, client: Option<Arc<ClientConfig>>) -> std::io::Result<TlsStream<TcpStream>> {
@@ -219,12 +240,21 @@ pub fn config(dir: &Path) -> IngestConfig {
         tls_key: dir.join("tls.key"),
         credentials: Some(dir.join("credentials.yaml")),
         client_ca: Some(dir.join("ca.crt")),
+        cluster: None,
+        collectors: vec!["kubewitness/kubewitness-collector".into()],
         limits: IngestLimits { reload_every: Duration::from_millis(50), patience: PATIENCE, ..IngestLimits::SHIPPED },
     }
 }
 
+/// What collectors may do in tests that are not about them.
+pub fn collection() -> Collection {
+    let assignments = Arc::new(ArcSwapOption::from_pointee(assignments()));
+    Collection { reviewer: Arc::new(Table::default()), assignments }
+}
+
 fn run(
     config: IngestConfig,
+    collection: Collection,
     appender: Appender,
     store: &Store,
     registry: &Registry,
@@ -232,7 +262,7 @@ fn run(
     shutdown: CancellationToken,
 ) -> JoinHandle<()> {
     let metrics = Metrics::register(registry).unwrap();
-    let ingest = Ingest::new(config, appender, store.id_key().clone(), metrics).unwrap();
+    let ingest = Ingest::new(config, collection, appender, store.id_key().clone(), metrics).unwrap();
     tokio::spawn(async move { ingest.run(listener, shutdown).await.unwrap() })
 }
 

@@ -67,7 +67,7 @@ fn every_field_of_a_listing_is_filled() {
 
 #[test]
 fn proxies_are_passed_over() {
-    let normaliser = Normaliser { proxies: vec!["10.0.0.0/8".parse().unwrap()] };
+    let normaliser = Normaliser { proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Normaliser::default() };
     let record = mk_record(&mk_event());
     let event = normaliser.event(&record).unwrap();
     assert_eq!((event.source_ip.as_str(), event.claimed_ips.len()), ("1.2.3.4", 0));

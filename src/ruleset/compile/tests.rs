@@ -65,7 +65,7 @@ fn equal_specs_have_equal_digests_and_different_ones_do_not() {
 
 #[test]
 fn broken_rules_are_refused_with_reason_field_and_remedy() {
-    use Reason::{InvalidExpression, InvalidRule, Unsupported};
+    use Reason::{InvalidExpression, InvalidRule};
     let cases = [
         ("/selectors/0/where", json!("user.nme == 'x'"), InvalidExpression, "spec.selectors[refused].where", "1:"),
         ("/selectors/0/where", json!("user.name"), InvalidExpression, "spec.selectors[refused].where", "bool"),
@@ -75,7 +75,6 @@ fn broken_rules_are_refused_with_reason_field_and_remedy() {
         ("/selectors/1/name", json!("refused"), InvalidRule, "spec.selectors", "occurs twice"),
         ("/selectors/1/name", json!("key"), InvalidRule, "spec.selectors", "taken"),
         ("/selectors/1/name", json!("a-b"), InvalidRule, "spec.selectors", "letters"),
-        ("/selectors/1/source", json!("Node"), Unsupported, "spec.selectors[allowed].source", "Node"),
         (
             "/groupBy/0/from",
             json!([{"selector": "nope", "value": "user.name"}]),

@@ -1,0 +1,95 @@
+//! What `normalise` and `replay` read: audit events, envelopes and plain lines, in one stream, joined by an inventory file.
+
+use std::{path::Path, process::Command};
+
+use serde_json::Value;
+
+fn top(path: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path).display().to_string()
+}
+
+fn run(arguments: &[&str]) -> (String, String, bool) {
+    let output = Command::new(env!("CARGO_BIN_EXE_kubewitness")).args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr), output.status.success())
+}
+
+fn documents(arguments: &[&str]) -> Vec<Value> {
+    let (stdout, stderr, ok) = run(arguments);
+    assert!(ok, "{stderr}");
+    stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn each_line_of_a_mixed_stream_is_one_document() {
+    for inventory in ["tests/records/inventory.yaml", "tests/records/kubectl.json"] {
+        let found = documents(&[
+            "normalise",
+            "--output",
+            "jsonl",
+            "--host",
+            "cp",
+            "--inventory",
+            &top(inventory),
+            &top("tests/records/mixed.jsonl"),
+        ]);
+        let numbers: Vec<_> = found.iter().map(|d| (d["record"].as_u64().unwrap(), d["parsed"] == true)).collect();
+        assert_eq!(numbers, [(1, true), (2, false), (3, true), (4, true), (5, false), (6, true)]);
+        let expected = [
+            (0, "/user/name", "root"),
+            (0, "/source/ip", "203.0.113.9"),
+            (0, "/event/outcome", "failure"),
+            (0, "/host/name", "node-1"),
+            (0, "/event/ingested", "2026-03-04T05:06:07Z"),
+            (0, "/@timestamp", "2026-03-04T05:06:06Z"),
+            (
+                1,
+                "/error/message",
+                "an envelope that can't be read: a field has another type or value than it may (column 17)",
+            ),
+            (2, "/source/node/name", "node-1"),
+            (2, "/host/name", "api-1"),
+            (2, "/audit/verb", "get"),
+            (3, "/host/name", "cp"),
+            (5, "/kubernetes/workload/name", "web"),
+            (5, "/kubernetes/service_account/name", "web"),
+            (5, "/url/query", "x=../../etc/passwd"),
+        ];
+        for (index, pointer, value) in expected {
+            let document = found.get(index).unwrap();
+            assert_eq!(document.pointer(pointer).unwrap(), value, "{pointer} of {document}");
+        }
+    }
+}
+
+#[test]
+fn a_log_file_is_read_as_it_is() {
+    let log = top("tests/node/recordings/bookworm/sshd-brute-force/auth.log");
+    let lines = std::fs::read_to_string(&log).unwrap().lines().count();
+    let found = documents(&["normalise", "--lines", "Node", "--host", "node-1", &log]);
+    assert_eq!(found.len(), lines);
+    assert!(found.iter().all(|d| d["host"]["name"] == "node-1" && d["log"]["file"]["path"] == log.as_str()));
+    let logins = found.iter().filter(|d| d["event"]["action"] == "ssh-login").count();
+    assert!(logins > 20, "{logins} logins");
+    let rules = top("manifests/rules/node/ssh-login-after-failures.yaml");
+    let (alerts, _, ok) =
+        run(&["replay", "--output", "jsonl", "--lines", "node", "--host", "node-1", "--rules", &rules, "--", &log]);
+    assert!(ok && alerts.contains(r#""node":"node-1""#), "{alerts}");
+}
+
+#[test]
+fn a_bad_inventory_is_refused_with_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    for (text, problem) in [
+        ("nodes: [{name: a, adresses: []}]", "unknown field `adresses`"),
+        ("{}", "names no node and no pod"),
+        (r#"{"kind": "List", "items": [{"kind": "Service"}]}"#, "item 1: a Service is neither"),
+        ("a: [", "inventory.yaml"),
+    ] {
+        let path = directory.path().join("inventory.yaml");
+        std::fs::write(&path, text).unwrap();
+        let (_, stderr, ok) =
+            run(&["normalise", "--inventory", path.to_str().unwrap(), &top("tests/records/mixed.jsonl")]);
+        assert!(!ok && stderr.contains(problem), "{text}: {stderr}");
+    }
+}
