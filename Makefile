@@ -12,7 +12,7 @@ TESTBED := tests/testbed
 # need TOOL REMEDY: one clear line when a tool is missing.
 need = command -v $(1) >/dev/null || { echo "make: $(1) is needed and is not on PATH: $(2)" >&2; exit 1; }
 
-.PHONY: help build fmt lint test bench verify generate demo recordings clean rust prerequisites testbed
+.PHONY: help build fmt lint test soak bench verify generate demo recordings clean rust prerequisites testbed
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,9 @@ lint: rust ## Clippy on every target, warnings are errors; cargo-deny when it is
 test: testbed ## All tests, on a real kube-apiserver; the first run builds it (5-15 minutes)
 	@$(TESTBED)/prerequisites.sh test
 	$(CARGO) test $(LOCKED)
+
+soak: rust ## Random tests for KUBEWITNESS_SOAK_SECONDS (3600), from KUBEWITNESS_SEED on, in a release build
+	@CARGO="$(CARGO)" LOCKED="$(LOCKED)" tests/soak.sh
 
 bench: rust ## Measure speed and memory in a release build (two minutes); a table, and target/bench.json
 	$(CARGO) bench $(LOCKED) --bench throughput

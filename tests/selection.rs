@@ -6,10 +6,7 @@ mod grammar;
 #[path = "../benches/rules.rs"]
 mod rules;
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::path::Path;
 
 use kubewitness::{
     detect::{Detected, detect, every_rule},
@@ -25,8 +22,10 @@ use kubewitness::{
 };
 use proptest::{
     prelude::*,
-    test_runner::{Config, TestRunner},
+    test_runner::{Config, RngSeed, TestRunner},
 };
+
+use crate::soak;
 
 fn origin() -> Origin {
     Origin { cluster: "prod".into(), reporter: "cp-1".into(), provenance: Provenance::AuditWebhook }
@@ -78,10 +77,6 @@ fn ruleset(sources: &[RuleSource]) -> Ruleset {
     Ruleset::new(rules)
 }
 
-fn random(cases: u32) -> TestRunner {
-    TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() })
-}
-
 fn any_rules_over_any_events(runner: &mut TestRunner) {
     let inventory = inventory();
     let strategy = (prop::collection::vec(grammar::rule(), 1..10), prop::collection::vec(grammar::event(), 1..10));
@@ -95,11 +90,6 @@ fn any_rules_over_any_events(runner: &mut TestRunner) {
     if let Err(error) = outcome {
         panic!("{error}");
     }
-}
-
-#[test]
-fn the_index_finds_what_every_rule_finds() {
-    any_rules_over_any_events(&mut random(96));
 }
 
 #[test]
@@ -158,12 +148,12 @@ fn rules_that_nobody_asked_cost_no_index_but_the_last() {
     assert!(last.index().memory() > 0 && last.is_indexed());
 }
 
-/// `make soak` sets how long.
 #[test]
-fn the_index_finds_what_every_rule_finds_for_a_long_time() {
-    let seconds = std::env::var("KUBEWITNESS_SOAK_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(seconds) {
-        any_rules_over_any_events(&mut random(2000));
+fn the_index_finds_what_every_rule_finds() {
+    for seed in soak::rounds(1) {
+        println!("rules and events of KUBEWITNESS_SEED={seed}");
+        let config =
+            Config { cases: 96, failure_persistence: None, rng_seed: RngSeed::Fixed(seed), ..Config::default() };
+        any_rules_over_any_events(&mut TestRunner::new(config));
     }
 }

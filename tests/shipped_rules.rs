@@ -1,26 +1,33 @@
 //! The rules that we ship: each file is one rule that reads, says what on-call needs, and proves itself both ways.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
-use kubewitness::api::ClusterSecurityRule;
+use kubewitness::{
+    api::{ClusterSecurityRule, Span, rule_test::RuleTest},
+    pipeline::rule_test::run,
+    record::RuleId,
+    ruleset::compile::{RuleSource, compile},
+};
 
 fn shipped() -> Vec<(String, ClusterSecurityRule)> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/rules/audit");
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/rules");
     let mut rules = Vec::new();
-    for entry in fs::read_dir(&directory).unwrap() {
-        let path = entry.unwrap().path();
-        let rule = serde_saphyr::from_str(&fs::read_to_string(&path).unwrap())
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        rules.push((path.file_stem().unwrap().to_str().unwrap().to_owned(), rule));
+    for (directory, least) in [("audit", 6), ("node", 8), ("joint", 4)] {
+        let before = rules.len();
+        for entry in fs::read_dir(top.join(directory)).unwrap() {
+            let path = entry.unwrap().path();
+            let rule = serde_saphyr::from_str(&fs::read_to_string(&path).unwrap())
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            rules.push((path.file_stem().unwrap().to_str().unwrap().to_owned(), rule));
+        }
+        assert!(rules.len() - before >= least, "{directory}: {} rules", rules.len() - before);
     }
     rules
 }
 
 #[test]
 fn each_file_is_a_rule_of_its_name_that_explains_itself() {
-    let rules = shipped();
-    assert!(rules.len() >= 6, "{} rules", rules.len());
-    for (file, rule) in rules {
+    for (file, rule) in shipped() {
         let spec = &rule.spec.0;
         assert_eq!(rule.metadata.name.as_deref(), Some(file.as_str()));
         assert!(!spec.attack.is_empty(), "{file}: no ATT&CK id");
@@ -37,4 +44,51 @@ fn each_rule_has_two_tests_that_fire_and_two_that_stay_quiet() {
         let (quiet, firing): (Vec<_>, Vec<_>) = rule.spec.0.tests.iter().partition(|test| test.expect.is_empty());
         assert!(firing.len() >= 2 && quiet.len() >= 2, "{file}: {} fire, {} stay quiet", firing.len(), quiet.len());
     }
+}
+
+/// What may join the two sides of a cluster is what the lines and events themselves show: such a rule names both.
+#[test]
+fn each_joint_rule_has_steps_of_two_sources_and_tells_of_both() {
+    let joint: Vec<_> = shipped().into_iter().filter(|(_, rule)| sources(rule).len() > 1).collect();
+    assert!(joint.len() >= 4, "{} joint rules", joint.len());
+    for (file, rule) in joint {
+        let spec = &rule.spec.0;
+        let named: BTreeSet<_> = spec
+            .selectors
+            .iter()
+            .filter(|selector| spec.alert.summary.contains(&format!("{{{}.", selector.name)))
+            .map(|selector| selector.source.as_str())
+            .collect();
+        assert_eq!(named, sources(&rule), "{file}: its summary must tell of each side");
+        assert!(spec.tests.iter().any(|test| test.inventory.is_some()), "{file}: no test with an inventory");
+        let late = |test: &RuleTest| !test.expect.is_empty() && test.input.iter().any(|input| input.received.is_some());
+        assert!(spec.tests.iter().any(late), "{file}: no test in which one side comes late");
+    }
+}
+
+/// Sources are late as they like, and a test's alerts are the same for each order of receipt.
+#[test]
+fn each_rule_says_the_same_whatever_is_received_first() {
+    let mut random = fastrand::Rng::with_seed(4);
+    for (file, rule) in shipped() {
+        let source = RuleSource { id: RuleId::cluster(&file), generation: 1, spec: rule.spec.0 };
+        let compiled = Arc::new(compile(&source).unwrap());
+        for test in &source.spec.tests {
+            for round in 0..8 {
+                let mut test = test.clone();
+                for input in &mut test.input {
+                    // Behind the last one's own time, since an event of the future would be clamped.
+                    let written = input.at.as_signed() + input.every.as_signed() * i32::try_from(input.repeat).unwrap();
+                    let received = u64::try_from(written.as_secs()).unwrap() + random.u64(0..7200);
+                    input.received = Some(Span::from_secs(received));
+                }
+                let found = run(&compiled, &test);
+                assert!(found.is_ok(), "{file}, {}, order {round}: {}", test.name, found.unwrap_err());
+            }
+        }
+    }
+}
+
+fn sources(rule: &ClusterSecurityRule) -> BTreeSet<&'static str> {
+    rule.spec.0.selectors.iter().map(|selector| selector.source.as_str()).collect()
 }

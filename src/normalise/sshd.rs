@@ -22,6 +22,7 @@ pub fn read<'a>(draft: &mut Draft<'a>, message: &'a str) -> bool {
     };
     let message = ["error: ", "fatal: "].iter().find_map(|level| message.strip_prefix(level)).unwrap_or(message);
     let known = attempt(draft, message, before_login)
+        || pam_failure(draft, message)
         || refusal(draft, message, before_login)
         || ending(draft, message, before_login)
         || session(draft, message, before_login)
@@ -91,6 +92,25 @@ fn tail(text: &str) -> Option<(&str, Peer<'_>, &str)> {
         let key = rest.strip_prefix(" ssh2").or(rest.strip_prefix(" ssh1"))?;
         if key.is_empty() { Some((user, peer, key)) } else { Some((user, peer, key.strip_prefix(": ")?)) }
     })
+}
+
+/// `sshpam_query` in auth-pam.c: `PAM: %s for %s%.100s from %.100s`. Of an account that exists, sshd tells of the first three
+/// failures of a connection by keyboard-interactive in no other line (`auth_log` is quiet until half of MaxAuthTries); of
+/// one that does not, `Failed …` follows and is the one that counts.
+fn pam_failure<'a>(draft: &mut Draft<'a>, message: &'a str) -> bool {
+    let Some(rest) = message.strip_prefix("PAM: Authentication failure for ") else { return false };
+    let Some((user, peer)) = from_peer(rest) else { return false };
+    let (user, invalid) = self::user(user);
+    let action = if invalid { "ssh-login-step" } else { "ssh-login" };
+    draft.mark(PROVIDER, action, AUTHENTICATION, &["info"], Outcome::Failure);
+    draft.event.user.name = name(user, false);
+    draft.peer(peer.address, peer.port);
+    draft.note("method", "keyboard-interactive/pam");
+    if invalid {
+        draft.note("invalid_user", true);
+        draft.event.reason = "invalid user".into();
+    }
+    true
 }
 
 /// Logins that are refused otherwise than by `Failed`.

@@ -12,6 +12,7 @@ mod budget;
 mod calls;
 mod check;
 mod convert;
+mod deviations;
 mod error;
 mod eval;
 mod format;
@@ -33,6 +34,7 @@ mod time;
 pub mod trace;
 pub(super) mod tree;
 mod types;
+mod unify;
 mod url;
 mod value;
 pub(in crate::ruleset) mod view;
@@ -52,8 +54,9 @@ use std::{
 
 pub use bindings::Bindings;
 pub use budget::{STEP_LIMIT, Steps};
+pub use deviations::{Deviation, Shown, deviations};
 pub use error::{EvalError, ExprError};
-pub use reference::{Deviation, Entry, deviations, reference};
+pub use reference::{Entry, reference};
 pub use url::Url;
 pub use value::{List, Map, Text, Val, Value};
 
@@ -98,6 +101,7 @@ impl Variables {
         let ast = parse::parse(source)?;
         let mut checker = Checker::new(source, Root::Event, &self.defined);
         let Typed { node, type_ } = checker.check(&ast)?;
+        let type_ = type_.settled();
         let (extent, fields) = (checker.extent, checker.fields);
         self.defined.insert(name.to_owned(), Variable { node: Arc::new(node), type_, extent, fields });
         Ok(())
@@ -140,6 +144,7 @@ impl Program {
         let ast = parse::parse(source)?;
         let mut checker = Checker::new(source, root, &variables.defined);
         let Typed { node, type_ } = checker.check(&ast)?;
+        let type_ = type_.settled();
         let fields = checker.fields.into_keys().collect();
         Ok(Program { compiled: Arc::new(Compiled { source: source.to_owned(), node, type_, fields }) })
     }

@@ -28,7 +28,8 @@ pub fn tag(value: &Val<'_>) -> serde_json::Value {
         Val::Optional(None) => json!({"optional": null}),
         Val::Optional(Some(inner)) => json!({"optional": tag(inner)}),
         Val::Type(name) => json!({"type": name}),
-        Val::Ip(_) | Val::Cidr(_) | Val::Url(_) => json!({value.type_name(): value.to_string()}),
+        Val::Url(url) => json!({value.type_name(): url.to_string()}),
+        Val::Ip(_) | Val::Cidr(_) => json!({value.type_name(): value.to_string()}),
     }
 }
 

@@ -21,6 +21,14 @@ fn lines_of_node_daemons_set_these_fields_and_no_others() {
                 r##"event.action=ssh-login | event.category=authentication | event.outcome=success | event.provider=sshd | event.type=start | fields.hostname=node-1 | fields.method=password | process.name=sshd-session | process.pid=534 | service.name=sshd | source.ip=203.0.113.50 | source.port=40066 | user.name=bob"##,
             ),
             (
+                r##"Nov 25 02:04:42 node-1 sshd[284]: error: PAM: Authentication failure for bob from 203.0.113.30"##,
+                r##"event.action=ssh-login | event.category=authentication | event.outcome=failure | event.provider=sshd | event.type=info | fields.hostname=node-1 | fields.method=keyboard-interactive/pam | process.name=sshd | process.pid=284 | service.name=sshd | source.ip=203.0.113.30 | user.name=bob"##,
+            ),
+            (
+                r##"Nov 25 02:05:51 node-1 sshd[804]: error: PAM: Authentication failure for illegal user from 1.2.3.4 port 22 from 198.51.100.202"##,
+                r##"event.action=ssh-login-step | event.category=authentication | event.outcome=failure | event.provider=sshd | event.reason=invalid user | event.type=info | fields.hostname=node-1 | fields.invalid_user=true | fields.method=keyboard-interactive/pam | process.name=sshd | process.pid=804 | service.name=sshd | source.ip=198.51.100.202 | user.name=from 1.2.3.4 port 22"##,
+            ),
+            (
                 r##"2026-11-25T02:04:44.808338+00:00 node-1 sshd-session[355]: pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=203.0.113.50  user=bob"##,
                 r##"event.action=pam-authentication-failure | event.category=authentication | event.outcome=failure | event.provider=pam | event.reason=authentication failure | event.type=info | fields.hostname=node-1 | fields.pam_module=pam_unix | fields.pam_service=sshd | process.name=sshd-session | process.pid=355 | service.name=pam | source.ip=203.0.113.50 | user.name=bob"##,
             ),

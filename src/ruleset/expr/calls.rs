@@ -2,7 +2,7 @@
 
 use super::{
     ast::{Ast, Kind},
-    check::{Checker, Extent, Typed, described, join},
+    check::{Checker, Extent, Typed, described},
     error::ExprError,
     functions, macros, names,
     text::regex,
@@ -83,12 +83,11 @@ impl Checker<'_> {
         if name == "math.greatest" || name == "math.least" {
             self.numbers(name, args)?;
             if types.len() > 2 {
-                types = vec![Type::list(
-                    types.into_iter().fold(None, |joined, t| Some(join(joined, t))).unwrap_or(Type::Dyn),
-                )];
+                let joined = types.into_iter().fold(None, |joined, t| Some(self.unknowns.join(joined, t)));
+                types = vec![Type::list(joined.unwrap_or(Type::Dyn))];
             }
         }
-        let Some(resolved) = functions::resolve(name, target.is_some(), &types) else {
+        let Some(resolved) = functions::resolve(name, target.is_some(), &types, &mut self.unknowns) else {
             return Err(self.no_overload(ast, target.is_some(), name, &types));
         };
         self.literals(name, target, args)?;
@@ -139,18 +138,19 @@ impl Checker<'_> {
         let condition = Box::new(self.condition(condition, "?:")?);
         let (then, then_type) = self.child(then)?;
         let (otherwise, otherwise_type) = self.child(otherwise)?;
-        let type_ = then_type.meet(&otherwise_type).ok_or_else(|| {
-            let message =
-                format!("the sides of `?:` are {} and {}", then_type.with_article(), otherwise_type.with_article());
-            self.error_with_hint(ast.operator, message, "convert one, or both with dyn()")
-        })?;
+        let types = [Type::Bool, then_type, otherwise_type];
+        let Some(type_) = functions::form("?:", &types, &mut self.unknowns) else {
+            let [_, then, otherwise] = types.map(|t| self.unknowns.resolved(&t).with_article());
+            let message = format!("the sides of `?:` are {then} and {otherwise}");
+            return Err(self.error_with_hint(ast.operator, message, "convert one, or both with dyn()"));
+        };
         Ok(Typed { node: Node::If { condition, then, otherwise }, type_ })
     }
 
     fn equality(&mut self, ast: &Ast, function: &str, left: &Ast, right: &Ast) -> Result<Typed, ExprError> {
         let (a, b) = (self.check(left)?, self.check(right)?);
         let types = [a.type_.clone(), b.type_.clone()];
-        let Some(resolved) = functions::resolve(function, false, &types) else {
+        let Some(resolved) = functions::resolve(function, false, &types, &mut self.unknowns) else {
             return Err(self.never_equal(ast, (left, &a.type_), (right, &b.type_)));
         };
         self.known_values(&a.node, right)?;
@@ -193,7 +193,7 @@ impl Checker<'_> {
     fn membership(&mut self, ast: &Ast, left: &Ast, right: &Ast) -> Result<Typed, ExprError> {
         let (a, b) = (self.check(left)?, self.check(right)?);
         let types = [a.type_.clone(), b.type_.clone()];
-        let Some(resolved) = functions::resolve("@in", false, &types) else {
+        let Some(resolved) = functions::resolve("@in", false, &types, &mut self.unknowns) else {
             if !matches!(b.type_, Type::List(_) | Type::Map(..)) {
                 return Err(self.no_overload(ast, false, "@in", &types));
             }
@@ -215,42 +215,40 @@ impl Checker<'_> {
         Ok(Typed { node, type_: Type::Bool })
     }
 
-    /// A child that must be an optional, and the type inside it.
-    fn optional(&mut self, ast: &Ast) -> Result<(Box<Node>, Type), ExprError> {
+    /// A child that must be an optional, with its type and the type inside it.
+    fn optional(&mut self, ast: &Ast) -> Result<(Box<Node>, Type, Type), ExprError> {
         let (node, type_) = self.child(ast)?;
-        match type_ {
-            Type::Optional(inner) => Ok((node, (*inner).clone().settled())),
-            Type::Dyn => Ok((node, Type::Dyn)),
-            other => {
-                let message = format!("{} is {} and no optional", described(ast), other.with_article());
+        match functions::form("value", std::slice::from_ref(&type_), &mut self.unknowns) {
+            Some(inner) => Ok((node, type_, inner)),
+            None => {
+                let message = format!("{} is {} and no optional", described(ast), type_.with_article());
                 Err(self.error_with_hint(ast.start, message, "an optional comes from .? or [?] or optional.of()"))
             }
         }
     }
 
     fn optional_map(&mut self, optional: &Ast, wrap: bool, name: &Ast, body: &Ast) -> Result<Typed, ExprError> {
-        let (optional, inner) = self.optional(optional)?;
+        let (optional, _, inner) = self.optional(optional)?;
         let Typed { node, type_ } = self.with_locals([(name, inner)], |checker| checker.check(body))?;
-        let type_ = match (wrap, type_) {
-            (true, type_) => Type::optional(type_),
-            (false, type_ @ (Type::Optional(_) | Type::Dyn)) => type_,
-            (false, other) => {
-                let message = format!("optFlatMap() needs an optional, not {}", other.with_article());
-                return Err(self.error(body.start, message));
-            }
+        // As cel-go writes it: `target.hasValue() ? body : optional.none()`.
+        let made = if wrap { Type::optional(type_) } else { type_ };
+        let none = Type::optional(self.unknowns.fresh());
+        let Some(type_) = functions::form("?:", &[Type::Bool, made.clone(), none], &mut self.unknowns) else {
+            let message = format!("optFlatMap() needs an optional, not {}", made.with_article());
+            return Err(self.error(body.start, message));
         };
         Ok(Typed { node: Node::OptionalMap { optional, body: Box::new(node), wrap }, type_ })
     }
 
     fn or_else(&mut self, optional: &Ast, unwrap: bool, other: &Ast) -> Result<Typed, ExprError> {
-        let (optional, inner) = self.optional(optional)?;
+        let (optional, optional_type, inner) = self.optional(optional)?;
         let (other_node, other_type) = self.child(other)?;
-        let wanted = if unwrap { inner } else { Type::optional(inner) };
-        let type_ = wanted.meet(&other_type).ok_or_else(|| {
-            let name = if unwrap { "orValue" } else { "or" };
+        let name = if unwrap { "orValue" } else { "or" };
+        let Some(type_) = functions::form(name, &[optional_type, other_type.clone()], &mut self.unknowns) else {
+            let wanted = if unwrap { inner } else { Type::optional(inner) };
             let message = format!("{name}() needs {} here, not {}", wanted.with_article(), other_type.with_article());
-            self.error(other.start, message)
-        })?;
+            return Err(self.error(other.start, message));
+        };
         Ok(Typed { node: Node::OrElse { optional, other: other_node, unwrap }, type_ })
     }
 }
@@ -269,6 +267,7 @@ fn macro_usage(function: &str) -> &'static str {
     match function {
         "has" => "write has(a.b)",
         "cel.bind" => "write cel.bind(x, value, what is made of x)",
+        "existsOne" => "write list.existsOne(i, x, condition), or list.exists_one(x, condition)",
         "sortBy" => "write list.sortBy(x, key)",
         "transformList" => "write list.transformList(i, x, value) or list.transformList(i, x, condition, value)",
         "transformMap" => "write map.transformMap(k, v, value) or map.transformMap(k, v, condition, value)",

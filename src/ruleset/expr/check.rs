@@ -6,9 +6,11 @@ use super::{
     ast::{Ast, Kind},
     bindings::Bindings,
     error::ExprError,
+    functions,
     parse::{DEPTH, NODES},
     tree::Node,
     types::Type,
+    unify::Unknowns,
     value::{Val, Value},
 };
 use crate::event::schema::Field;
@@ -62,6 +64,7 @@ pub(super) struct Checker<'s> {
     /// Schema fields that the expression reads, by path.
     pub fields: BTreeMap<&'static str, &'static Field>,
     pub extent: Extent,
+    pub unknowns: Unknowns,
     /// Macros over lists and maps around the node.
     pub loops: usize,
     depth: usize,
@@ -70,7 +73,8 @@ pub(super) struct Checker<'s> {
 impl<'s> Checker<'s> {
     pub fn new(source: &'s str, root: Root<'s>, variables: &'s BTreeMap<String, Variable>) -> Checker<'s> {
         let (locals, fields, extent) = (Vec::new(), BTreeMap::new(), Extent::default());
-        Checker { source, root, variables, locals, fields, extent, loops: 0, depth: 0 }
+        let unknowns = Unknowns::default();
+        Checker { source, root, variables, locals, fields, extent, unknowns, loops: 0, depth: 0 }
     }
 
     pub fn error(&self, at: usize, message: impl Into<String>) -> ExprError {
@@ -112,7 +116,11 @@ impl<'s> Checker<'s> {
         self.depth += 1;
         let checked = self.kind(ast);
         self.depth -= 1;
-        checked
+        let Typed { node, type_ } = checked?;
+        if self.unknowns.exhausted() {
+            return Err(self.error(ast.start, "its types are too large"));
+        }
+        Ok(Typed { node, type_: self.unknowns.resolved(&type_) })
     }
 
     fn kind(&mut self, ast: &Ast) -> Result<Typed, ExprError> {
@@ -140,7 +148,7 @@ impl<'s> Checker<'s> {
     /// A child that must be a bool.
     pub fn condition(&mut self, ast: &Ast, place: &str) -> Result<Node, ExprError> {
         let Typed { node, type_ } = self.check(ast)?;
-        if matches!(type_, Type::Bool | Type::Dyn) {
+        if self.unknowns.assign([(&type_, &Type::Bool)]) {
             return Ok(node);
         }
         Err(self.error(ast.start, format!("{} is {}; {place} needs a bool", described(ast), type_.with_article())))
@@ -153,39 +161,38 @@ impl<'s> Checker<'s> {
     fn index(&mut self, ast: &Ast, operand: &Ast, index: &Ast, optional: bool) -> Result<Typed, ExprError> {
         let (operand_node, operand_type) = self.child(operand)?;
         let (index_node, index_type) = self.child(index)?;
-        let (inner, viral) = match &operand_type {
-            Type::Optional(inner) => ((**inner).clone().settled(), true),
-            other => (other.clone(), false),
+        let types = [operand_type, index_type];
+        let Some(type_) = functions::form(if optional { "[?]" } else { "[]" }, &types, &mut self.unknowns) else {
+            let [operand_type, index_type] = types.map(|t| self.unknowns.resolved(&t));
+            return Err(self.no_element(ast, (operand, operand_type), (index, index_type)));
         };
-        let element = match &inner {
-            Type::Dyn => Type::Dyn,
-            Type::List(element) if matches!(index_type, Type::Int | Type::Dyn) => (**element).clone().settled(),
-            Type::Map(key, value) if key.meet(&index_type).is_some() => (**value).clone().settled(),
-            Type::List(_) => {
-                return Err(
-                    self.error(index.start, format!("a list is indexed by an int, not {}", index_type.with_article()))
-                );
-            }
-            Type::Map(key, _) => {
-                let message = format!("this map's keys are {key}; indexed with {}", index_type.with_article());
-                return Err(self.error(index.start, message));
-            }
-            other => {
-                let message = format!("{} is {} and has no elements", described(operand), other.with_article());
-                return Err(self.error(ast.operator, message));
-            }
-        };
-        let type_ = if optional || viral { Type::optional(element) } else { element };
         Ok(Typed { node: Node::Index { operand: operand_node, index: index_node, optional }, type_ })
+    }
+
+    fn no_element(&self, ast: &Ast, operand: (&Ast, Type), index: (&Ast, Type)) -> ExprError {
+        let inner = match &operand.1 {
+            Type::Optional(inner) => inner,
+            other => other,
+        };
+        let with = index.1.with_article();
+        match inner {
+            Type::List(_) => self.error(index.0.start, format!("a list is indexed by an int, not {with}")),
+            Type::Map(key, _) => self.error(index.0.start, format!("this map's keys are {key}; indexed with {with}")),
+            other => {
+                let message = format!("{} is {} and has no elements", described(operand.0), other.with_article());
+                self.error(ast.operator, message)
+            }
+        }
     }
 
     fn list(&mut self, elements: &[(Ast, bool)]) -> Result<Typed, ExprError> {
         let (mut nodes, mut joined) = (Vec::new(), None);
         for (element, optional) in elements {
             let type_ = self.element(element, *optional, &mut nodes)?;
-            joined = Some(join(joined, type_));
+            joined = Some(self.unknowns.join(joined, type_));
         }
-        Ok(Typed { node: Node::List(nodes), type_: Type::list(joined.unwrap_or(Type::Open)) })
+        let element = joined.unwrap_or_else(|| self.unknowns.fresh());
+        Ok(Typed { node: Node::List(nodes), type_: Type::list(element) })
     }
 
     fn element(&mut self, ast: &Ast, optional: bool, nodes: &mut Vec<(Node, bool)>) -> Result<Type, ExprError> {
@@ -197,7 +204,7 @@ impl<'s> Checker<'s> {
     /// The type inside an optional that `?` adds to a list or map.
     fn unwrapped(&self, ast: &Ast, type_: Type) -> Result<Type, ExprError> {
         match type_ {
-            Type::Optional(inner) => Ok((*inner).clone().settled()),
+            Type::Optional(inner) => Ok((*inner).clone()),
             Type::Dyn => Ok(Type::Dyn),
             other => Err(self.error(ast.start, format!("`?` needs an optional, not {}", other.with_article()))),
         }
@@ -207,7 +214,7 @@ impl<'s> Checker<'s> {
         let (mut nodes, mut keys, mut values) = (Vec::new(), None, None);
         for (key, value, optional) in entries {
             let Typed { node: key_node, type_: key_type } = self.check(key)?;
-            if !matches!(key_type, Type::String | Type::Int | Type::Uint | Type::Bool | Type::Dyn) {
+            if !key_type.is_open() && !matches!(key_type, Type::String | Type::Int | Type::Uint | Type::Bool) {
                 return Err(self.error(key.start, format!("{} can't be a map key", key_type.with_article())));
             }
             let Typed { node: value_node, type_: mut value_type } = self.check(value)?;
@@ -215,19 +222,13 @@ impl<'s> Checker<'s> {
                 value_type = self.unwrapped(value, value_type)?;
             }
             nodes.push((key_node, value_node, *optional));
-            keys = Some(join(keys, key_type));
-            values = Some(join(values, value_type));
+            keys = Some(self.unknowns.join(keys, key_type));
+            values = Some(self.unknowns.join(values, value_type));
         }
         self.count(Extent::default(), ast.start)?;
-        Ok(Typed { node: Node::Map(nodes), type_: Type::map(keys.unwrap_or(Type::Open), values.unwrap_or(Type::Open)) })
-    }
-}
-
-/// The type of elements of both types: `dyn` when they differ.
-pub(super) fn join(earlier: Option<Type>, type_: Type) -> Type {
-    match earlier {
-        None => type_,
-        Some(earlier) => earlier.meet(&type_).unwrap_or(Type::Dyn),
+        let key = keys.unwrap_or_else(|| self.unknowns.fresh());
+        let value = values.unwrap_or_else(|| self.unknowns.fresh());
+        Ok(Typed { node: Node::Map(nodes), type_: Type::map(key, value) })
     }
 }
 

@@ -60,7 +60,11 @@ pub(super) fn double<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
         [Val::Double(d)] => *d,
         [Val::Int(i)] => *i as f64,
         [Val::Uint(u)] => *u as f64,
-        [Val::Str(text)] => text.as_str().parse().map_err(|_| unreadable(text.as_str(), "double"))?,
+        [Val::Str(text)] => match text.as_str().parse::<f64>() {
+            // Infinity is read when it is spelled, not of digits that are too many.
+            Ok(d) if d.is_finite() || !text.as_str().contains(|c: char| c.is_ascii_digit()) => d,
+            _ => return Err(unreadable(text.as_str(), "double")),
+        },
         _ => return Err(no_overload(args)),
     }))
 }
@@ -174,7 +178,8 @@ pub(super) fn optional_of_non_zero<'a>(args: &[Val<'a>], _: &mut Steps) -> Answe
         // The reference implementation's zero time is the year 1, not 1970.
         [Val::Timestamp(t)] if t.as_second() != YEAR_1 => Ok(Val::some(Val::Timestamp(*t))),
         [Val::Timestamp(_)] => Ok(Val::Optional(None)),
-        [value] if is_zero(value) => Ok(Val::Optional(None)),
+        // An optional is never a zero value there, an empty one neither.
+        [value] if is_zero(value) && !matches!(value, Val::Optional(_)) => Ok(Val::Optional(None)),
         [value] => Ok(Val::some(value.clone())),
         _ => Err(no_overload(args)),
     }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use super::{
     table::{Implementation, Row, Style, TABLE},
     types::Type,
+    unify::Unknowns,
 };
 use Style::{Global, Member, Operator};
 
@@ -82,22 +83,87 @@ pub(super) fn exists(name: &str, member: bool) -> bool {
     OVERLOADS.contains_key(&(name, member))
 }
 
-/// Chooses the overload that takes such arguments. With `dyn` arguments several may, and the values decide.
-pub(super) fn resolve(name: &str, member: bool, args: &[Type]) -> Option<Resolved> {
+/// Parameters and result.
+type Form = (Vec<Type>, Type);
+
+/// Operators and macros that are no functions but are typed like them, in the order in which cel-go tries their forms.
+static FORMS: LazyLock<BTreeMap<&'static str, Vec<Form>>> = LazyLock::new(|| {
+    const WRITTEN: &[(&str, &[&str])] = &[
+        (
+            "[]",
+            &[
+                "list(A), int -> A",
+                "map(A, B), A -> B",
+                "optional(list(A)), int -> optional(A)",
+                "optional(map(A, B)), A -> optional(B)",
+            ],
+        ),
+        (
+            "[?]",
+            &[
+                "list(A), int -> optional(A)",
+                "optional(list(A)), int -> optional(A)",
+                "map(A, B), A -> optional(B)",
+                "optional(map(A, B)), A -> optional(B)",
+            ],
+        ),
+        ("?:", &["bool, A, A -> A"]),
+        ("or", &["optional(A), optional(A) -> optional(A)"]),
+        ("orValue", &["optional(A), A -> A"]),
+        ("value", &["optional(A) -> A"]),
+    ];
+    let read = |text: &&str| {
+        let (parameters, result) = text.split_once(" -> ")?;
+        Some((split_types(parameters).into_iter().filter_map(Type::parse).collect(), Type::parse(result)?))
+    };
+    WRITTEN.iter().map(|(name, texts)| (*name, texts.iter().filter_map(read).collect())).collect()
+});
+
+/// The type of an operator or a macro on such arguments; `None` when no form takes them.
+pub(super) fn form(name: &str, args: &[Type], unknowns: &mut Unknowns) -> Option<Type> {
+    let mut chosen = None;
+    for (parameters, result) in FORMS.get(name)? {
+        chosen = fit(parameters, result, args, unknowns, chosen);
+    }
+    chosen
+}
+
+/// The result so far, joined with that of one more overload if it takes the arguments.
+fn fit(
+    parameters: &[Type],
+    result: &Type,
+    args: &[Type],
+    unknowns: &mut Unknowns,
+    chosen: Option<Type>,
+) -> Option<Type> {
+    if parameters.len() != args.len() {
+        return chosen;
+    }
+    let mut bound = [None, None];
+    let wanted: Vec<Type> = parameters.iter().map(|p| unknowns.instance(p, &mut bound)).collect();
+    if !unknowns.assign(args.iter().zip(&wanted)) {
+        return chosen;
+    }
+    let result = unknowns.instance(result, &mut bound);
+    let result = unknowns.resolved(&result);
+    match chosen {
+        Some(earlier) if earlier != Type::Dyn && earlier != result => Some(Type::Dyn),
+        Some(earlier) => Some(earlier),
+        None => Some(result),
+    }
+}
+
+/// Chooses the overload that takes such arguments. With `dyn` arguments several may, and the values decide; what is not
+/// known yet becomes what the first of them takes.
+pub(super) fn resolve(name: &str, member: bool, args: &[Type], unknowns: &mut Unknowns) -> Option<Resolved> {
     let overloads = OVERLOADS.get(&(name, member))?;
     let mut chosen: Option<Resolved> = None;
-    for overload in overloads.iter().filter(|o| o.parameters.len() == args.len()) {
-        let mut bound = [None, None];
-        if !overload.parameters.iter().zip(args).all(|(p, a)| p.accepts(a, &mut bound)) {
-            continue;
-        }
-        let result = overload.result.substitute(&bound).settled();
+    for overload in overloads {
+        let earlier = chosen.as_ref().map(|c| c.result.clone());
+        let Some(result) = fit(&overload.parameters, &overload.result, args, unknowns, earlier) else { continue };
         match &mut chosen {
-            None => {
-                chosen = Some(Resolved { name: overload.name, result, implementation: overload.implementation });
-            }
-            Some(earlier) if earlier.result != result => earlier.result = Type::Dyn,
-            Some(_) => {}
+            Some(first) => first.result = result,
+            None => chosen = Some(Resolved { name: overload.name, result, implementation: overload.implementation }),
         }
     }
     chosen

@@ -20,16 +20,33 @@ fn only_list<'v, 'a>(args: &'v [Val<'a>]) -> Result<&'v List<'a>, EvalError> {
     }
 }
 
+/// The element, when values of its type have an order.
+fn orderable(element: Val<'_>) -> Result<Val<'_>, EvalError> {
+    match element {
+        Val::Bool(_) | Val::Int(_) | Val::Uint(_) | Val::Double(_) => Ok(element),
+        Val::Str(_) | Val::Bytes(_) | Val::Timestamp(_) | Val::Duration(_) => Ok(element),
+        other => Err(no_overload(&[other])),
+    }
+}
+
+/// The order of two elements. There is none between types and with NaN, and then Kubernetes' functions go on.
+fn compared(a: &Val<'_>, b: &Val<'_>, steps: &mut Steps) -> Result<Option<Ordering>, EvalError> {
+    match order(&[a.clone(), b.clone()], steps) {
+        Err(EvalError::OverBudget) => Err(EvalError::OverBudget),
+        other => Ok(other.ok()),
+    }
+}
+
 pub(super) fn is_sorted<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
     let mut last: Option<Val<'a>> = None;
     for element in only_list(args)?.iter() {
         steps.charge(1)?;
         if let Some(last) = last
-            && order(&[last, element.clone()], steps)? == Ordering::Greater
+            && compared(&last, &element, steps)? == Some(Ordering::Greater)
         {
             return Ok(Val::Bool(false));
         }
-        last = Some(element);
+        last = Some(orderable(element)?);
     }
     Ok(Val::Bool(true))
 }
@@ -70,8 +87,9 @@ fn extreme<'a>(args: &[Val<'a>], steps: &mut Steps, name: &str, replaces: Orderi
     let mut best: Option<Val<'a>> = None;
     for element in only_list(args)?.iter() {
         steps.charge(1)?;
+        let element = orderable(element)?;
         best = match best {
-            Some(best) if order(&[element.clone(), best.clone()], steps)? != replaces => Some(best),
+            Some(best) if compared(&element, &best, steps)? != Some(replaces) => Some(best),
             _ => Some(element),
         };
     }

@@ -17,7 +17,8 @@ use crate::event::schema;
 /// Whether a member call with so many arguments is a macro.
 pub(super) fn is_macro(function: &str, arguments: usize) -> bool {
     match function {
-        "all" | "exists" | "exists_one" | "existsOne" | "map" => matches!(arguments, 2 | 3),
+        "all" | "exists" | "exists_one" | "map" => matches!(arguments, 2 | 3),
+        "existsOne" => arguments == 3,
         "filter" | "sortBy" => arguments == 2,
         "transformList" | "transformMap" | "transformMapEntry" => matches!(arguments, 3 | 4),
         _ => false,
@@ -99,9 +100,13 @@ impl Checker<'_> {
         };
         let (range_node, range_type) = self.child(range)?;
         let (key, value) = match &range_type {
-            Type::List(element) => (Type::Int, (**element).clone().settled()),
-            Type::Map(key, value) if kind != Macro::SortBy => ((**key).clone().settled(), (**value).clone().settled()),
-            Type::Dyn => (Type::Dyn, Type::Dyn),
+            Type::List(element) => (Type::Int, (**element).clone()),
+            Type::Map(key, value) if kind != Macro::SortBy => ((**key).clone(), (**value).clone()),
+            // A type that is not known becomes `dyn`, as in cel-go.
+            Type::Dyn | Type::Var(_) => {
+                self.unknowns.assign([(&Type::Dyn, &range_type)]);
+                (Type::Dyn, Type::Dyn)
+            }
             other => {
                 let needed = if kind == Macro::SortBy { "a list" } else { "a list or a map" };
                 let message = format!("{} is {}; {function}() needs {needed}", described(range), other.with_article());
@@ -129,10 +134,11 @@ impl Checker<'_> {
         })?;
         let type_ = match kind {
             Macro::All | Macro::Exists | Macro::ExistsOne => Type::Bool,
+            // What cel-go sorts by keys is a list of its own.
+            Macro::SortBy if range_type.is_open() => Type::list(self.unknowns.fresh()),
             Macro::Filter | Macro::SortBy => Type::list(element),
             Macro::List => Type::list(body_type),
             Macro::Map => Type::map(key, body_type),
-            Macro::Entries if body_type == Type::Dyn => Type::map(Type::Dyn, Type::Dyn),
             Macro::Entries => body_type,
         };
         let filter = filter.map(Box::new);
@@ -153,10 +159,14 @@ impl Checker<'_> {
         if matches!(kind, Macro::All | Macro::Exists | Macro::ExistsOne | Macro::Filter) {
             return Ok((filter, self.condition(body, &place)?, Type::Bool));
         }
-        let Typed { node, type_ } = self.check(body)?;
-        if kind == Macro::Entries && !matches!(type_, Type::Map(..) | Type::Dyn) {
-            let message = format!("{place} needs a map such as {{key: value}} here, not {}", type_.with_article());
-            return Err(self.error(body.start, message));
+        let Typed { node, mut type_ } = self.check(body)?;
+        if kind == Macro::Entries {
+            let map = Type::map(self.unknowns.fresh(), self.unknowns.fresh());
+            if !self.unknowns.assign([(&type_, &map)]) {
+                let message = format!("{place} needs a map such as {{key: value}} here, not {}", type_.with_article());
+                return Err(self.error(body.start, message));
+            }
+            type_ = map;
         }
         let sortable = matches!(
             type_,
@@ -169,6 +179,7 @@ impl Checker<'_> {
                 | Type::String
                 | Type::Bytes
                 | Type::Dyn
+                | Type::Var(_)
         );
         if kind == Macro::SortBy && !sortable {
             let message = format!("{place} needs a key that has an order, not {}", type_.with_article());
@@ -212,7 +223,7 @@ impl Checker<'_> {
             "format" => return self.format_call(target, args),
             _ => return Ok(()),
         };
-        if let [arg @ Ast { kind: Kind::Literal(value @ Val::Str(_)), .. }] = args
+        if let [arg @ Ast { kind: Kind::Literal(value @ (Val::Str(_) | Val::Int(_))), .. }] = args
             && let Err(error) = read(std::slice::from_ref(value), &mut Steps::default())
         {
             return Err(self.error(arg.start, error.to_string()));
@@ -253,7 +264,7 @@ impl Checker<'_> {
 }
 
 fn takes(clause: Clause, type_: &Type) -> bool {
-    if *type_ == Type::Dyn {
+    if type_.is_open() {
         return true;
     }
     match clause {

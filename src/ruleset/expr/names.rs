@@ -168,7 +168,7 @@ impl Checker<'_> {
     fn selection(&mut self, ast: &Ast, operand: &Ast, field: &str, optional: bool) -> Result<Typed, ExprError> {
         let (node, operand_type) = self.child(operand)?;
         let (inner, viral) = match &operand_type {
-            Type::Optional(inner) => ((**inner).clone().settled(), true),
+            Type::Optional(inner) => ((**inner).clone(), true),
             other => (other.clone(), false),
         };
         let value = self.key_type(ast, operand, &inner, field)?;
@@ -179,10 +179,14 @@ impl Checker<'_> {
     }
 
     /// The type of a value of this type at a string key.
-    fn key_type(&self, ast: &Ast, operand: &Ast, type_: &Type, field: &str) -> Result<Type, ExprError> {
+    fn key_type(&mut self, ast: &Ast, operand: &Ast, type_: &Type, field: &str) -> Result<Type, ExprError> {
         match type_ {
-            Type::Dyn => Ok(Type::Dyn),
-            Type::Map(key, value) if key.meet(&Type::String).is_some() => Ok((**value).clone().settled()),
+            // A type that is not known becomes `dyn`, as in cel-go.
+            Type::Dyn | Type::Var(_) => {
+                self.unknowns.assign([(&Type::Dyn, type_)]);
+                Ok(Type::Dyn)
+            }
+            Type::Map(_, value) => Ok((**value).clone()),
             other => {
                 let message = format!("{} is {} and has no field `{field}`", described(operand), other.with_article());
                 Err(self.error(ast.start, message))
@@ -210,7 +214,7 @@ impl Checker<'_> {
         }
         let (node, operand_type) = self.child(operand)?;
         let inner = match operand_type {
-            Type::Optional(inner) => (*inner).clone().settled(),
+            Type::Optional(inner) => (*inner).clone(),
             other => other,
         };
         self.key_type(argument, operand, &inner, field)?;

@@ -246,6 +246,8 @@ pub(super) fn subtract<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
         (Val::Double(a), Val::Double(b)) => Ok(Val::Double(a - b)),
         (Val::Duration(a), Val::Duration(b)) => duration(a.checked_sub(*b)),
         (Val::Timestamp(a), Val::Timestamp(b)) => duration(Some(a.duration_since(*b))),
+        // cel-go adds what is negated, and the shortest duration has no opposite.
+        (Val::Timestamp(_), Val::Duration(d)) if d.as_nanos() == i128::from(i64::MIN) => timestamp(None),
         (Val::Timestamp(t), Val::Duration(d)) => timestamp(t.checked_sub(*d).ok()),
         _ => Err(no_overload(args)),
     }

@@ -27,15 +27,10 @@ pub(super) fn timestamp(t: Timestamp) -> String {
     t.to_string()
 }
 
-/// Seconds with as many fractional digits as needed: `1.5s`.
+/// Seconds with as many fractional digits as needed: `1.5s`. Of years the last digits are lost, as in cel-go, which prints
+/// a double.
 pub(super) fn duration(d: SignedDuration) -> String {
-    let sign = if d.is_negative() { "-" } else { "" };
-    let (seconds, nanos) = (d.as_secs().unsigned_abs(), d.subsec_nanos().unsigned_abs());
-    if nanos == 0 {
-        return format!("{sign}{seconds}s");
-    }
-    let fraction = format!("{nanos:09}");
-    format!("{sign}{seconds}.{}s", fraction.trim_end_matches('0'))
+    format!("{}s", d.as_secs() as f64 + f64::from(d.subsec_nanos()) / 1e9)
 }
 
 /// Go's `%g`: the shortest digits that read back the same, with an exponent below 1e-4 and from 1e6 on (strconv.FormatFloat).

@@ -1,5 +1,5 @@
 //! The language as a table, for its reference page: every operator, function and macro with its signatures, one line of
-//! meaning and an example that holds; and where the language differs from the reference implementation.
+//! meaning and an example that holds.
 
 use super::functions;
 
@@ -18,13 +18,6 @@ pub struct Entry {
     pub example: &'static str,
 }
 
-/// Where the language differs from cel-go with the libraries of Kubernetes' API server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deviation {
-    pub what: &'static str,
-    pub reason: &'static str,
-}
-
 /// Everything that can be called, in the order in which a reader meets it.
 pub fn reference() -> Vec<Entry> {
     let entry = |&Row(group, name, meaning, example): &Row| Entry {
@@ -35,11 +28,6 @@ pub fn reference() -> Vec<Entry> {
         example,
     };
     ROWS.iter().map(entry).collect()
-}
-
-/// The differences, each with its reason.
-pub fn deviations() -> &'static [Deviation] {
-    DEVIATIONS
 }
 
 fn signatures(name: &str) -> Vec<String> {
@@ -82,7 +70,7 @@ static ROWS: &[Row] = &[
     Row(LOGIC, "_?_:_", "The second when the first holds, else the third.", "(true ? 'yes' : 'no') == 'yes'"),
     Row(ARITHMETIC, "_+_", "Sum; text, bytes and lists are joined. Overflow is an error.", "1 + 2 == 3 && 'a' + 'b' == 'ab' && [1] + [2] == [1, 2]"),
     Row(ARITHMETIC, "_-_", "Difference.", "timestamp('2026-01-01T01:00:00Z') - timestamp('2026-01-01T00:00:00Z') == duration('1h')"),
-    Row(ARITHMETIC, "-_", "The number or duration negated.", "-(-2) == 2"),
+    Row(ARITHMETIC, "-_", "The number negated.", "-(-2) == 2"),
     Row(ARITHMETIC, "_*_", "Product.", "2 * 3 == 6"),
     Row(ARITHMETIC, "_/_", "Quotient; of ints the whole part.", "7 / 2 == 3 && 7.0 / 2.0 == 3.5"),
     Row(ARITHMETIC, "_%_", "Remainder, with the sign of the first.", "-7 % 3 == -1"),
@@ -129,7 +117,7 @@ static ROWS: &[Row] = &[
     Row(MACROS, "has", "The field is set: not empty, 0 or false. Of dynamic values: the key is there.", "has({'a': 1}.a) && !has({'a': 1}.b)"),
     Row(MACROS, "all", "The condition holds for every element or key.", "[1, 2].all(x, x > 0)"),
     Row(MACROS, "exists", "The condition holds for an element or key.", "[1, 2].exists(x, x == 2)"),
-    Row(MACROS, "exists_one", "The condition holds for exactly one element or key; `existsOne` is the same.", "[1, 2].exists_one(x, x == 2)"),
+    Row(MACROS, "exists_one", "The condition holds for exactly one element or key; `existsOne` is the same with two variables.", "[1, 2].exists_one(x, x == 2)"),
     Row(MACROS, "filter", "The elements or keys for which the condition holds.", "[1, 2, 3].filter(x, x > 1) == [2, 3]"),
     Row(MACROS, "map", "A value made of each element or key, of those for which the condition holds.", "[1, 2].map(x, x * 2) == [2, 4] && [1, 2].map(x, x > 1, x * 2) == [4]"),
 
@@ -286,23 +274,6 @@ static MACRO_FORMS: &[(&str, &[&str])] = &[
     ("or", &["optional(A).or(optional(A)) -> optional(A)"]),
     ("optMap", &["optional(A).optMap(x, B) -> optional(B)"]),
     ("optFlatMap", &["optional(A).optFlatMap(x, optional(B)) -> optional(B)"]),
-];
-
-static DEVIATIONS: &[Deviation] = &[
-    Deviation {
-        what: "Protocol buffer messages, enumerations and wrapper types can't be named or built.",
-        reason: "Events have no messages; the names are refused when the rule is compiled.",
-    },
-    Deviation {
-        what: "`quantity`, `semver` and `authorizer` of Kubernetes' libraries are not there.",
-        reason: "Events hold no quantities or versions that detection compares, and a rule can't ask the authorizer about \
-                 a past event.",
-    },
-    Deviation {
-        what: "An expression has at most 4096 bytes, 2000 parts, 64 levels, macros nested 4 deep, 16 literal patterns; an \
-               evaluation at most 100,000 steps.",
-        reason: "A rule's cost is bounded and the same on any machine, so no event can slow the others down.",
-    },
 ];
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 //! Every function and operator with its overloads, in one table: the checker, its messages and the reference page read it.
+//! Overloads stand in the order of cel-go, where a type that is not known yet becomes what the first of them takes.
 
 use super::{
     budget::Steps, convert, error::EvalError, format, lists, math, net, operators as op, text, time, url, value::Val,
@@ -25,14 +26,14 @@ pub(super) struct Row(pub &'static str, pub Style, pub &'static [&'static str], 
 const ORDERED: &[&str] = &[
     "bool, bool -> bool",
     "int, int -> bool",
-    "int, uint -> bool",
     "int, double -> bool",
-    "uint, int -> bool",
+    "int, uint -> bool",
     "uint, uint -> bool",
     "uint, double -> bool",
+    "uint, int -> bool",
+    "double, double -> bool",
     "double, int -> bool",
     "double, uint -> bool",
-    "double, double -> bool",
     "string, string -> bool",
     "bytes, bytes -> bool",
     "timestamp, timestamp -> bool",
@@ -72,27 +73,27 @@ const SORTED: &[&str] = &[
 ];
 /// One number, two, or a list of numbers; calls with more are made a list by the checker.
 const NUMBERS: &[&str] = &[
+    "double -> double",
     "int -> int",
     "uint -> uint",
-    "double -> double",
+    "double, double -> double",
     "int, int -> int",
     "uint, uint -> uint",
-    "double, double -> double",
     "int, uint -> dyn",
     "int, double -> dyn",
     "double, int -> dyn",
     "double, uint -> dyn",
     "uint, int -> dyn",
     "uint, double -> dyn",
+    "list(double) -> double",
     "list(int) -> int",
     "list(uint) -> uint",
-    "list(double) -> double",
 ];
 const ROUNDED: &[&str] = &["double -> double"];
 const ASKED: &[&str] = &["double -> bool"];
 const BITWISE: &[&str] = &["int, int -> int", "uint, uint -> uint"];
 const SHIFTED: &[&str] = &["int, int -> int", "uint, int -> uint"];
-const SIZES: &[&str] = &["string -> int", "bytes -> int", "list(A) -> int", "map(A, B) -> int"];
+const SIZES: &[&str] = &["bytes -> int", "list(A) -> int", "map(A, B) -> int", "string -> int"];
 
 #[rustfmt::skip] // a table reads best as one
 pub(super) static TABLE: &[Row] = &[
@@ -104,12 +105,12 @@ pub(super) static TABLE: &[Row] = &[
     Row("_>=_", Operator, ORDERED, op::greater_equal),
     Row("@in", Operator, &["A, list(A) -> bool", "A, map(A, B) -> bool"], op::contained),
     Row("!_", Operator, &["bool -> bool"], op::not),
-    Row("-_", Operator, &["int -> int", "double -> double", "duration -> duration"], op::negate),
-    Row("_+_", Operator, &["int, int -> int", "uint, uint -> uint", "double, double -> double", "string, string -> string", "bytes, bytes -> bytes", "list(A), list(A) -> list(A)",
-        "timestamp, duration -> timestamp", "duration, timestamp -> timestamp", "duration, duration -> duration"], op::add),
-    Row("_-_", Operator, &["int, int -> int", "uint, uint -> uint", "double, double -> double", "timestamp, timestamp -> duration", "timestamp, duration -> timestamp", "duration, duration -> duration"], op::subtract),
-    Row("_*_", Operator, &["int, int -> int", "uint, uint -> uint", "double, double -> double"], op::multiply),
-    Row("_/_", Operator, &["int, int -> int", "uint, uint -> uint", "double, double -> double"], op::divide),
+    Row("-_", Operator, &["double -> double", "int -> int"], op::negate),
+    Row("_+_", Operator, &["bytes, bytes -> bytes", "double, double -> double", "duration, duration -> duration", "duration, timestamp -> timestamp", "timestamp, duration -> timestamp",
+        "int, int -> int", "list(A), list(A) -> list(A)", "string, string -> string", "uint, uint -> uint"], op::add),
+    Row("_-_", Operator, &["double, double -> double", "duration, duration -> duration", "int, int -> int", "timestamp, duration -> timestamp", "timestamp, timestamp -> duration", "uint, uint -> uint"], op::subtract),
+    Row("_*_", Operator, &["double, double -> double", "int, int -> int", "uint, uint -> uint"], op::multiply),
+    Row("_/_", Operator, &["double, double -> double", "int, int -> int", "uint, uint -> uint"], op::divide),
     Row("_%_", Operator, &["int, int -> int", "uint, uint -> uint"], op::modulo),
 
     Row("contains", Member, &["string, string -> bool"], text::contains),
@@ -132,8 +133,8 @@ pub(super) static TABLE: &[Row] = &[
     Row("join", Member, &["list(string) -> string", "list(string), string -> string"], text::join),
     Row("charAt", Member, &["string, int -> string"], text::char_at),
     Row("substring", Member, &["string, int -> string", "string, int, int -> string"], text::substring),
-    Row("indexOf", Member, &["string, string -> int", "string, string, int -> int", "list(A), A -> int"], text::index_of),
-    Row("lastIndexOf", Member, &["string, string -> int", "string, string, int -> int", "list(A), A -> int"], text::last_index_of),
+    Row("indexOf", Member, &["list(A), A -> int", "string, string -> int", "string, string, int -> int"], text::index_of),
+    Row("lastIndexOf", Member, &["list(A), A -> int", "string, string -> int", "string, string, int -> int"], text::last_index_of),
     Row("size", Global, SIZES, text::size),
     Row("size", Member, SIZES, text::size),
 
@@ -159,9 +160,9 @@ pub(super) static TABLE: &[Row] = &[
     Row("math.floor", Global, ROUNDED, math::floor),
     Row("math.round", Global, ROUNDED, math::round),
     Row("math.trunc", Global, ROUNDED, math::trunc),
-    Row("math.abs", Global, &["int -> int", "uint -> uint", "double -> double"], math::abs),
-    Row("math.sign", Global, &["int -> int", "uint -> uint", "double -> double"], math::sign),
-    Row("math.sqrt", Global, &["int -> double", "uint -> double", "double -> double"], math::sqrt),
+    Row("math.abs", Global, &["double -> double", "int -> int", "uint -> uint"], math::abs),
+    Row("math.sign", Global, &["double -> double", "int -> int", "uint -> uint"], math::sign),
+    Row("math.sqrt", Global, &["double -> double", "int -> double", "uint -> double"], math::sqrt),
     Row("math.isNaN", Global, ASKED, math::is_nan),
     Row("math.isInf", Global, ASKED, math::is_infinite),
     Row("math.isFinite", Global, ASKED, math::is_finite),
@@ -174,13 +175,13 @@ pub(super) static TABLE: &[Row] = &[
     Row("math.greatest", Global, NUMBERS, math::greatest),
     Row("math.least", Global, NUMBERS, math::least),
 
-    Row("int", Global, &["int -> int", "uint -> int", "double -> int", "string -> int", "timestamp -> int", "duration -> int"], convert::int),
-    Row("uint", Global, &["uint -> uint", "int -> uint", "double -> uint", "string -> uint"], convert::uint),
-    Row("double", Global, &["double -> double", "int -> double", "uint -> double", "string -> double"], convert::double),
+    Row("int", Global, &["int -> int", "double -> int", "duration -> int", "string -> int", "timestamp -> int", "uint -> int"], convert::int),
+    Row("uint", Global, &["uint -> uint", "double -> uint", "int -> uint", "string -> uint"], convert::uint),
+    Row("double", Global, &["double -> double", "int -> double", "string -> double", "uint -> double"], convert::double),
     Row("bool", Global, &["bool -> bool", "string -> bool"], convert::bool),
     Row("bytes", Global, &["bytes -> bytes", "string -> bytes"], convert::bytes),
-    Row("string", Global, &["string -> string", "bool -> string", "int -> string", "uint -> string", "double -> string", "bytes -> string", "timestamp -> string", "duration -> string", "ip -> string", "cidr -> string"], convert::string),
-    Row("timestamp", Global, &["timestamp -> timestamp", "string -> timestamp", "int -> timestamp"], convert::timestamp),
+    Row("string", Global, &["string -> string", "bool -> string", "bytes -> string", "double -> string", "duration -> string", "int -> string", "timestamp -> string", "uint -> string", "ip -> string", "cidr -> string"], convert::string),
+    Row("timestamp", Global, &["timestamp -> timestamp", "int -> timestamp", "string -> timestamp"], convert::timestamp),
     Row("duration", Global, &["duration -> duration", "string -> duration"], convert::duration),
     Row("dyn", Global, &["A -> dyn"], convert::same),
     Row("type", Global, &["A -> type"], convert::type_of),
@@ -207,8 +208,8 @@ pub(super) static TABLE: &[Row] = &[
     Row("isGlobalUnicast", Member, &["ip -> bool"], net::is_global_unicast),
     Row("cidr", Global, &["string -> cidr"], net::cidr),
     Row("isCIDR", Global, &["string -> bool"], net::is_cidr),
-    Row("containsIP", Member, &["cidr, ip -> bool", "cidr, string -> bool"], net::contains_ip),
-    Row("containsCIDR", Member, &["cidr, cidr -> bool", "cidr, string -> bool"], net::contains_cidr),
+    Row("containsIP", Member, &["cidr, string -> bool", "cidr, ip -> bool"], net::contains_ip),
+    Row("containsCIDR", Member, &["cidr, string -> bool", "cidr, cidr -> bool"], net::contains_cidr),
     Row("ip", Member, &["cidr -> ip"], net::cidr_ip),
     Row("masked", Member, &["cidr -> cidr"], net::masked),
     Row("prefixLength", Member, &["cidr -> int"], net::prefix_length),

@@ -12,10 +12,17 @@ type Answer<'a> = Result<Val<'a>, EvalError>;
 
 /// RFC 3339 with the upper-case `T` that Go asks for.
 pub(super) fn parse_timestamp(text: &str) -> Option<Timestamp> {
+    // Go's reader, and so cel-go, takes an hour of one digit.
+    let padded = match (text.get(..11), text.get(11..)) {
+        (Some(date), Some(time)) if time.as_bytes().get(1) == Some(&b':') => Some(format!("{date}0{time}")),
+        _ => None,
+    };
+    let text = padded.as_deref().unwrap_or(text);
     let byte = |i: usize| text.as_bytes().get(i).copied();
     let shaped = byte(4) == Some(b'-') && byte(10) == Some(b'T') && byte(13) == Some(b':') && byte(16) == Some(b':');
     let zoned = text.ends_with('Z') || byte(text.len().checked_sub(6)?).is_some_and(|b| b == b'+' || b == b'-');
-    (shaped && zoned && !text.contains('[')).then(|| text.parse().ok()).flatten()
+    let leap = byte(17) == Some(b'6');
+    (shaped && zoned && !leap && !text.contains('[')).then(|| text.parse().ok()).flatten()
 }
 
 /// Nanoseconds of the units of Go's `time.ParseDuration`.

@@ -158,7 +158,7 @@ impl Tracer<'_, '_> {
                 _ => self.leaf(ast),
             },
             Kind::Call { target: Some(range), function, args } => match (function.as_str(), args.as_slice()) {
-                ("all" | "exists" | "exists_one" | "existsOne", [name, body]) => self.each(ast, range, name, body),
+                ("all" | "exists" | "exists_one", [name, body]) => self.each(ast, range, name, body),
                 _ => self.leaf(ast),
             },
             Kind::Select { operand, field, optional: false } => match self.variable(operand, field) {
@@ -181,7 +181,7 @@ impl Tracer<'_, '_> {
         match &ast.kind {
             Kind::And(_) | Kind::Or(_) => true,
             Kind::Call { target, function, .. } => match target {
-                Some(_) => matches!(function.as_str(), "all" | "exists" | "exists_one" | "existsOne"),
+                Some(_) => matches!(function.as_str(), "all" | "exists" | "exists_one"),
                 None => function == "_?_:_",
             },
             Kind::Select { operand, field, optional: false } => self.variable(operand, field).is_some(),

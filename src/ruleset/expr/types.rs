@@ -1,4 +1,4 @@
-//! The static types of the rule language, and when two of them can meet. `dyn` meets everything and is checked at run time.
+//! The static types of the rule language, as they are written and printed. `dyn` is checked at run time.
 
 use std::{fmt, sync::Arc};
 
@@ -25,8 +25,8 @@ pub(super) enum Type {
     List(Arc<Type>),
     Map(Arc<Type>, Arc<Type>),
     Optional(Arc<Type>),
-    /// What an empty list, map or optional would hold: it becomes whatever it meets. Only inside of those three.
-    Open,
+    /// Not known yet, such as what an empty list would hold: see `Unknowns`.
+    Var(usize),
     /// A type parameter of a signature: `A` is 0, `B` is 1.
     Param(usize),
 }
@@ -57,57 +57,20 @@ impl Type {
         }
     }
 
-    /// The type that can hold both, or `None` when no value is of both.
-    pub fn meet(&self, other: &Type) -> Option<Type> {
-        match (self, other) {
-            (a, b) if a == b => Some(a.clone()),
-            (Type::Open, t) | (t, Type::Open) => Some(t.clone()),
-            (Type::Dyn, _) | (_, Type::Dyn) => Some(Type::Dyn),
-            (Type::Null, t @ (Type::Timestamp | Type::Duration))
-            | (t @ (Type::Timestamp | Type::Duration), Type::Null) => Some(t.clone()),
-            (Type::Null, t @ Type::Optional(_)) | (t @ Type::Optional(_), Type::Null) => Some(t.clone()),
-            (Type::List(a), Type::List(b)) => Some(Type::list(a.meet(b)?)),
-            (Type::Optional(a), Type::Optional(b)) => Some(Type::optional(a.meet(b)?)),
-            (Type::Map(ak, av), Type::Map(bk, bv)) => Some(Type::map(ak.meet(bk)?, av.meet(bv)?)),
-            _ => None,
-        }
-    }
-
-    /// Fits an argument to this parameter of a signature, binding type parameters.
-    pub fn accepts(&self, argument: &Type, bound: &mut [Option<Type>; 2]) -> bool {
-        match (self, argument) {
-            (Type::Param(i), _) => {
-                let Some(slot) = bound.get_mut(*i) else { return false };
-                let met = match slot {
-                    Some(earlier) => earlier.meet(argument),
-                    None => Some(argument.clone()),
-                };
-                met.is_some_and(|t| {
-                    *slot = Some(t);
-                    true
-                })
-            }
-            (_, Type::Dyn | Type::Open) => true,
-            (Type::List(a), Type::List(b)) | (Type::Optional(a), Type::Optional(b)) => a.accepts(b, bound),
-            (Type::Map(ak, av), Type::Map(bk, bv)) => ak.accepts(bk, bound) && av.accepts(bv, bound),
-            (a, b) => a.meet(b).is_some(),
-        }
-    }
-
-    /// The type of a value on its own, which is never open.
-    pub fn settled(self) -> Type {
-        if self == Type::Open { Type::Dyn } else { self }
-    }
-
-    /// The type with its parameters replaced; an unbound one is open.
-    pub fn substitute(&self, bound: &[Option<Type>; 2]) -> Type {
+    /// The type with `dyn` for all that stayed unknown.
+    pub fn settled(&self) -> Type {
         match self {
-            Type::Param(i) => bound.get(*i).cloned().flatten().unwrap_or(Type::Open),
-            Type::List(a) => Type::list(a.substitute(bound)),
-            Type::Optional(a) => Type::optional(a.substitute(bound)),
-            Type::Map(k, v) => Type::map(k.substitute(bound), v.substitute(bound)),
+            Type::Var(_) => Type::Dyn,
+            Type::List(a) => Type::list(a.settled()),
+            Type::Optional(a) => Type::optional(a.settled()),
+            Type::Map(k, v) => Type::map(k.settled(), v.settled()),
             other => other.clone(),
         }
+    }
+
+    /// True when only the value decides.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Type::Dyn | Type::Var(_))
     }
 
     /// `an int`, `a string`.
@@ -157,7 +120,7 @@ impl Type {
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Type::Dyn | Type::Open => f.write_str("dyn"),
+            Type::Dyn | Type::Var(_) => f.write_str("dyn"),
             Type::Null => f.write_str("null"),
             Type::Bool => f.write_str("bool"),
             Type::Int => f.write_str("int"),

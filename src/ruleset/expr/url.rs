@@ -20,7 +20,9 @@ pub struct Url {
     scheme: String,
     /// What follows the scheme of a URL such as `mailto:a@b`.
     opaque: String,
+    /// Name and password, encoded.
     user: Option<String>,
+
     /// With its port, decoded.
     host: String,
     omit_host: bool,
@@ -46,7 +48,7 @@ impl fmt::Display for Url {
                 if let Some(user) = &self.user {
                     write!(f, "{user}@")?;
                 }
-                f.write_str(&self.host)?;
+                f.write_str(&encode(&self.host, b"-_.~!$&'()*+,;=:[]<>\""))?;
             }
             f.write_str(&self.path)?;
         }
@@ -142,7 +144,7 @@ fn request(text: &str, via_request: bool) -> Parsed<Url> {
         url.omit_host = true;
     }
     let decoded = unescape(rest)?;
-    url.path = if stands_in_path(rest) { rest.to_owned() } else { encode(&decoded) };
+    url.path = if stands_in_path(rest) { rest.to_owned() } else { encode(&decoded, b"-_.~$&+,/:;=@") };
     Ok(url)
 }
 
@@ -169,8 +171,13 @@ fn authority_of(scheme: &str, authority: &str) -> Parsed<(Option<String>, String
     if !user.chars().all(fits) {
         return Err("a character that no user name has");
     }
-    unescape(user)?;
-    Ok((Some(user.to_owned()), host))
+    // Name and password, each as Go writes it again.
+    let again = |part: &str| unescape(part).map(|part| encode(&part, b"-_.~$&+,;="));
+    let user = match user.split_once(':') {
+        Some((name, password)) => format!("{}:{}", again(name)?, again(password)?),
+        None => again(user)?,
+    };
+    Ok((Some(user), host))
 }
 
 fn valid_port(text: &str) -> bool {
@@ -235,10 +242,11 @@ fn stands_in_path(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.~!$&'()*+,;=:@[]%/".contains(c))
 }
 
-fn encode(path: &str) -> String {
+/// Encoded but for letters, digits and what is `plain`.
+fn encode(text: &str, plain: &[u8]) -> String {
     let mut encoded = String::new();
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~$&+,/:;=@".contains(&byte) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || plain.contains(&byte) {
             encoded.push(char::from(byte));
         } else {
             encoded.push_str(&format!("%{byte:02X}"));

@@ -37,7 +37,7 @@ pub(in crate::ruleset) fn binding(ast: &Ast) -> Option<Binding<'_>> {
             return Some(Binding { range, names: vec![(name, Stands::Whole)], inside, is_lazy: true });
         }
         ("optMap" | "optFlatMap", 2) => [Stands::Whole].as_slice(),
-        ("all" | "exists" | "exists_one" | "existsOne" | "filter" | "sortBy", 2) | ("map", 2 | 3) => &[Stands::Element],
+        ("all" | "exists" | "exists_one" | "filter" | "sortBy", 2) | ("map", 2 | 3) => &[Stands::Element],
         ("all" | "exists" | "exists_one" | "existsOne", 3) => &[Stands::Key, Stands::Element],
         ("transformList" | "transformMap" | "transformMapEntry", 3 | 4) => &[Stands::Key, Stands::Element],
         _ => return None,

@@ -1,0 +1,135 @@
+//! Where the language differs from cel-go with the libraries of Kubernetes' API server, and why. The reference page prints
+//! this table, and a test asks cel-go whether each difference still is one.
+
+/// One difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deviation {
+    /// What differs, a sentence.
+    pub what: &'static str,
+    pub reason: &'static str,
+    /// Expressions that show it; none where it is about what is not there at all.
+    pub shown: &'static [Shown],
+}
+
+/// An expression with its value here and there, as `kubewitness eval` prints it, or `refused` when it does not compile, or
+/// `error` when its evaluation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    pub expression: &'static str,
+    pub ours: &'static str,
+    pub theirs: &'static str,
+}
+
+/// All differences.
+pub fn deviations() -> &'static [Deviation] {
+    DEVIATIONS
+}
+
+const fn shown(expression: &'static str, ours: &'static str, theirs: &'static str) -> Shown {
+    Shown { expression, ours, theirs }
+}
+
+static DEVIATIONS: &[Deviation] = &[
+    Deviation {
+        what: "Protocol buffer messages, enumerations and wrapper types can't be named or built.",
+        reason: "Events have no messages; the names are refused when the rule is compiled.",
+        shown: &[],
+    },
+    Deviation {
+        what: "`quantity`, `semver` and `authorizer` of Kubernetes' libraries are not there.",
+        reason: "Events hold no quantities or versions that detection compares, and a rule can't ask the authorizer about \
+                 a past event.",
+        shown: &[],
+    },
+    Deviation {
+        what: "An expression has at most 4096 bytes, 2000 parts, 64 levels, macros nested 4 deep, 16 literal patterns; an \
+               evaluation at most 100,000 steps.",
+        reason: "A rule's cost is bounded and the same on any machine, so no event can slow the others down.",
+        shown: &[],
+    },
+    Deviation {
+        what: "A comparison with what a field can never hold is refused.",
+        reason: "It is a mistake in the rule, and would be silent.",
+        shown: &[],
+    },
+    Deviation {
+        what: "A key that occurs twice in a map literal is an error; cel-go keeps the last.",
+        reason: "The specification wants an error.",
+        shown: &[shown("{1: 'a', 1: 'b'}", "error", "{\"1\":\"b\"}")],
+    },
+    Deviation {
+        what: "Keys of a map literal are bool, int, uint or string; cel-go builds maps with others.",
+        reason: "The specification has no other keys.",
+        shown: &[shown("size({1.5: 'a'})", "refused", "1")],
+    },
+    Deviation {
+        what: "A search that begins beyond the text is an error; cel-go finds nothing.",
+        reason: "The specification's cases want an error.",
+        shown: &[shown("'ab'.indexOf('b', 5)", "error", "-1"), shown("'ab'.lastIndexOf('b', 5)", "error", "-1")],
+    },
+    Deviation {
+        what: "A field of an optional that holds no map is an error; cel-go gives an empty optional.",
+        reason: "The specification's cases want an error.",
+        shown: &[shown("optional.of(dyn(1)).a.hasValue()", "error", "false")],
+    },
+    Deviation {
+        what: "A time has no offset: as text it is in UTC. cel-go prints it in the offset that it was read with.",
+        reason: "Equal times should print alike; the specification has times without offsets.",
+        shown: &[shown(
+            "string(timestamp('2026-07-01T00:00:00+02:00'))",
+            "\"2026-06-30T22:00:00Z\"",
+            "\"2026-07-01T00:00:00+02:00\"",
+        )],
+    },
+    Deviation {
+        what: "Times end 26 hours before the end of the year 9999.",
+        reason: "So that each can be told in every time zone.",
+        shown: &[shown("timestamp('9999-12-31T23:59:59Z').getFullYear()", "refused", "9999")],
+    },
+    Deviation {
+        what: "A number in text has no underscores and is not hexadecimal; cel-go's double() reads the spellings of Go.",
+        reason: "In an event these are texts, and the specification does not know such numbers.",
+        shown: &[shown("double('1_000')", "error", "1000.0"), shown("double('0x1p-2')", "error", "0.25")],
+    },
+    Deviation {
+        what: "A literal pattern that can't be read is refused when the rule is compiled, in whatever call; cel-go looks at \
+               the first argument of `matches`, which in `matches(text, pattern)` is the text.",
+        reason: "A broken pattern is found before the first event, and text need be no pattern.",
+        shown: &[shown("matches('a', '(')", "refused", "error"), shown("matches('(', 'a')", "false", "refused")],
+    },
+    Deviation {
+        what: "`cel.bind` takes types too.",
+        reason: "cel-go can't say why not.",
+        shown: &[shown("cel.bind(t, int, type(1) == t)", "true", "refused")],
+    },
+    Deviation {
+        what: "In an optional behind `?:`, optMap and optFlatMap, an optional stays one and a type too; cel-go takes off the outer optional and gives the type's name.",
+        reason: "The value is of the type that the expression was checked for.",
+        shown: &[shown("(true ? optional.of(optional.of(1)) : optional.none()).value().hasValue()", "true", "error")],
+    },
+    Deviation {
+        what: "An address, a network or a URL is not equal to a value of another type; Kubernetes' libraries fail.",
+        reason: "The specification's equality has no errors.",
+        shown: &[shown("dyn(ip('10.0.0.1')) == dyn(1)", "false", "error")],
+    },
+    Deviation {
+        what: "Bytes are no key of any map; cel-go has an internal error when it looks for them.",
+        reason: "The specification's `in` has no errors.",
+        shown: &[shown("dyn(b'a') in {1: 2}", "false", "error")],
+    },
+    Deviation {
+        what: "%f and %e of format() take doubles; cel-go prints what Go says of another number there.",
+        reason: "The specification has no other clauses for whole numbers than %d, %b, %o and %x.",
+        shown: &[shown("'%f'.format([size('a')])", "error", "\"%!f(int64=000001)\"")],
+    },
+    Deviation {
+        what: "duration() of a number is refused; in cel-go it compiles, and fails when it is evaluated.",
+        reason: "It can never have a value.",
+        shown: &[shown("duration(size('a'))", "refused", "error")],
+    },
+    Deviation {
+        what: "What is called on a dynamic value takes what it holds; cel-go may have settled on a type before it saw any.",
+        reason: "The value decides, as everywhere with dynamic values.",
+        shown: &[shown("dyn(optional.of([2u, 1u])).value().min()", "1", "error")],
+    },
+];

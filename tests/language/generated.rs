@@ -1,0 +1,143 @@
+//! Generated expressions mean the same here and in the reference implementation: the same value, or the same kind of error.
+//!
+//! `KUBEWITNESS_SEED=N` begins with case N, which is what a failure names; `make soak` sets it, and for how long to go on.
+
+use kubewitness::{event::Event, record::Record};
+
+use super::{
+    deviations,
+    generate::{
+        dice::Dice,
+        generate,
+        types::{Signature, signatures},
+    },
+    oracle::{self, Answer},
+    values::sorted,
+    worlds::{Outcome, World, any_record, events, paths},
+};
+use crate::soak;
+
+/// Cases of a run in CI.
+const CASES: u64 = 3000;
+/// Cases over the same event or bindings.
+const IN_A_WORLD: u64 = 250;
+/// A case over this size is left out: ours has a bound of 4096 bytes, and nobody reads such a failure.
+const LONGEST: usize = 2000;
+
+struct Case<'w> {
+    seed: u64,
+    world: &'w World<'w>,
+    expression: String,
+    parts: Vec<String>,
+}
+
+fn of_oracle(answer: &Answer) -> Outcome {
+    match &answer.value {
+        Some(value) => Outcome::Value(sorted(value)),
+        None if answer.compile.is_empty() => Outcome::Failed(answer.error.clone()),
+        None => Outcome::Refused(answer.compile.replace('\n', " ")),
+    }
+}
+
+/// Both answers to each. `None` over our budget.
+pub fn answers(asked: &[(&World<'_>, &str)]) -> Vec<Option<(Outcome, Outcome)>> {
+    let mut worlds: Vec<&World<'_>> = vec![];
+    for (world, _) in asked {
+        if !worlds.iter().any(|known| known.name == world.name) {
+            worlds.push(world);
+        }
+    }
+    let mut requests: Vec<_> = worlds.iter().map(|world| world.declaration()).collect();
+    requests.extend(asked.iter().map(|(world, expression)| world.request(expression)));
+    let theirs = oracle::ask(&requests);
+    let both = |((world, expression), theirs): (&(&World<'_>, &str), &Answer)| {
+        Some((world.evaluate(expression)?, of_oracle(theirs)))
+    };
+    asked.iter().zip(&theirs).map(both).collect()
+}
+
+fn cases<'w>(worlds: &'w [World<'w>], first: u64, functions: &[Signature]) -> Vec<Case<'w>> {
+    let made = |seed: u64| {
+        let world = &worlds[usize::try_from(seed / IN_A_WORLD - first / IN_A_WORLD).unwrap()];
+        let made = generate(seed, functions, &world.variables);
+        Case { seed, world, expression: made.expression, parts: made.parts }
+    };
+    (first..first + CASES).map(made).filter(|case| case.expression.len() <= LONGEST).collect()
+}
+
+/// The failure for a reader: the shortest part that differs, both answers, the variables it names, and how to see it again.
+/// `None` when a part differs as listed, which is then why the whole does.
+fn report(case: &Case<'_>, ours: &Outcome, theirs: &Outcome) -> Option<String> {
+    let mut parts: Vec<&str> = case.parts.iter().map(String::as_str).collect();
+    parts.sort_by_key(|part| part.len());
+    parts.dedup();
+    let asked: Vec<(&World<'_>, &str)> = parts.iter().map(|part| (case.world, *part)).collect();
+    let mut shortest = None;
+    for (part, both) in parts.iter().zip(answers(&asked)) {
+        let Some((ours, theirs)) = both.filter(|(ours, theirs)| !ours.agrees(theirs)) else { continue };
+        if deviations::listed(part, &ours, &theirs) {
+            return None;
+        }
+        shortest.get_or_insert((*part, ours, theirs));
+    }
+    let (part, ours, theirs) =
+        shortest.as_ref().map_or((case.expression.as_str(), ours, theirs), |(part, ours, theirs)| (part, ours, theirs));
+    let named = |(name, _): &(&String, &serde_json::Value)| part.contains(name.as_str());
+    let bound = case.world.bound.as_object().unwrap().iter().filter(named).map(|(n, v)| format!("\n    {n} = {v}"));
+    let whole = if part == case.expression { String::new() } else { format!("\n    within {}", case.expression) };
+    let (seed, bound) = (case.seed, bound.collect::<String>());
+    Some(format!("KUBEWITNESS_SEED={seed}: {part}\n    ours:   {ours:?}\n    oracle: {theirs:?}{whole}{bound}"))
+}
+
+/// Compares `CASES` cases from a seed on; gives the differences and how many cases ended in a value, an error, a refusal.
+fn compare(first: u64, functions: &[Signature]) -> (Vec<String>, [usize; 3]) {
+    // A case's seed alone decides on its world, so it is the same in whatever run.
+    let numbers: Vec<u64> = (first / IN_A_WORLD..=(first + CASES) / IN_A_WORLD).collect();
+    let records: Vec<Record> = numbers.iter().map(|&n| any_record(&mut Dice::new(n))).collect();
+    let events: Vec<Event<'_>> = events(&records);
+    let world = |(&n, event)| {
+        if n % 2 == 1 {
+            return World::of_bindings(format!("world {n}"), &mut Dice::new(n));
+        }
+        let mut world = World::of_event(format!("world {n}"), event);
+        world.variables.extend(paths());
+        world
+    };
+    let worlds: Vec<World<'_>> = numbers.iter().zip(&events).map(world).collect();
+    let cases = cases(&worlds, first, functions);
+    let asked: Vec<(&World<'_>, &str)> = cases.iter().map(|case| (case.world, case.expression.as_str())).collect();
+    let (mut wrong, mut kinds) = (vec![], [0; 3]);
+    for (case, both) in cases.iter().zip(answers(&asked)) {
+        let Some((ours, theirs)) = both else { continue };
+        kinds[match ours {
+            Outcome::Value(_) => 0,
+            Outcome::Failed(_) => 1,
+            Outcome::Refused(_) => 2,
+        }] += 1;
+        if !ours.agrees(&theirs) && !deviations::listed(&case.expression, &ours, &theirs) {
+            wrong.extend(report(case, &ours, &theirs));
+        }
+    }
+    (wrong, kinds)
+}
+
+#[test]
+fn generated_expressions_mean_the_same_as_in_the_reference_implementation() {
+    let functions = signatures();
+    for seed in soak::rounds(CASES) {
+        let (wrong, kinds) = compare(seed, &functions);
+        assert!(wrong.is_empty(), "{} of {kinds:?} cases differ:\n{}", wrong.len(), wrong.join("\n"));
+        let [values, errors, refusals] = kinds;
+        println!("from seed {seed}: {values} values, {errors} errors, {refusals} refusals, all alike");
+        assert!(values > 1000 && errors > 100 && refusals > 100, "too few of a kind: {kinds:?}");
+    }
+}
+
+#[test]
+fn tagged_values_read_back() {
+    use kubewitness::ruleset::expr::Val;
+
+    use super::values::{tag, untag};
+    let value = Val::list(vec![Val::Int(1), Val::Uint(2), Val::Double(f64::NAN), Val::Null, Val::shared("x")]);
+    assert_eq!(tag(&untag(&tag(&value))), tag(&value));
+}

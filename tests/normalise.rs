@@ -1,0 +1,5 @@
+//! Lines of real daemons, from redaction to the event, held against what was done: by the recordings' truths, and with the
+//! attacker's text swapped for hostile text.
+
+mod scenes;
+mod truth;
