@@ -38,6 +38,7 @@ mod census;
 mod checkpoints;
 mod cut;
 mod door;
+mod fingerprint;
 mod metrics;
 mod open;
 mod reader;
@@ -177,12 +178,13 @@ impl Parts {
             tracing::error!("the checkpoints were damaged and set aside: files are read again from their beginning");
         }
         let checkpoints = Arc::new(Mutex::new(checkpoints));
-        let spool = Spool::open(config.state_dir.join("spool"), config.spool_max)
-            .map_err(|source| CollectorError::State { path: config.state_dir.clone(), source })?;
+        let state = |source| CollectorError::State { path: config.state_dir.clone(), source };
+        let key = fingerprint::load_key(&config.state_dir.join("key")).map_err(state)?;
+        let spool = Spool::open(config.state_dir.join("spool"), config.spool_max).map_err(state)?;
         Ok(Parts {
             door: Arc::new(Door::new(config)?),
             spool,
-            census: Census::new(config, Arc::clone(&checkpoints), metrics.clone())?,
+            census: Census::new(config, key, Arc::clone(&checkpoints), metrics.clone())?,
             checkpoints,
             metrics: metrics.clone(),
         })

@@ -14,6 +14,7 @@ mod rights;
 mod rules;
 mod secrets;
 mod seen;
+mod shipping;
 mod sources;
 mod steps;
 mod tenants;

@@ -16,14 +16,18 @@ use super::{
     CollectorConfig,
     args::CollectorLimits,
     checkpoints::{Checkpoint, CheckpointError, Checkpoints, ROWS, identity},
+    fingerprint::Fingerprint,
     metrics::Metrics,
     open::{Found, HostRoot, Key, is_rotated_name},
-    tail::{Tail, begins_with, fingerprint},
+    tail::Tail,
 };
-use crate::api::{
-    log_source::{Assignment, Start},
-    path_pattern::PathPattern,
-    rule::Source,
+use crate::{
+    api::{
+        log_source::{Assignment, Start},
+        path_pattern::PathPattern,
+        rule::Source,
+    },
+    record::IdKey,
 };
 
 /// One pattern of a source.
@@ -36,6 +40,7 @@ struct Named {
 }
 
 pub struct Census {
+    pub key: IdKey,
     pub(super) root: HostRoot,
     pub(super) limits: CollectorLimits,
     pub(super) metrics: Metrics,
@@ -69,6 +74,7 @@ pub(super) enum Verdict {
 impl Census {
     pub fn new(
         config: &CollectorConfig,
+        key: IdKey,
         checkpoints: Arc<Mutex<Checkpoints>>,
         metrics: Metrics,
     ) -> Result<Census, CheckpointError> {
@@ -77,6 +83,7 @@ impl Census {
             (checkpoints.all()?, checkpoints.known()?)
         };
         Ok(Census {
+            key,
             root: HostRoot(config.host_root.clone()),
             limits: config.limits,
             metrics,
@@ -155,6 +162,7 @@ impl Census {
         }
         self.finish_rotated();
         self.metrics.files.set(self.tails.len().try_into().unwrap_or(i64::MAX));
+        self.tails.iter_mut().for_each(Tail::measure);
         let lag: u64 = self.tails.iter().map(Tail::unread).sum();
         self.metrics.lag.set(lag.try_into().unwrap_or(i64::MAX));
     }
@@ -230,13 +238,13 @@ impl Census {
 
     /// Which checkpoint a file belongs to. `live`: what it was called, if it has a rotated name.
     pub(super) fn judge(&self, file: &File, found: &Found, live: Option<&str>) -> io::Result<Verdict> {
-        let head = fingerprint(file, true)?.unwrap_or_default();
+        let head = Fingerprint::of(file, true, &self.key)?;
         let is_open =
             |row: &Checkpoint| self.tails.iter().any(|t| t.name.as_ref().is_some_and(|(id, _)| *id == row.id));
         for row in self.rows.values().filter(|row| row.key.inode == found.key.inode) {
             // A device may have another number after a boot; then the name decides.
             let same_file = row.key.device == found.key.device || *row.path == *found.path;
-            if !same_file || row.fingerprint.is_empty() || !begins_with(file, &row.fingerprint)? {
+            if !same_file || !row.fingerprint.fits(file, &self.key)? {
                 continue;
             }
             return Ok(match row.done {
@@ -246,8 +254,8 @@ impl Census {
                 true | false => Verdict::Same(Arc::clone(&row.id)),
             });
         }
-        let mut verdict = if live.is_some() && head.is_empty() { Verdict::Settled } else { Verdict::Unknown };
-        for row in self.rows.values().filter(|row| row.fingerprint == head) {
+        let mut verdict = if live.is_some() && head.is_none() { Verdict::Settled } else { Verdict::Unknown };
+        for row in self.rows.values().filter(|row| Some(row.fingerprint) == head) {
             let copied = match live {
                 Some(live) => *row.path == *live,
                 None => is_rotated_of(&found.path, &row.path),
@@ -304,7 +312,8 @@ impl Census {
                 continue;
             }
             let Some(file) = self.root.open(base, &found)? else { continue };
-            let fingerprint = fingerprint(&file, true)?.unwrap_or_default();
+            let fingerprint =
+                Fingerprint::of(&file, true, &self.key)?.unwrap_or_else(|| Fingerprint::of_nothing(&self.key));
             let size = file.metadata()?.len();
             let id = self.free_name(found.key, &fingerprint);
             let path = Arc::clone(path);
@@ -345,10 +354,10 @@ impl Census {
         }
     }
 
-    fn free_name(&self, key: Key, fingerprint: &[u8]) -> Arc<str> {
+    fn free_name(&self, key: Key, fingerprint: &Fingerprint) -> Arc<str> {
         let mut generation = 0;
         loop {
-            let id = identity(key, fingerprint, generation);
+            let id = identity(key, fingerprint, generation, &self.key);
             if !self.rows.contains_key(&id) {
                 return id;
             }
@@ -360,7 +369,7 @@ impl Census {
     pub fn name_new(&mut self) {
         let mut new = Vec::new();
         for (index, tail) in self.tails.iter().enumerate().filter(|(_, tail)| tail.name.is_none()) {
-            match tail.fingerprint() {
+            match tail.fingerprint(&self.key) {
                 Ok(Some(fingerprint)) => new.push((
                     index,
                     Checkpoint {
@@ -388,7 +397,7 @@ impl Census {
         }
         for (index, row) in new {
             if let Some(tail) = self.tails.get_mut(index) {
-                tail.name = Some((Arc::clone(&row.id), row.fingerprint.clone()));
+                tail.name = Some((Arc::clone(&row.id), row.fingerprint));
             }
             self.rows.insert(Arc::clone(&row.id), row);
         }

@@ -8,20 +8,17 @@ use std::{
     time::Duration,
 };
 
-use data_encoding::HEXLOWER;
 use rusqlite::{Connection, Transaction, params};
-use sha2::{Digest, Sha256};
 
-use super::open::Key;
+use super::{fingerprint::Fingerprint, open::Key};
+use crate::record::{IdKey, RecordId};
 
-/// Bytes of a file's first line that tell it from another one.
-pub const FINGERPRINT: usize = 256;
 /// Files that are remembered; of more the oldest that are done are forgotten.
 pub const ROWS: i64 = 10_000;
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS files (
   entered INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, device INTEGER NOT NULL, inode INTEGER NOT NULL,
-  path TEXT NOT NULL, fingerprint BLOB NOT NULL, offset INTEGER NOT NULL, skipping INTEGER NOT NULL,
+  path TEXT NOT NULL, head_length INTEGER NOT NULL, head BLOB NOT NULL, offset INTEGER NOT NULL, skipping INTEGER NOT NULL,
   size INTEGER NOT NULL, done INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS known (entered INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE) STRICT;";
 
@@ -33,8 +30,7 @@ pub struct Checkpoint {
     pub key: Key,
     /// What it was called when it was found.
     pub path: Arc<str>,
-    /// Its first line, at most `FINGERPRINT` bytes. Empty for a file that was there, rotated, before the first look.
-    pub fingerprint: Vec<u8>,
+    pub fingerprint: Fingerprint,
     /// All before it was received, or is in the spool.
     pub offset: u64,
     /// `offset` is within an oversized line.
@@ -62,13 +58,15 @@ pub struct CheckpointError {
 
 /// Names one file across renames. A function of the file and how often it began anew, so that even without the checkpoints
 /// the same file gets the same name.
-pub fn identity(key: Key, fingerprint: &[u8], generation: u32) -> Arc<str> {
-    let mut hash = Sha256::new();
-    hash.update(key.device.to_le_bytes());
-    hash.update(key.inode.to_le_bytes());
-    hash.update(generation.to_le_bytes());
-    hash.update(fingerprint);
-    HEXLOWER.encode(hash.finalize().get(..16).unwrap_or_default()).into()
+pub fn identity(file: Key, fingerprint: &Fingerprint, generation: u32, key: &IdKey) -> Arc<str> {
+    let parts: [&[u8]; 5] = [
+        b"file",
+        &file.device.to_le_bytes(),
+        &file.inode.to_le_bytes(),
+        &generation.to_le_bytes(),
+        &fingerprint.hash.0,
+    ];
+    RecordId::of(key, &parts).to_string().into()
 }
 
 pub struct Checkpoints {
@@ -128,7 +126,7 @@ impl Checkpoints {
     pub fn all(&self) -> Result<Vec<Checkpoint>, CheckpointError> {
         let read = || -> rusqlite::Result<Vec<Checkpoint>> {
             let mut rows = self.db.prepare(
-                "SELECT id, device, inode, path, fingerprint, offset, skipping, size, done FROM files ORDER BY entered",
+                "SELECT id, device, inode, path, head_length, head, offset, skipping, size, done FROM files ORDER BY entered",
             )?;
             let rows = rows.query_map([], |row| {
                 Ok(Checkpoint {
@@ -138,11 +136,14 @@ impl Checkpoints {
                         inode: row.get::<_, i64>(2)?.cast_unsigned(),
                     },
                     path: row.get::<_, String>(3)?.into(),
-                    fingerprint: row.get(4)?,
-                    offset: row.get::<_, i64>(5)?.cast_unsigned(),
-                    skipping: row.get(6)?,
-                    size: row.get::<_, i64>(7)?.cast_unsigned(),
-                    done: row.get(8)?,
+                    fingerprint: Fingerprint {
+                        length: row.get::<_, i64>(4)?.cast_unsigned(),
+                        hash: RecordId(row.get(5)?),
+                    },
+                    offset: row.get::<_, i64>(6)?.cast_unsigned(),
+                    skipping: row.get(7)?,
+                    size: row.get::<_, i64>(8)?.cast_unsigned(),
+                    done: row.get(9)?,
                 })
             })?;
             rows.collect()
@@ -156,15 +157,16 @@ impl Checkpoints {
             for file in files {
                 transaction
                     .prepare_cached(
-                        "INSERT INTO files (id, device, inode, path, fingerprint, offset, skipping, size, done)
-                         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                        "INSERT INTO files (id, device, inode, path, head_length, head, offset, skipping, size, done)
+                         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     )?
                     .execute(params![
                         &*file.id,
                         file.key.device.cast_signed(),
                         file.key.inode.cast_signed(),
                         &*file.path,
-                        file.fingerprint,
+                        file.fingerprint.length.cast_signed(),
+                        file.fingerprint.hash.0,
                         file.offset.cast_signed(),
                         file.skipping,
                         file.size.cast_signed(),
@@ -237,9 +239,9 @@ mod tests {
 
     fn file(inode: u64) -> Checkpoint {
         let key = Key { device: u64::MAX, inode };
-        let fingerprint = b"first line\n".to_vec();
+        let fingerprint = Fingerprint { length: 11, hash: RecordId([7; 16]) };
         Checkpoint {
-            id: identity(key, &fingerprint, 0),
+            id: identity(key, &fingerprint, 0, &IdKey::OFFLINE),
             key,
             path: "/var/log/auth.log".into(),
             fingerprint,
@@ -258,10 +260,12 @@ mod tests {
 
     #[test]
     fn identity_names_the_file_and_its_generation() {
-        let key = Key { device: 1, inode: 2 };
-        let first = identity(key, b"a", 0);
-        assert_eq!((first.len(), &first), (32, &identity(key, b"a", 0)));
-        for other in [identity(key, b"a", 1), identity(key, b"b", 0), identity(Key { device: 2, inode: 1 }, b"a", 0)] {
+        let head = |byte| Fingerprint { length: 9, hash: RecordId([byte; 16]) };
+        let of =
+            |device, inode, byte, generation| identity(Key { device, inode }, &head(byte), generation, &IdKey::OFFLINE);
+        let first = of(1, 2, 7, 0);
+        assert_eq!((first.len(), &first), (32, &of(1, 2, 7, 0)));
+        for other in [of(1, 2, 7, 1), of(1, 2, 8, 0), of(2, 1, 7, 0)] {
             assert_ne!(first, other);
         }
     }

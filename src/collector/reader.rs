@@ -22,6 +22,9 @@ use crate::api::log_source::Assignment;
 /// Between two attempts to hand a batch over.
 const FULL: Duration = Duration::from_millis(20);
 
+/// Until a file that can't be read is tried again.
+const FAILED: Duration = Duration::from_secs(10);
+
 pub struct Reader {
     pub census: Census,
     pub limits: CollectorLimits,
@@ -108,12 +111,16 @@ impl Reader {
                 return pass;
             }
             let index = (*first + step) % count;
-            let Some(tail) = self.census.tails.get_mut(index) else { continue };
+            let Census { key, tails, .. } = &mut self.census;
+            let Some(tail) = tails.get_mut(index) else { continue };
+            if tail.pause_until.is_some_and(|until| Instant::now() < until) {
+                continue;
+            }
             if batch.is_empty() {
                 batch.begun = Instant::now();
             }
             let end = if tail.ends(self.limits.quiet) { End::Ends } else { End::Waits };
-            let mut desk = Desk { buffer, batch, limits: &self.limits, metrics: &self.metrics };
+            let mut desk = Desk { buffer, batch, limits: &self.limits, metrics: &self.metrics, key };
             match tail.turn(&mut desk, end) {
                 Ok(Turn::Idle) => {}
                 Ok(Turn::Read) => pass.has_read = true,
@@ -123,6 +130,7 @@ impl Reader {
                 }
                 Err(error) => {
                     let path = Arc::clone(&tail.path);
+                    tail.pause_until = Some(Instant::now() + FAILED);
                     self.census.failed(&path, &error);
                 }
             }

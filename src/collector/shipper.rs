@@ -280,3 +280,35 @@ impl Shipper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_halved_at_line_ends_down_to_one_line() {
+        for lines in [vec!["a"], vec!["a", "b"], vec!["a", "a long line in a body", "b"], vec!["x"; 100]] {
+            let mut batch = Batch::new();
+            batch.body = (lines.join("\n") + "\n").into_bytes();
+            let mut parcel = Parcel::new(batch);
+            let mut dropped = Vec::new();
+            while let Some(part) = parcel.parts.front().cloned() {
+                if !parcel.split(part.clone()) {
+                    dropped.push(std::str::from_utf8(&parcel.body[part]).unwrap().trim_end_matches('\n').to_owned());
+                }
+            }
+            assert_eq!(dropped, lines);
+        }
+    }
+
+    #[test]
+    fn pauses_grow_to_their_limit() {
+        let mut parcel = Parcel::new(Batch::new());
+        let limits = CollectorLimits::SHIPPED;
+        let pauses: Vec<Duration> = (0..12).map(|_| parcel.fails(&limits).pause).collect();
+        for (n, pause) in pauses.iter().enumerate() {
+            let full = (limits.backoff_min * 2u32.pow(n as u32)).min(limits.backoff_max);
+            assert!(*pause <= full && *pause >= full / 2, "{n}: {pause:?}");
+        }
+    }
+}

@@ -14,12 +14,13 @@ use tokio::time::Instant;
 use super::{
     args::CollectorLimits,
     batch::{Batch, LineOrigin},
-    checkpoints::{Checkpoint, FINGERPRINT, Move},
+    checkpoints::{Checkpoint, Move},
     cut::{Piece, Tail as End, cut},
+    fingerprint::{Fingerprint, fill},
     metrics::{Loss, Metrics},
     open::Key,
 };
-use crate::{api::rule::Source, redact::MAX_LINE, telemetry};
+use crate::{api::rule::Source, record::IdKey, redact::MAX_LINE, telemetry};
 
 /// A file that is read.
 pub struct Tail {
@@ -29,7 +30,7 @@ pub struct Tail {
     pub path: Arc<str>,
     pub source: Source,
     /// Its name for the receiver and its first line; none until there is a first line and it is entered.
-    pub name: Option<(Arc<str>, Vec<u8>)>,
+    pub name: Option<(Arc<str>, Fingerprint)>,
     pub offset: u64,
     pub skipping: bool,
     pub size: u64,
@@ -37,6 +38,8 @@ pub struct Tail {
     pub rotated: bool,
     /// Since when it has no new bytes.
     pub quiet_since: Instant,
+    /// Not before then, because reading failed.
+    pub pause_until: Option<Instant>,
     /// Size and time of its last change when it was read to its end.
     read_at: Option<(u64, i64, i64)>,
 }
@@ -56,6 +59,7 @@ pub struct Desk<'a> {
     pub batch: &'a mut Batch,
     pub limits: &'a CollectorLimits,
     pub metrics: &'a Metrics,
+    pub key: &'a IdKey,
 }
 
 impl Tail {
@@ -72,13 +76,14 @@ impl Tail {
             size: 0,
             rotated: false,
             quiet_since: Instant::now(),
+            pause_until: None,
             read_at: None,
         }
     }
 
     /// A file that was read before, at its checkpoint.
     pub fn resumed(file: File, key: Key, source: Source, at: &Checkpoint) -> Tail {
-        let name = Some((Arc::clone(&at.id), at.fingerprint.clone()));
+        let name = Some((Arc::clone(&at.id), at.fingerprint));
         let (offset, skipping, size) = (at.offset, at.skipping, at.size);
         Tail { name, offset, skipping, size, ..Tail::new(file, key, Arc::clone(&at.path), source) }
     }
@@ -95,8 +100,15 @@ impl Tail {
         Ok(())
     }
 
-    pub fn fingerprint(&self) -> io::Result<Option<Vec<u8>>> {
-        fingerprint(&self.file, self.rotated)
+    pub fn fingerprint(&self, key: &IdKey) -> io::Result<Option<Fingerprint>> {
+        Fingerprint::of(&self.file, self.rotated, key)
+    }
+
+    /// Looks how large it is now. One that got smaller began anew, which its next turn finds.
+    pub fn measure(&mut self) {
+        if let Ok(metadata) = self.file.metadata() {
+            self.size = self.size.max(metadata.len());
+        }
     }
 
     pub fn unread(&self) -> u64 {
@@ -134,13 +146,15 @@ impl Tail {
         let Some((id, fingerprint)) = self.name.clone() else { return Ok(Turn::Idle) };
         let metadata = self.file.metadata()?;
         let now = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
-        if self.read_at == Some(now) && end == End::Waits {
-            return Ok(Turn::Idle);
-        }
+        // What just came is the beginning of a line as long as it is not quiet for some time again.
+        let end = match (self.read_at == Some(now), end) {
+            (true, End::Waits) => return Ok(Turn::Idle),
+            (true, End::Ends) => End::Ends,
+            (false, End::Waits | End::Ends) => End::Waits,
+        };
         if now.0 < self.offset {
             return Ok(Turn::Truncated);
         }
-        self.size = now.0;
         self.quiet_since = Instant::now();
         let (limit, turn) = match self.source {
             Source::Audit => (desk.limits.audit_line, desk.limits.turn),
@@ -150,9 +164,10 @@ impl Tail {
         loop {
             let at_end = fill(&self.file, self.offset, desk.buffer, length)?;
             // The bytes are of this generation only if it was not over after they were read.
-            if !begins_with(&self.file, &fingerprint)? {
+            if !fingerprint.fits(&self.file, desk.key)? {
                 return Ok(Turn::Truncated);
             }
+            self.size = now.0;
             let end = if at_end { end } else { End::Waits };
             let (moved, stopped) = self.cut(&id, limit, end, desk);
             if !moved && !at_end && length <= limit {
@@ -166,7 +181,7 @@ impl Tail {
 
     /// Cuts what is in the buffer; whether it came further, and whether it stopped because the batch is full.
     fn cut(&mut self, id: &Arc<str>, limit: usize, end: End, desk: &mut Desk<'_>) -> (bool, bool) {
-        let Desk { buffer, batch, limits: _, metrics } = desk;
+        let Desk { buffer, batch, metrics, limits: _, key: _ } = desk;
         let origin = LineOrigin { source: self.source, path: Arc::clone(&self.path), id: Arc::clone(id) };
         let (received, begin) = (telemetry::now(), self.offset);
         let mut stopped = false;
@@ -205,38 +220,4 @@ impl Tail {
         batch.moved(id, Move { offset: self.offset, skipping: self.skipping, size: self.size });
         (true, stopped)
     }
-}
-
-/// Reads up to `length` bytes at `offset`; whether the file ends within them.
-fn fill(file: &File, offset: u64, buffer: &mut Vec<u8>, length: usize) -> io::Result<bool> {
-    buffer.resize(length, 0);
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, offset + filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    buffer.truncate(filled);
-    Ok(filled < length)
-}
-
-/// The first line with its newline, or its first `FINGERPRINT` bytes; of a file that will not grow, what there is.
-pub fn fingerprint(file: &File, is_complete: bool) -> io::Result<Option<Vec<u8>>> {
-    let mut head = Vec::new();
-    let at_end = fill(file, 0, &mut head, FINGERPRINT)?;
-    if let Some(newline) = head.iter().position(|byte| *byte == b'\n') {
-        head.truncate(newline + 1);
-        return Ok(Some(head));
-    }
-    Ok((!at_end || (is_complete && !head.is_empty())).then_some(head))
-}
-
-/// Whether a file has this fingerprint.
-pub fn begins_with(file: &File, fingerprint: &[u8]) -> io::Result<bool> {
-    let mut head = Vec::new();
-    fill(file, 0, &mut head, fingerprint.len())?;
-    Ok(head == fingerprint)
 }
