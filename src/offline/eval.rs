@@ -1,6 +1,7 @@
 //! `kubewitness eval`: one expression over one audit event or over variables, without a cluster and without rules.
 
 use std::{
+    fmt,
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -40,29 +41,43 @@ const MAX_EVENT: u64 = 16 << 20;
 
 /// Why there is no value.
 #[derive(Debug)]
-enum NoValue {
+pub enum NoValue {
     Refused(ExprError),
     Failed(EvalError),
 }
 
+/// As it is printed, on one line.
+impl fmt::Display for NoValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoValue::Refused(error) => {
+                let hint = error.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+                write!(f, "error: {}:{}: {}{hint}", error.line, error.column, error.message)
+            }
+            NoValue::Failed(error) => write!(f, "error: {error}"),
+        }
+    }
+}
+
+/// The value, or why there is none; an error when the event or the variables can't be read.
+pub fn answer(args: &EvalArgs) -> anyhow::Result<Result<Value, NoValue>> {
+    match (&args.event, &args.bindings) {
+        (Some(path), _) => over_event(&args.expression, path),
+        (None, bindings) => Ok(over_variables(&args.expression, &variables(bindings.as_deref().unwrap_or("{}"))?)),
+    }
+}
+
 pub fn main(args: &EvalArgs) -> anyhow::Result<ExitCode> {
-    let answer = match (&args.event, &args.bindings) {
-        (Some(path), _) => over_event(&args.expression, path)?,
-        (None, bindings) => over_variables(&args.expression, &variables(bindings.as_deref().unwrap_or("{}"))?),
-    };
-    match answer {
+    match answer(args)? {
         Ok(value) => {
             println!("{}", value.to_json());
             Ok(ExitCode::SUCCESS)
         }
-        Err(NoValue::Refused(error)) => {
-            let hint = error.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-            println!("error: {}:{}: {}{hint}", error.line, error.column, error.message);
-            eprintln!("{}", error.excerpt);
-            Ok(ExitCode::from(1))
-        }
-        Err(NoValue::Failed(error)) => {
-            println!("error: {error}");
+        Err(none) => {
+            println!("{none}");
+            if let NoValue::Refused(error) = &none {
+                eprintln!("{}", error.excerpt);
+            }
             Ok(ExitCode::from(1))
         }
     }

@@ -95,7 +95,7 @@ fn what_has_no_value_is_an_error_with_exit_code_1() {
         (&["--expression", "1 + 'a'"], "error: 1:3: "),
         (&["--expression", "1 / 0"], "error: division by zero"),
         (&["--expression", "[1][1]"], "error: index 1 is out of range"),
-        (&["--expression", "x.y", "--bindings", r#"{"x": {}}"#], "error: no such key `y`"),
+        (&["--expression", "x.y", "--bindings", r#"{"x": {}}"#], "error: no such key `x.y`"),
         (&["--expression", "x + 1", "--bindings", r#"{"x": "a"}"#], "error: no such overload"),
         (&["--expression", "9223372036854775807 + 1"], "error: "),
     ];
