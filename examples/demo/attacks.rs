@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::{
     cast::{Cast, allowed, may, refused},
     expected::PROBED,
+    node::{self, Node},
     story::Story,
 };
 
@@ -39,4 +40,22 @@ pub fn attack(cast: &Cast, story: &mut Story) -> Result<()> {
     story.step("frontend's token asks again, for the secrets of all namespaces: allowed")?;
     may(&cast.frontend, "list secrets -A")?;
     allowed(&cast.frontend, "get secrets -A -o name")
+}
+
+/// What happens on the node, in lines that real daemons wrote; then what its guest does with what lies there.
+pub fn attack_node(cast: &Cast, node: &mut Node, story: &mut Story) -> Result<()> {
+    story.step("nginx: ordinary requests, and one address that looks for /etc/passwd")?;
+    node.happens(&node::WEB)?;
+    story.step("sudo: bob and erin, who are not in sudoers, try all the same")?;
+    node.happens(&node::SUDO)?;
+    story.step("accounts: some join groups that are as good as root")?;
+    node.happens(&node::ACCOUNTS)?;
+    story.step("kernel: programs make system calls that their seccomp filter forbids")?;
+    node.happens(&node::SECCOMP)?;
+    story.step("sshd: two addresses guess passwords; one of them is let in")?;
+    node.happens(&node::GUESSES)?;
+    story.step("from the node, kate's credential lists the secrets of all namespaces")?;
+    may(&cast.kate, "list secrets -A")?;
+    // As raw as that, so that kubectl asks for nothing else from there.
+    node.request(&cast.kate, "get --raw /api/v1/secrets")
 }

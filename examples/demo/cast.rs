@@ -17,6 +17,8 @@ pub struct Cast {
     pub eve: Kubectl,
     pub mallory: Kubectl,
     pub oscar: Kubectl,
+    /// An administrator whose kubeconfig lies on the node.
+    pub kate: Kubectl,
     /// Service accounts of namespace shop, by token.
     pub deployer: Kubectl,
     pub backup: Kubectl,
@@ -35,6 +37,7 @@ impl Cast {
             eve: user("eve")?,
             mallory: user("mallory")?,
             oscar: user("oscar")?,
+            kate: user("kate")?,
             deployer: account("deployer")?,
             backup: account("backup")?,
             frontend: account("frontend")?,
@@ -112,6 +115,6 @@ pub fn may(kubectl: &Kubectl, what: &str) -> Result<()> {
     })
 }
 
-fn words(command: &str) -> Vec<&str> {
+pub fn words(command: &str) -> Vec<&str> {
     command.split_whitespace().collect()
 }

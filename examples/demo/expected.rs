@@ -18,6 +18,8 @@ pub struct Row {
 
 const FRONTEND: &str = "system:serviceaccount:shop:frontend";
 
+const NODE: &str = "node-1";
+
 /// Refusals that `forbidden-burst` asks for.
 const BURST: u64 = 10;
 /// Kinds of objects that the stolen token asks for and is refused.
@@ -49,6 +51,19 @@ pub fn expected() -> Vec<Row> {
         ("role-written-then-used", "High", &[("actor", "oscar")], 1),
         ("cluster-admin-granted", "Critical", &[("actor", "mallory"), ("binding", "shop-frontend")], 1),
         ("secrets-listed-by-service-account", "High", &[("account", FRONTEND)], 1),
+        // The node's own.
+        ("web-exploit-attempts", "Low", &[("address", "2001:db8:2::b"), ("node", NODE)], 1),
+        ("sudo-not-in-sudoers", "Medium", &[("user", "bob"), ("node", NODE)], 3),
+        ("sudo-not-in-sudoers", "Medium", &[("user", "erin"), ("node", NODE)], 1),
+        ("account-added-to-privileged-group", "Medium", &[("group", "adm"), ("node", NODE)], 2),
+        ("kernel-or-lsm-denial", "Medium", &[("program", "exploit"), ("node", NODE)], 3),
+        ("kernel-or-lsm-denial", "Medium", &[("program", "runc"), ("node", NODE)], 1),
+        ("ssh-brute-force", "Medium", &[("address", "198.51.100.51"), ("node", NODE)], 5),
+        ("ssh-brute-force", "Medium", &[("address", "203.0.113.50"), ("node", NODE)], 3),
+        ("ssh-login-after-failures", "High", &[("address", "203.0.113.50"), ("node", NODE)], 1),
+        // Of both sides: one request completes both stories.
+        ("node-credentials-used-after-ssh-login", "High", &[("node", NODE)], 1),
+        ("brute-force-then-cluster-secrets", "Critical", &[("node", NODE)], 1),
     ]
     .into_iter()
     .map(|(rule, severity, key, count)| Row {

@@ -4,9 +4,9 @@ use anyhow::Result;
 
 use crate::support::{Kubectl, WatchedCluster, kubewitness, repository};
 
-/// The rule whose alert is shown in full: a sequence, whose evidence has both steps.
-const SHOWN: &str = "role-written-then-used";
-const RULES: &str = "manifests/rules/audit";
+/// The rule whose alert is shown in full: its evidence is of the node and of the API server.
+const SHOWN: &str = "brute-force-then-cluster-secrets";
+const RULES: &str = "manifests/rules";
 
 pub fn print(cluster: &WatchedCluster) -> Result<()> {
     let admin = cluster.kubectl();

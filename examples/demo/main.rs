@@ -10,6 +10,7 @@ mod benign;
 mod cast;
 mod expected;
 mod look;
+mod node;
 mod story;
 #[path = "../../tests/support.rs"]
 mod support;
@@ -36,6 +37,7 @@ use tokio::{
 
 use cast::Cast;
 use expected::{Row, differences, expected};
+use node::Node;
 use story::{Stop, Story};
 use support::{ClusterOptions, WatchedCluster, wait_until};
 
@@ -44,7 +46,7 @@ struct Args {
     /// Leaves everything running until Ctrl-C.
     #[arg(long)]
     keep: bool,
-    /// Writes the API server's audit log to DIR/input.jsonl.
+    /// Writes the API server's audit log and the node's lines to DIR/input.jsonl, the node to DIR/inventory.yaml.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
 }
@@ -99,15 +101,15 @@ fn perform(args: &Args, story: &mut Story) -> Result<()> {
     story.chapter("A cluster of its own, on free ports of 127.0.0.1")?;
     let options =
         ClusterOptions { controller_manager: true, api_server_args: vec![BACKOFF.into()], ..ClusterOptions::default() };
-    let cluster = WatchedCluster::start_telling(options, &mut |what| story.step(what))?;
-    let outcome = act(&cluster, story);
+    let mut cluster = WatchedCluster::start_telling(options, &mut |what| story.step(what))?;
+    let outcome = act(&mut cluster, story);
     if outcome.is_err() && !story.stop.is_set() {
         story.end();
         eprintln!("\nthe controller's last lines were:\n{}", cluster.controller().log_tail());
     }
-    outcome?;
+    let node = outcome?;
     if let Some(dir) = &args.record {
-        record(&cluster, dir)?;
+        record(&cluster, &node, dir)?;
     }
     if args.keep {
         look::invite(&cluster);
@@ -118,8 +120,8 @@ fn perform(args: &Args, story: &mut Story) -> Result<()> {
     Ok(())
 }
 
-/// Writes the API server's audit log. Left out, for size, are reads by the control plane itself.
-fn record(cluster: &WatchedCluster, dir: &Path) -> Result<()> {
+/// Writes the API server's audit log and the node's lines. Left out, for size, are reads by the control plane itself.
+fn record(cluster: &WatchedCluster, node: &Node, dir: &Path) -> Result<()> {
     const LEFT_OUT: [&str; 2] = ["system:apiserver", "system:kube-controller-manager"];
     let log = fs::read_to_string(cluster.audit_log())?;
     let mut kept = String::new();
@@ -131,23 +133,32 @@ fn record(cluster: &WatchedCluster, dir: &Path) -> Result<()> {
             kept.push('\n');
         }
     }
+    for envelope in &node.written {
+        kept.push_str(&format!("{envelope}\n"));
+    }
     fs::create_dir_all(dir)?;
+    node::inventory(&dir.join("inventory.yaml"))?;
     fs::write(dir.join("input.jsonl"), kept).with_context(|| format!("writing to {}", dir.display()))
 }
 
-fn act(cluster: &WatchedCluster, story: &mut Story) -> Result<()> {
+fn act(cluster: &mut WatchedCluster, story: &mut Story) -> Result<Node> {
     story.step("apply manifests/rules, and wait until the rules evaluate")?;
     cluster.apply_shipped_rules()?;
     story.step("namespaces, service accounts and users, with permissions as they grow over the years")?;
     cluster.apply(include_str!("setup.yaml"))?;
     let cast = Cast::of(cluster)?;
+    story.step("a node, a pod on it, its token, and a collector that reads what manifests/log-sources name")?;
+    let mut node = Node::join(cluster)?;
 
     story.chapter("Ordinary traffic, which goes on beside the attacks and may raise no alert")?;
     story.step("deployments, roles by an administrator, a deleted namespace, refusals, health checks")?;
     benign::day(&cast)?;
 
     story.chapter("Attacks")?;
-    let rounds = beside(&cast, || attacks::attack(&cast, story))?;
+    let rounds = beside(&cast, || {
+        attacks::attack(&cast, story)?;
+        attacks::attack_node(&cast, &mut node, story)
+    })?;
 
     story.chapter("What kubewitness makes of it")?;
     arrive(cluster, story)?;
@@ -157,7 +168,8 @@ fn act(cluster: &WatchedCluster, story: &mut Story) -> Result<()> {
         "  As expected: {} alerts, and none of {rounds} rounds of ordinary traffic. {seconds:.0} s in all.",
         expected().len()
     );
-    look::print(cluster)
+    look::print(cluster)?;
+    Ok(node)
 }
 
 /// Does `work` while ordinary traffic goes on; how many rounds of it.

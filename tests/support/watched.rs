@@ -148,7 +148,12 @@ impl WatchedCluster {
 
     /// GET on the admin port: status and body.
     pub fn admin(&self, path: &str) -> Result<(u16, String)> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.admin_port))?;
+        self.admin_of(self.admin_port, path)
+    }
+
+    /// GET on the admin port of another process: status and body.
+    pub fn admin_of(&self, port: u16, path: &str) -> Result<(u16, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
         let mut answer = String::new();
@@ -160,7 +165,12 @@ impl WatchedCluster {
 
     /// The value of one sample, named as in the exposition with its labels; 0 when it is not there.
     pub fn metric(&self, sample: &str) -> Result<f64> {
-        let (_, text) = self.admin("/metrics")?;
+        self.metric_of(self.admin_port, sample)
+    }
+
+    /// The same of another process, by its admin port.
+    pub fn metric_of(&self, port: u16, sample: &str) -> Result<f64> {
+        let (_, text) = self.admin_of(port, "/metrics")?;
         let value = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok());
         Ok(value.unwrap_or(0.0))
     }
