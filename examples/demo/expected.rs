@@ -55,7 +55,7 @@ pub fn expected() -> Vec<Row> {
         ("web-exploit-attempts", "Low", &[("address", "2001:db8:2::b"), ("node", NODE)], 1),
         ("sudo-not-in-sudoers", "Medium", &[("user", "bob"), ("node", NODE)], 3),
         ("sudo-not-in-sudoers", "Medium", &[("user", "erin"), ("node", NODE)], 1),
-        ("account-added-to-privileged-group", "Medium", &[("group", "adm"), ("node", NODE)], 2),
+        ("account-added-to-privileged-group", "Medium", &[("account", "walter"), ("node", NODE)], 2),
         ("kernel-or-lsm-denial", "Medium", &[("program", "exploit"), ("node", NODE)], 3),
         ("kernel-or-lsm-denial", "Medium", &[("program", "runc"), ("node", NODE)], 1),
         ("ssh-brute-force", "Medium", &[("address", "198.51.100.51"), ("node", NODE)], 5),

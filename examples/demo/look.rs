@@ -14,8 +14,20 @@ pub fn print(cluster: &WatchedCluster) -> Result<()> {
     shell(&admin, "get clustersecurityrules")?;
     for alert in cluster.alerts_of(SHOWN)? {
         let field = |name| alert["metadata"][name].as_str().unwrap_or_default();
-        shell(&admin, &format!("get securityalert {} -n {} -o yaml", field("name"), field("namespace")))?;
+        let alert = format!("securityalert {} -n {}", field("name"), field("namespace"));
+        shell(&admin, &format!("get {alert} -o yaml"))?;
+        timeline(&admin, &alert)?;
     }
+    Ok(())
+}
+
+/// One line for each piece of evidence, of whichever source, in the order of time.
+fn timeline(kubectl: &Kubectl, alert: &str) -> Result<()> {
+    const LINES: &str =
+        r#"jsonpath={range .status.evidence[*]}{.time}{"\t"}{.source}{"\t"}{.host}{"\t"}{.message}{"\n"}{end}"#;
+    println!("\n$ kubectl get {alert} -o '{LINES}'");
+    let arguments: Vec<&str> = ["get"].into_iter().chain(alert.split_whitespace()).chain(["-o", LINES]).collect();
+    print!("{}", kubectl.run(&arguments).success()?);
     Ok(())
 }
 

@@ -88,6 +88,7 @@ impl Node {
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let lines = restamped(&text, jiff::Timestamp::now())?;
         let mut file = OpenOptions::new().append(true).open(self.disk.join(scene.file))?;
+        let mut offset = file.metadata()?.len();
         file.write_all(lines.concat().as_bytes())?;
         let source = if scene.file.contains("nginx") { "Web" } else { "Node" };
         self.written.extend(lines.iter().map(
