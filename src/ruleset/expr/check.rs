@@ -18,7 +18,7 @@ use crate::event::schema::Field;
 /// Deepest nesting of macros in each other's bodies.
 pub(super) const MACROS: usize = 4;
 
-/// Most regexes in one expression: each may take 1 MiB and milliseconds to compile.
+/// Most regexes in one expression: each may take 256 KiB and two milliseconds to compile.
 const PATTERNS: usize = 16;
 
 /// A node with its type.

@@ -168,6 +168,10 @@ impl Checker<'_> {
             }
             type_ = map;
         }
+        if kind == Macro::SortBy && matches!(type_, Type::Var(_)) {
+            // The first of the orders that cel-go tries.
+            self.unknowns.assign([(&type_, &Type::Int)]);
+        }
         let sortable = matches!(
             type_,
             Type::Int
@@ -223,7 +227,7 @@ impl Checker<'_> {
             "format" => return self.format_call(target, args),
             _ => return Ok(()),
         };
-        if let [arg @ Ast { kind: Kind::Literal(value @ (Val::Str(_) | Val::Int(_))), .. }] = args
+        if let [arg @ Ast { kind: Kind::Literal(value), .. }] = args
             && let Err(error) = read(std::slice::from_ref(value), &mut Steps::default())
         {
             return Err(self.error(arg.start, error.to_string()));
