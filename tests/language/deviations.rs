@@ -13,7 +13,7 @@ use super::{
 pub fn listed(expression: &str, ours: &Outcome, theirs: &Outcome) -> bool {
     let names = |parts: &[&str]| parts.iter().any(|part| expression.contains(part));
     let (is_refused, is_refused_there) = (matches!(ours, Outcome::Refused(_)), matches!(theirs, Outcome::Refused(_)));
-    if is_refused != is_refused_there && names(&["null"]) && names(&["optional."]) {
+    if is_refused != is_refused_there && names(&["null"]) {
         return true;
     }
     match (ours, theirs) {
@@ -25,7 +25,8 @@ pub fn listed(expression: &str, ours: &Outcome, theirs: &Outcome) -> bool {
         (Outcome::Value(ours), Outcome::Failed(theirs)) => {
             let index = theirs.starts_with("no such key") && ours.to_string().contains("{\"optional\":null}");
             let overload = theirs.strip_prefix("no such overload: ").unwrap_or_default();
-            let of_list = ["min(list", "max(list", "sum(list", "sort(list", "isSorted(list"];
+            let of_list =
+                ["min(list", "max(list", "sum(list", "sort(list", "isSorted(list", "math.@max(list", "math.@min(list"];
             let guessed = of_list.iter().any(|call| overload.starts_with(call))
                 || !overload.is_empty() && names(&["alue(", "optMap(", "optFlatMap("]);
             let unequal = theirs == "no such overload" && names(&["ip(", "cidr(", "url("]);

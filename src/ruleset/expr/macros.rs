@@ -253,11 +253,9 @@ impl Checker<'_> {
             let message = format!("format() asks for {} values and is given {}", asked.len(), values.len());
             return Err(self.error(*list, message));
         }
-        for (clause, (value, _)) in asked.iter().zip(values) {
-            // The value was checked and counted as a part of the list; this only asks for its type again.
-            let counted = self.extent;
-            let Typed { type_, .. } = self.check(value)?;
-            self.extent = counted;
+        // The list was the last that was checked, just now.
+        for (clause, ((value, _), type_)) in asked.iter().zip(values.iter().zip(std::mem::take(&mut self.elements))) {
+            let type_ = self.unknowns.resolved(&type_);
             if !takes(*clause, &type_) {
                 let message = format!("{} does not take {}", clause.shown(), type_.with_article());
                 return Err(self.error(value.start, message));
