@@ -18,7 +18,7 @@ use crate::event::schema::Field;
 /// Deepest nesting of macros in each other's bodies.
 pub(super) const MACROS: usize = 4;
 
-/// Most regexes in one expression: each may take 1 MiB and milliseconds to compile.
+/// Most regexes in one expression: each may take 256 KiB and two milliseconds to compile.
 pub(super) const PATTERNS: usize = 16;
 
 /// A node with its type.
@@ -65,6 +65,8 @@ pub(super) struct Checker<'s> {
     pub fields: BTreeMap<&'static str, &'static Field>,
     pub extent: Extent,
     pub unknowns: Unknowns,
+    /// Of the list literal that was checked last.
+    pub elements: Vec<Type>,
     /// Macros over lists and maps around the node.
     pub loops: usize,
     depth: usize,
@@ -73,8 +75,8 @@ pub(super) struct Checker<'s> {
 impl<'s> Checker<'s> {
     pub fn new(source: &'s str, root: Root<'s>, variables: &'s BTreeMap<String, Variable>) -> Checker<'s> {
         let (locals, fields, extent) = (Vec::new(), BTreeMap::new(), Extent::default());
-        let unknowns = Unknowns::default();
-        Checker { source, root, variables, locals, fields, extent, unknowns, loops: 0, depth: 0 }
+        let (unknowns, elements) = (Unknowns::default(), Vec::new());
+        Checker { source, root, variables, locals, fields, extent, unknowns, elements, loops: 0, depth: 0 }
     }
 
     pub fn error(&self, at: usize, message: impl Into<String>) -> ExprError {
@@ -186,11 +188,13 @@ impl<'s> Checker<'s> {
     }
 
     fn list(&mut self, elements: &[(Ast, bool)]) -> Result<Typed, ExprError> {
-        let (mut nodes, mut joined) = (Vec::new(), None);
+        let (mut nodes, mut joined, mut types) = (Vec::new(), None, Vec::new());
         for (element, optional) in elements {
             let type_ = self.element(element, *optional, &mut nodes)?;
+            types.push(type_.clone());
             joined = Some(self.unknowns.join(joined, type_));
         }
+        self.elements = types;
         let element = joined.unwrap_or_else(|| self.unknowns.fresh());
         Ok(Typed { node: Node::List(nodes), type_: Type::list(element) })
     }

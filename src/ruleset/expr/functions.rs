@@ -169,10 +169,23 @@ pub(super) fn resolve(name: &str, member: bool, args: &[Type], unknowns: &mut Un
     chosen
 }
 
+/// Overloads in the order in which people want to hear of them.
+fn told(overloads: &[Overload]) -> Vec<&Overload> {
+    const FIRST: &[&str] = &["bool", "int", "uint", "double", "string", "bytes", "A", "map(A", "timestamp"];
+    let rank = |overload: &&Overload| {
+        let first = overload.text.split([',', ' ']).next().unwrap_or_default();
+        let first = first.strip_prefix("list(").map_or(first, |inner| inner.trim_end_matches(')'));
+        FIRST.iter().position(|name| *name == first).unwrap_or(FIRST.len())
+    };
+    let mut told: Vec<&Overload> = overloads.iter().collect();
+    told.sort_by_key(rank);
+    told
+}
+
 /// The overloads of a function as they are written, at most 6.
 pub(super) fn listing(name: &str, member: bool) -> String {
     let overloads = OVERLOADS.get(&(name, member)).map(Vec::as_slice).unwrap_or_default();
-    let mut shown: Vec<String> = overloads.iter().take(6).map(|o| o.show(name)).collect();
+    let mut shown: Vec<String> = told(overloads).iter().take(6).map(|o| o.show(name)).collect();
     if overloads.len() > 6 {
         shown.push("…".into());
     }
@@ -184,7 +197,7 @@ pub(super) fn signatures(name: &str) -> Vec<String> {
     [false, true]
         .into_iter()
         .filter_map(|member| OVERLOADS.get(&(name, member)))
-        .flatten()
+        .flat_map(|overloads| told(overloads))
         .map(|overload| overload.show(name))
         .collect()
 }

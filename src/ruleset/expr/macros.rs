@@ -168,6 +168,10 @@ impl Checker<'_> {
             }
             type_ = map;
         }
+        if kind == Macro::SortBy && matches!(type_, Type::Var(_)) {
+            // The first of the orders that cel-go tries.
+            self.unknowns.assign([(&type_, &Type::Int)]);
+        }
         let sortable = matches!(
             type_,
             Type::Int
@@ -223,7 +227,7 @@ impl Checker<'_> {
             "format" => return self.format_call(target, args),
             _ => return Ok(()),
         };
-        if let [arg @ Ast { kind: Kind::Literal(value @ (Val::Str(_) | Val::Int(_))), .. }] = args
+        if let [arg @ Ast { kind: Kind::Literal(value), .. }] = args
             && let Err(error) = read(std::slice::from_ref(value), &mut Steps::default())
         {
             return Err(self.error(arg.start, error.to_string()));
@@ -249,11 +253,9 @@ impl Checker<'_> {
             let message = format!("format() asks for {} values and is given {}", asked.len(), values.len());
             return Err(self.error(*list, message));
         }
-        for (clause, (value, _)) in asked.iter().zip(values) {
-            // The value was checked and counted as a part of the list; this only asks for its type again.
-            let counted = self.extent;
-            let Typed { type_, .. } = self.check(value)?;
-            self.extent = counted;
+        // The list was the last that was checked, just now.
+        for (clause, ((value, _), type_)) in asked.iter().zip(values.iter().zip(std::mem::take(&mut self.elements))) {
+            let type_ = self.unknowns.resolved(&type_);
             if !takes(*clause, &type_) {
                 let message = format!("{} does not take {}", clause.shown(), type_.with_article());
                 return Err(self.error(value.start, message));

@@ -15,7 +15,7 @@ const POSIX: &[&str] = &[
 
 /// Translates `pattern`.
 pub(super) fn translate(pattern: &str) -> Result<String, String> {
-    let mut translation = Translation { rest: pattern, out: String::new(), groups: vec![1], names: vec![], item: None };
+    let mut translation = Translation { rest: pattern, out: String::new(), groups: vec![1], item: None };
     while let Some(c) = translation.next() {
         translation.part(c)?;
     }
@@ -30,7 +30,6 @@ struct Translation<'p> {
     out: String,
     /// The largest product of repetitions in each open group, the outermost first.
     groups: Vec<u32>,
-    names: Vec<&'p str>,
     /// What a repetition applies to: `None` when there is nothing, else the product of repetitions in it, and whether it
     /// is a repetition itself.
     item: Option<(u32, bool)>,
@@ -95,10 +94,7 @@ impl<'p> Translation<'p> {
             if name.is_empty() || !name.chars().all(word) {
                 return Err(format!("invalid group name `{name}`"));
             }
-            if self.names.contains(&name) {
-                return Err(format!("duplicate group name `{name}`"));
-            }
-            self.names.push(name);
+            // Go takes a name twice; nothing here asks for groups, so they lose their names.
             self.rest = rest;
             return self.group("(?:");
         }
@@ -396,6 +392,7 @@ mod tests {
             (r"\101\x42\x{43}", "ABC", Some("ABC")),
             (r"(?i)straSSe", "STRASSE", Some("STRASSE")),
             (r"(?P<y>a)(?<z>b)", "ab", Some("ab")),
+            (r"(?P<y>a)(?P<y>b)", "ab", Some("ab")),
             (r"\pL\p{Greek}\P{Lu}\p{^Lu}", "aαbc", Some("aαbc")),
             (r"\<\_\-", "<_-", Some("<_-")),
             (r"(?s).", "\n", Some("\n")),
@@ -440,7 +437,6 @@ mod tests {
             "(?x)a",
             "(?u)a",
             "(?=a)",
-            "(?<a>x)(?<a>y)",
             "(?<>x)",
             r"\Z",
             r"\C",

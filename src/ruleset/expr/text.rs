@@ -8,7 +8,7 @@ type Answer<'a> = Result<Val<'a>, EvalError>;
 
 /// Longest pattern in bytes, and the most memory that a compiled one may take.
 pub(super) const PATTERN: usize = 1024;
-const REGEX_SIZE: usize = 1 << 20;
+const REGEX_SIZE: usize = 256 << 10;
 /// Steps that a pattern compiled during evaluation costs: it may take milliseconds.
 const COMPILE_STEPS: u64 = 4000;
 

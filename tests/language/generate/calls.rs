@@ -103,6 +103,9 @@ impl Generator<'_> {
             let literal = quoted(self.dice.pick(pool));
             return if self.dice.percent(15) { format!("dyn({literal})") } else { literal };
         }
+        if global && function == "matches" && position == 1 {
+            return format!("dyn({})", self.expression(type_, depth));
+        }
         if function == "lists.range" || function == "flatten" && position == 1 {
             return self.dice.pick(&["0", "1", "3", "-1"]).to_string();
         }

@@ -188,7 +188,7 @@ pub fn worst() -> Vec<String> {
         vec![String::new(), " ".repeat(4097), "\0".repeat(4096), "😀".repeat(1000), ",".repeat(1999), "'".repeat(4096)];
     for (open, middle, close) in NESTS {
         let one = open.len() + close.len();
-        for most in [8, 32, 64, (4096 - middle.len()) / one, 4000] {
+        for most in [8, 15, 32, 64, (4096 - middle.len()) / one, 4000] {
             all.push(nested(most, open, middle, close));
         }
     }
