@@ -135,7 +135,8 @@ fn flags(around: Around, before: &[u8], after: &[u8]) -> u8 {
             let after = after.strip_prefix(b"orization").unwrap_or(after);
             after.first().is_some_and(|next| is_end(*next))
         }
-        Around::Space => after.first().is_some_and(|next| matches!(next, b' ' | b'\\')),
+        // Space as such, or as an escape; a quote with its backslash is none.
+        Around::Space => matches!(after, [b' ', ..] | [b'\\', b'n' | b't' | b'r' | b'f', ..]),
         // A user ends in an `@` before any space or quote.
         Around::Url => {
             let url = after.iter().take(NEAR).position(|byte| matches!(byte, b'@' | b' ' | b'\''));

@@ -137,8 +137,9 @@ impl Copy<'_> {
         while let Some((_, name, value, held)) = self.pair(node, next) {
             next = held.next;
             let place = match name.class.word {
+                // What is hidden already needs no reason.
                 Word::Value | Word::Default => {
-                    sense.has_value = true;
+                    sense.has_value |= matches!(held.kind, Kind::String | Kind::Number);
                     continue;
                 }
                 Word::Message => {
