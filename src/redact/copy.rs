@@ -25,7 +25,6 @@ use crate::record::RedactionFacts;
 #[derive(Default)]
 struct Room {
     nodes: Vec<Node>,
-    lower: Vec<u8>,
     classes: Classes,
 }
 
@@ -41,11 +40,9 @@ pub fn event(bytes: &[u8]) -> Option<Redacted> {
     ROOM.with_borrow_mut(|room| redact(str::from_utf8(bytes).ok()?, room))
 }
 
-fn redact(text: &str, Room { nodes, lower, classes }: &mut Room) -> Option<Redacted> {
+fn redact(text: &str, Room { nodes, classes }: &mut Room) -> Option<Redacted> {
     let any = tape::read(text.as_bytes(), nodes, classes)?;
-    if !needle::flag(text.as_bytes(), nodes, lower) {
-        return None;
-    }
+    needle::flag(text.as_bytes(), nodes);
     let mut copy = Copy { text: text.as_bytes(), nodes, edits: Vec::new(), paths: Vec::new() };
     let parts = copy.event()?;
     if any & flag::ODD != 0 {

@@ -33,6 +33,8 @@ pub mod flag {
     pub const HOT: u8 = 16;
     /// Names a program whose flags of one letter tell secrets.
     pub const PROGRAM: u8 = 32;
+    /// Is a key.
+    pub const KEY: u8 = 64;
     /// Patterns have to look at it.
     pub const SUSPECT: u8 = ODD | HIGH | NESTED | HOT;
 }
@@ -182,7 +184,7 @@ impl Reader<'_> {
             return None;
         }
         *seen |= bit;
-        let (start, end) = (start as u32, end as u32);
+        let (start, end, flags) = (start as u32, end as u32, flags | flag::KEY);
         self.nodes.push(Node { start, end, next: hash, kind: Kind::String, flags, class });
         Some(())
     }
