@@ -195,10 +195,7 @@ fn flags(around: Around, before: &[u8], after: &[u8]) -> u8 {
 
 /// True when what follows `before` may be a word by itself.
 fn begins_a_value(before: &[u8]) -> bool {
-    match before {
-        [.., b'\\', _] | [.., b' ' | b':' | b'"' | b'\'' | b'\\'] => true,
-        _ => false,
-    }
+    matches!(before, [.., b'\\', _] | [.., b' ' | b':' | b'"' | b'\'' | b'\\'])
 }
 
 /// What may follow the name of a secret before its value.
