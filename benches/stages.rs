@@ -85,7 +85,7 @@ fn stages(report: &mut Report, scale: &Scale, rules: &[Arc<CompiledRule>], raw: 
         ("stage_redact_ns", |t| t.redact),
         ("stage_id_ns", |t| t.id),
         ("stage_decode_ns", |t| t.decode),
-        ("stage_normalise_ns", |t| t.normalise.saturating_sub(t.decode)),
+        ("stage_decode_and_normalise_ns", |t| t.normalise),
         ("stage_enrich_ns", |t| t.enrich),
         ("stage_detect_ns", |t| t.detect),
         ("stage_correlate_ns", |t| t.correlate),
@@ -94,6 +94,9 @@ fn stages(report: &mut Report, scale: &Scale, rules: &[Arc<CompiledRule>], raw: 
         let mut taken = all.iter().map(part);
         report.time(name, rounds(all.len(), || (taken.next().unwrap_or_default(), raw.len())));
     }
+    // Of the best rounds: a difference within one round is as good as its noise.
+    let both = report.get("stage_decode_and_normalise_ns");
+    report.set("stage_normalise_ns", both - report.get("stage_decode_ns"));
 }
 
 fn round(ruleset: &Ruleset, raw: &[String]) -> Took {
@@ -135,6 +138,6 @@ fn round(ruleset: &Ruleset, raw: &[String]) -> Took {
 
 fn decode(record: &Record) {
     if let Payload::Audit(raw) = &record.payload {
-        black_box(serde_json::from_str::<AuditEvent<'_>>(raw.get()).is_ok());
+        black_box(AuditEvent::read(raw.get()).is_ok());
     }
 }

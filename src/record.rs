@@ -210,7 +210,7 @@ impl Incomplete {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Payload {
-    /// A redacted `audit.k8s.io/v1` Event in canonical JSON (sorted keys, no `kind`, no `apiVersion`).
+    /// A redacted `audit.k8s.io/v1` Event in canonical JSON (the sender's order, bodies last, no `kind`, no `apiVersion`).
     Audit(Arc<RawValue>),
     /// A redacted line of a log file.
     Line(Line),

@@ -7,25 +7,30 @@ use serde_json::{Value, value::RawValue};
 
 #[derive(Clone, Debug)]
 pub struct Body<'a> {
-    raw: &'a RawValue,
+    raw: &'a str,
     decoded: OnceLock<Value>,
 }
 
-impl Body<'_> {
+impl<'a> Body<'a> {
+    /// A body of this JSON text, which is not read before `value` is asked for.
+    pub fn of(raw: &'a str) -> Body<'a> {
+        Body { raw, decoded: OnceLock::new() }
+    }
+
     pub fn raw(&self) -> &str {
-        self.raw.get()
+        self.raw
     }
 
     /// The decoded body. `Null` for text that does not decode (nested over serde_json's limit of 128), which redaction has
     /// already sent to the quarantine.
     pub fn value(&self) -> &Value {
-        self.decoded.get_or_init(|| serde_json::from_str(self.raw.get()).unwrap_or(Value::Null))
+        self.decoded.get_or_init(|| serde_json::from_str(self.raw).unwrap_or(Value::Null))
     }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&'de RawValue>::deserialize(deserializer)?;
-        Ok(Body { raw, decoded: OnceLock::new() })
+        Ok(Body::of(raw.get()))
     }
 }

@@ -24,7 +24,7 @@ impl Normaliser {
         let Payload::Audit(raw) = &record.payload else { return Err(NormaliseError::NotAudit(record.id)) };
         let Some(origin) = &record.origin else { return Err(NormaliseError::NoOrigin(record.id)) };
         let audit: AuditEvent<'a> =
-            serde_json::from_str(raw.get()).map_err(|source| NormaliseError::Unreadable { id: record.id, source })?;
+            AuditEvent::read(raw.get()).map_err(|source| NormaliseError::Unreadable { id: record.id, source })?;
         let (created, clamped) = created(&audit, record.received_at);
         let (source_ip, claimed_ips) = address::source_and_claims(&audit.source_ips, &self.proxies);
         let code = audit.code();

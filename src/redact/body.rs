@@ -10,9 +10,9 @@ use super::{
 };
 
 /// kubectl keeps a copy of the whole object here, Secret data included.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// So does Rancher, compressed.
-const OBJECT_SET: &str = "objectset.rio.cattle.io/applied";
+pub const OBJECT_SET: &str = "objectset.rio.cattle.io/applied";
 
 /// Hides what a body of a request on Secrets or ConfigMaps (`secret`, `config_map`) or on anything else holds.
 pub fn body(value: &mut Value, resource: Resource, ledger: &mut Ledger) {
@@ -38,7 +38,16 @@ pub enum Resource {
 }
 
 impl Resource {
-    fn of_kind(kind: &str) -> Resource {
+    /// Of the core group, by its name in the API.
+    pub fn of_name(name: &str) -> Resource {
+        match name {
+            "secrets" => Resource::Secret,
+            "configmaps" => Resource::ConfigMap,
+            _ => Resource::Other,
+        }
+    }
+
+    pub fn of_kind(kind: &str) -> Resource {
         match kind.strip_suffix("List").unwrap_or(kind) {
             k if k.eq_ignore_ascii_case("Secret") => Resource::Secret,
             k if k.eq_ignore_ascii_case("ConfigMap") => Resource::ConfigMap,
@@ -47,8 +56,34 @@ impl Resource {
     }
 }
 
-fn is_contents(key: &str) -> bool {
+pub fn is_contents(key: &str) -> bool {
     matches!(key, "data" | "stringData" | "binaryData")
+}
+
+/// What is known to be no contents of a Secret or ConfigMap, of a list of them, of a status or of delete options.
+pub fn is_harmless(key: &str) -> bool {
+    matches!(
+        key,
+        "apiVersion"
+            | "kind"
+            | "type"
+            | "immutable"
+            | "status"
+            | "message"
+            | "reason"
+            | "details"
+            | "code"
+            | "columnDefinitions"
+            | "cells"
+            | "gracePeriodSeconds"
+            | "preconditions"
+            | "propagationPolicy"
+            | "orphanDependents"
+            | "dryRun"
+            | "fieldManager"
+            | "fieldValidation"
+            | "force"
+    )
 }
 
 /// A Secret or ConfigMap, a list or table of them, a status or delete options: what is known to be no contents stays.
@@ -61,12 +96,7 @@ fn secret_object(map: &mut Map<String, Value>, resource: Resource, ledger: &mut 
             // A row of a table.
             ("object", Value::Object(object)) => secret_object(object, resource, l),
             ("metadata", value) => metadata(value, resource, l),
-            (
-                "apiVersion" | "kind" | "type" | "immutable" | "status" | "message" | "reason" | "details" | "code"
-                | "columnDefinitions" | "cells" | "gracePeriodSeconds" | "preconditions" | "propagationPolicy"
-                | "orphanDependents" | "dryRun" | "fieldManager" | "fieldValidation" | "force",
-                value,
-            ) => walk(value, l),
+            (key, value) if is_harmless(key) => walk(value, l),
             (_, value) => l.hide(value),
         });
     }
@@ -174,7 +204,7 @@ fn object(map: &mut Map<String, Value>, ledger: &mut Ledger) {
 }
 
 /// True for the path of a field (`spec.db[0].apiToken`, `data[password]`) when any part of it names a secret.
-fn is_secret_path(path: &str) -> bool {
+pub fn is_secret_path(path: &str) -> bool {
     path.split(['.', '[', ']']).any(names::is_secret)
 }
 

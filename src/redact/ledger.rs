@@ -1,7 +1,7 @@
 //! What redaction did to one input: where it stands while it walks, which paths it hid, why the input is not all that was
 //! sent. In: notes along the walk. Out: `RedactionFacts`. Never holds a value.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::record::{Incomplete, RedactionFacts};
 /// Paths that are kept, the first ones in order.
 const MAX_PATHS: usize = 32;
 /// Bytes of a path.
-const MAX_PATH: usize = 256;
+pub const MAX_PATH: usize = 256;
 /// JSON within a string within JSON: deeper texts are searched by pattern only.
 const MAX_EMBEDDED: usize = 2;
 /// Rounds until a text stays as it is.
@@ -70,18 +70,14 @@ impl Ledger {
         }
     }
 
-    /// `requestObject.spec.containers[0].env[1].value`; a key that is no plain word stands as `["key"]`.
+    /// `requestObject.spec.containers[0].env[1].value`.
     fn render(&self) -> String {
         let mut path = String::new();
         for step in &self.path {
-            let written = match step {
-                Step::Index(index) => write!(path, "[{index}]"),
-                Step::Key(key) if key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')) => {
-                    write!(path, "{}{key}", if path.is_empty() { "" } else { "." })
-                }
-                Step::Key(key) => write!(path, "[{}]", Value::String(pattern::redact(key).0.into_owned())),
-            };
-            debug_assert!(written.is_ok(), "writing to a String");
+            match step {
+                Step::Index(index) => path.push_str(&format!("[{index}]")),
+                Step::Key(key) => push_key(&mut path, key),
+            }
         }
         clip(&mut path, MAX_PATH);
         path
@@ -164,6 +160,24 @@ impl Ledger {
             incomplete: self.incomplete.into_iter().collect(),
         }
     }
+}
+
+/// Puts a key behind a path; one that is no plain word stands as `["key"]`.
+pub fn push_key(path: &mut String, key: &str) {
+    if key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')) {
+        path.push_str(if path.is_empty() { "" } else { "." });
+        path.push_str(key);
+    } else {
+        path.push_str(&format!("[{}]", Value::String(pattern::redact(key).0.into_owned())));
+    }
+}
+
+/// Of these paths those that are kept, in order.
+pub fn kept(mut paths: Vec<String>) -> Vec<String> {
+    paths.sort_unstable();
+    paths.dedup();
+    paths.truncate(MAX_PATHS);
+    paths
 }
 
 /// Cuts `text` to at most `max` bytes between characters; true when it did.

@@ -37,7 +37,8 @@ pub enum Shape {
     Object(&'static [(&'static str, Shape)]),
 }
 
-const KEY: usize = 320;
+/// Bytes of a key.
+pub const KEY: usize = 320;
 
 const USER: Shape = Shape::Object(&[
     ("username", Shape::Text(1024)),

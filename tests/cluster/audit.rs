@@ -2,9 +2,13 @@
 
 use crate::support::{AuditWebhook, Authority, ClusterOptions, TestCluster, wait_until};
 use base64::prelude::{BASE64_STANDARD, Engine};
+use kubewitness::record::{IdKey, Origin, Provenance, RecordId};
+use kubewitness::redact::{self, Input};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
+use serde_json::value::RawValue;
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, mpsc};
@@ -129,4 +133,22 @@ fn shipped_webhook_kubeconfig_makes_the_api_server_post_event_lists() {
         audit_events(&cluster).iter().any(|event| text(event, "/auditID") == first).then_some(())
     })
     .unwrap();
+    // Both ways give the text of an event in one order, so its id is the same and it is stored once.
+    let items = serde_json::from_slice::<Items>(&body).unwrap().items;
+    let log = std::fs::read_to_string(cluster.audit_log()).unwrap();
+    let logged: BTreeSet<RecordId> = log.lines().map(id).collect();
+    let missing: Vec<&str> = items.iter().map(|item| item.get()).filter(|item| !logged.contains(&id(item))).collect();
+    assert!(!items.is_empty() && missing.is_empty(), "of {} sent, not in the log: {missing:?}", items.len());
+}
+
+#[derive(serde::Deserialize)]
+struct Items {
+    items: Vec<Box<RawValue>>,
+}
+
+/// What the record of this text of an event is known by.
+fn id(text: &str) -> RecordId {
+    let origin = Origin { cluster: "c".into(), reporter: "n".into(), provenance: Provenance::AuditLog };
+    let outcome = redact::audit_event(Input { bytes: text.as_bytes(), oversize: false });
+    redact::record(outcome, text.as_bytes(), &origin, jiff::Timestamp::UNIX_EPOCH, &IdKey::OFFLINE).id
 }

@@ -1,0 +1,251 @@
+//! A strict JSON reader that copies nothing. In: the text of one document. Out: its values by place, in the order of the
+//! text, or nothing for a text that is not plain: with space between tokens, duplicate or escaped keys, deep nesting, broken.
+//! Such a text is read by `json`, which is slow and knows what to do. Never recurses past `MAX_DEPTH`.
+
+use super::key::{Class, Classes};
+
+/// Containers within containers. Less than what `json` reads.
+const MAX_DEPTH: usize = 100;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Object,
+    Array,
+    String,
+    Number,
+    Bool,
+    Null,
+    /// A string that stands where a secret stood.
+    Hidden,
+}
+
+/// What is known of a string from its bytes.
+pub mod flag {
+    /// Has an escape.
+    pub const ESCAPED: u8 = 1;
+    /// Has an escape that serde_json writes otherwise or that hides a letter: `\u`, `\/`.
+    pub const ODD: u8 = 2;
+    /// Has a byte beyond ASCII.
+    pub const HIGH: u8 = 4;
+    /// May hold JSON: begins with a bracket, a space or an escape.
+    pub const NESTED: u8 = 8;
+    /// Holds a needle.
+    pub const HOT: u8 = 16;
+    /// Names a program whose flags of one letter tell secrets.
+    pub const PROGRAM: u8 = 32;
+    /// Is a key.
+    pub const KEY: u8 = 64;
+    /// Patterns have to look at it.
+    pub const SUSPECT: u8 = ODD | HIGH | NESTED | HOT;
+}
+
+/// One value, or the key before a value.
+#[derive(Clone, Copy, Debug)]
+pub struct Node {
+    /// Of a string: within its quotes.
+    pub start: u32,
+    pub end: u32,
+    /// The node after this one and all that is in it. Of a key: a hash.
+    pub next: u32,
+    pub kind: Kind,
+    pub flags: u8,
+    /// Of a key.
+    pub class: Class,
+}
+
+/// Reads `text` into `nodes`, in the order of the text; gives the flags that any string has. `None` when it is not plain.
+pub fn read(text: &[u8], nodes: &mut Vec<Node>, classes: &mut Classes) -> Option<u8> {
+    nodes.clear();
+    u32::try_from(text.len()).ok()?;
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    let mut reader = Reader { text, at: 0, any: 0, nodes, classes };
+    reader.value(0)?;
+    (reader.at == text.len()).then_some(reader.any)
+}
+
+struct Reader<'a> {
+    text: &'a [u8],
+    at: usize,
+    /// All flags so far.
+    any: u8,
+    nodes: &'a mut Vec<Node>,
+    classes: &'a mut Classes,
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// Bytes before the first of these eight that is a quote, a backslash, a control character or beyond ASCII; 8 when none is.
+/// A borrow may mark bytes above the first one falsely, never the first one.
+fn plain(eight: u64) -> usize {
+    let equal = |byte: u8| (eight ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
+    let control = eight.wrapping_sub(ONES * 0x20);
+    ((equal(b'"') | equal(b'\\') | control | eight) & HIGHS).trailing_zeros() as usize / 8
+}
+
+impl Reader<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn push(&mut self, kind: Kind, start: usize, end: usize, flags: u8) {
+        let next = self.nodes.len() as u32 + 1;
+        self.nodes.push(Node { start: start as u32, end: end as u32, next, kind, flags, class: Class::default() });
+    }
+
+    fn value(&mut self, depth: usize) -> Option<()> {
+        match self.peek()? {
+            b'"' => {
+                let (start, end, flags) = self.string()?;
+                self.push(Kind::String, start, end, flags);
+                Some(())
+            }
+            b'{' => self.container(Kind::Object, depth),
+            b'[' => self.container(Kind::Array, depth),
+            b't' => self.word(b"true", Kind::Bool),
+            b'f' => self.word(b"false", Kind::Bool),
+            b'n' => self.word(b"null", Kind::Null),
+            _ => self.number(),
+        }
+    }
+
+    fn word(&mut self, word: &[u8], kind: Kind) -> Option<()> {
+        self.text.get(self.at..)?.starts_with(word).then_some(())?;
+        self.push(kind, self.at, self.at + word.len(), 0);
+        self.at += word.len();
+        Some(())
+    }
+
+    /// Integers as all writers write them, and other numbers that serde_json would write the same.
+    fn number(&mut self) -> Option<()> {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')) {
+            self.at += 1;
+        }
+        let text = self.text.get(start..self.at)?;
+        let digits = text.strip_prefix(b"-").unwrap_or(text);
+        let is_plain = !digits.is_empty()
+            && digits.len() <= 18
+            && digits.iter().all(u8::is_ascii_digit)
+            && (digits.first() != Some(&b'0') || text == b"0");
+        if !is_plain {
+            let text = str::from_utf8(text).ok()?;
+            let number: serde_json::Number = serde_json::from_str(text).ok()?;
+            (number.to_string() == text).then_some(())?;
+        }
+        self.push(Kind::Number, start, self.at, 0);
+        Some(())
+    }
+
+    fn container(&mut self, kind: Kind, depth: usize) -> Option<()> {
+        if depth >= MAX_DEPTH {
+            return None;
+        }
+        let (place, start) = (self.nodes.len(), self.at);
+        self.push(kind, start, start, 0);
+        self.at += 1;
+        let close = if kind == Kind::Object { b'}' } else { b']' };
+        if self.peek()? == close {
+            self.at += 1;
+        } else {
+            let mut seen = 0;
+            loop {
+                if kind == Kind::Object {
+                    self.key(place, &mut seen)?;
+                }
+                self.value(depth + 1)?;
+                let after = self.peek()?;
+                self.at += 1;
+                match after {
+                    // What stands before a body in text that was redacted before.
+                    b',' => self.at += usize::from(depth == 0 && self.peek() == Some(b' ')),
+                    _ if after == close => break,
+                    _ => return None,
+                }
+            }
+        }
+        let next = self.nodes.len() as u32;
+        let node = self.nodes.get_mut(place)?;
+        (node.end, node.next) = (self.at as u32, next);
+        Some(())
+    }
+
+    /// `seen` has a bit of each hash of a key in this object, whose node is `object`.
+    fn key(&mut self, object: usize, seen: &mut u64) -> Option<()> {
+        (self.peek()? == b'"').then_some(())?;
+        let (start, end, flags) = self.string()?;
+        (flags & (flag::ODD | flag::HIGH) == 0 && self.peek()? == b':').then_some(())?;
+        self.at += 1;
+        let key = self.text.get(start..end)?;
+        let hash = hash(key);
+        let class = self.classes.of(key, hash, flags & flag::ESCAPED != 0)?;
+        let bit = 1 << (hash >> 26);
+        if *seen & bit != 0 && self.has_key(object, key, hash) {
+            return None;
+        }
+        *seen |= bit;
+        let (start, end, flags) = (start as u32, end as u32, flags | flag::KEY);
+        self.nodes.push(Node { start, end, next: hash, kind: Kind::String, flags, class });
+        Some(())
+    }
+
+    fn has_key(&self, object: usize, key: &[u8], hash: u32) -> bool {
+        let mut at = object + 1;
+        while let (Some(other), Some(value)) = (self.nodes.get(at), self.nodes.get(at + 1)) {
+            if other.next == hash && self.text.get(other.start as usize..other.end as usize) == Some(key) {
+                return true;
+            }
+            at = value.next as usize;
+        }
+        false
+    }
+
+    fn string(&mut self) -> Option<(usize, usize, u8)> {
+        let start = self.at + 1;
+        let mut at = start;
+        let mut flags = match self.text.get(start)? {
+            b'{' | b'[' | b' ' | b'\\' => flag::NESTED,
+            _ => 0,
+        };
+        loop {
+            if let Some(eight) = self.text.get(at..at + 8).and_then(|eight| eight.try_into().ok()) {
+                let before = plain(u64::from_le_bytes(eight));
+                at += before;
+                if before == 8 {
+                    continue;
+                }
+            }
+            match *self.text.get(at)? {
+                b'"' => break,
+                b'\\' => {
+                    flags |= match *self.text.get(at + 1)? {
+                        b'"' | b'\\' | b'n' | b't' | b'r' | b'b' | b'f' => flag::ESCAPED,
+                        b'u' | b'/' => flag::ESCAPED | flag::ODD,
+                        _ => return None,
+                    };
+                    at += 2;
+                }
+                0..0x20 => return None,
+                0x80.. => {
+                    flags |= flag::HIGH;
+                    at += 1;
+                }
+                _ => at += 1,
+            }
+        }
+        self.at = at + 1;
+        self.any |= flags;
+        Some((start, at, flags))
+    }
+}
+
+/// Of a key's length and its first and last eight bytes: equal keys have equal hashes, and few others have.
+fn hash(key: &[u8]) -> u32 {
+    let word = |part: Option<&[u8; 8]>| part.map(|eight| u64::from_le_bytes(*eight));
+    let (first, last) = match word(key.first_chunk()).zip(word(key.last_chunk())) {
+        Some(ends) => ends,
+        None => (key.iter().fold(0_u64, |word, byte| word << 8 | u64::from(*byte)), 0),
+    };
+    let mixed = (first ^ last.rotate_left(29) ^ key.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> 32) as u32
+}

@@ -1,0 +1,122 @@
+//! Two ways through redaction: by a copy of the text, and by a tree. Where the first gives anything, both give the same.
+
+use super::*;
+
+fn by_tree(bytes: &[u8]) -> Result<Redacted, Rejected> {
+    slowly(Input { bytes, oversize: false })
+}
+
+/// True when the copy was made; panics when it differs from what the tree gives.
+pub fn agree(text: &str) -> bool {
+    let Some(copied) = copy::event(text.as_bytes()) else { return false };
+    let slow = by_tree(text.as_bytes()).unwrap_or_else(|e| panic!("copied, but {}: {text}", e.0.error));
+    assert_eq!(copied.canonical.get(), slow.canonical.get(), "of {text}");
+    assert_eq!(copied.facts, slow.facts, "of {text}");
+    true
+}
+
+/// The text of `value` with the keys of each object turned around.
+fn reversed(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let pairs: Vec<String> = map
+                .iter()
+                .rev()
+                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), reversed(value)))
+                .collect();
+            format!("{{{}}}", pairs.join(","))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(reversed).collect::<Vec<_>>().join(",")),
+        other => other.to_string(),
+    }
+}
+
+/// As Go writes JSON: with `<`, `>` and `&` escaped.
+fn of_go(text: &str) -> String {
+    text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+#[test]
+fn an_event_of_an_api_server_is_copied() {
+    let pod = json!({"kind": "Pod", "spec": {"containers": [{"name": "a", "image": "r/x:1", "args": ["--listen=:80", "-v"],
+        "env": [{"name": "A", "value": "B"}, {"name": "C", "valueFrom": {"secretKeyRef": {"name": "c-db", "key": "password"}}}]}]},
+        "metadata": {"managedFields": [{"fieldsV1": {"k:{\"name\":\"main\"}": {}}}], "annotations": {"a": "b<c & d"}}});
+    let secret = json!({"kind": "Secret", "data": {"password": "eA=="}, "metadata": {"annotations": {"a": "b"}}, "type": "Opaque"});
+    let mut of_secret = with("requestObject", secret);
+    of_secret["objectRef"]["resource"] = json!("secrets");
+    let mut reader = with(
+        "annotations",
+        json!({"authorization.k8s.io/decision": "allow",
+        "authorization.k8s.io/reason": "RBAC: allowed by ClusterRoleBinding \"system:basic-user\" of ClusterRole \"system:basic-user\""}),
+    );
+    reader["requestURI"] = json!("/api/v1/pods?limit=500&resourceVersion=0&watch=true");
+    for event in [mk_event(), with("requestObject", pod), of_secret, reader] {
+        assert!(agree(&event.to_string()), "{event}");
+        assert!(agree(&reversed(&event)), "{event}");
+        assert!(agree(&of_go(&event.to_string())), "{event}");
+    }
+}
+
+#[test]
+fn what_is_kept_is_taken_as_it_is() {
+    let event = with("requestObject", json!({"env": {"A": "b"}}));
+    let once = redact_value(&event).canonical.to_string();
+    assert!(once.contains(r#", "requestObject":{"env":{"A":"[redacted]"}}}"#), "{once}");
+    assert_eq!(copy::event(once.as_bytes()).unwrap().canonical.get(), once);
+}
+
+#[test]
+fn a_text_that_is_not_plain_goes_by_the_tree() {
+    for text in [
+        r#"{"stage":"Panic","verb":"get","verb":"list"}"#,
+        r#"{"stage":"Panic", "verb":"get"}"#,
+        r#"{"stage":"Panic","v\u0065rb":"get"}"#,
+        r#"{"stage":"Panic","verb":"get","requestObject":{"a":1.50}}"#,
+        r#"{"stage":"Panic","verb":"get","requestObject":{"a":"\ud800"}}"#,
+        r#"{"stage":"Panic","verb":"get"} x"#,
+        "{\"stage\":\"Panic\",\"verb\":\"\u{1}\"}",
+    ] {
+        assert!(!agree(text) || text.contains(", "), "{text}");
+        assert!(by_tree(text.as_bytes()).is_ok() || text.ends_with('x') || text.contains('\u{1}'), "{text}");
+    }
+}
+
+#[test]
+fn every_pattern_has_a_needle() {
+    let values = [
+        "spec.password[0].x: Invalid value: \"hunter2\": short".to_owned(),
+        "echo root:x | chpasswd".to_owned(),
+        "kind: Secret\ndata: {a: b}".to_owned(),
+        "data: {a: b}, kind: Secret".to_owned(),
+        "smtpPass=x".to_owned(),
+        "TOKEN_DATA: x".to_owned(),
+        format!("SECRET_{}=x", "1".repeat(300)),
+        "MY_API-KEY: x".to_owned(),
+        "X AUTHORIZATION: x".to_owned(),
+        "curl --user a:b".to_owned(),
+        format!("http://{}:x@h", "u".repeat(300)),
+        "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln".to_owned(),
+        "https://DISCORD.com/API/webhooks/1/abc".to_owned(),
+        "pa\u{17f}\u{17f}word=x".to_owned(),
+    ];
+    for text in values {
+        let event = with("requestObject", json!({"x": text, "l": [text]}));
+        assert!(!agree(&event.to_string()), "{text}");
+        assert!(!agree(&of_go(&event.to_string())), "{text}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn a_copy_is_what_the_tree_gives(event in any_event(), resource in prop::sample::select(vec!["pods", "secrets", "configmaps"])) {
+        let mut event = event;
+        if let Some(object) = event["objectRef"].as_object_mut() {
+            object.insert("resource".into(), json!(resource));
+        }
+        agree(&event.to_string());
+        agree(&reversed(&event));
+        agree(&of_go(&event.to_string()));
+    }
+}
