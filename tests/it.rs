@@ -8,6 +8,7 @@ mod collector;
 mod demo;
 mod generated;
 mod ingest;
+mod interleaving;
 mod language;
 mod normalise;
 mod offline;

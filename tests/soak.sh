@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # soak.sh    random tests on and on, with fresh seeds: the rule language against the reference implementation and hostile
-#            sources, the index of conditions against evaluating every rule, correlation against its definition.
+#            sources, the index of conditions against evaluating every rule, one stream in many orders,
+#            correlation against its definition.
 #
 # KUBEWITNESS_SOAK_SECONDS  how long, for each of the two halves (3600)
 # KUBEWITNESS_SEED          the first seed (from the clock); a failure prints the one that shows it again
@@ -10,8 +11,8 @@ export KUBEWITNESS_SOAK_SECONDS=${KUBEWITNESS_SOAK_SECONDS:-3600} KUBEWITNESS_SE
 cargo=(${CARGO:-cargo} test --release ${LOCKED:---locked})
 say() { echo "soak: $*" >&2; }
 
-say "$KUBEWITNESS_SOAK_SECONDS seconds from KUBEWITNESS_SEED=$KUBEWITNESS_SEED: language and selection"
-"${cargo[@]}" --test it -- --nocapture language::generated language::hostile selection::
+say "$KUBEWITNESS_SOAK_SECONDS seconds from KUBEWITNESS_SEED=$KUBEWITNESS_SEED: language, selection, interleaving"
+"${cargo[@]}" --test it -- --nocapture language::generated language::hostile selection:: interleaving::
 
 say "$KUBEWITNESS_SOAK_SECONDS seconds: correlation"
 "${cargo[@]}" --lib --no-run
