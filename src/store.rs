@@ -179,9 +179,17 @@ fn lock(dir: &Path) -> Result<fs::File, StoreError> {
     let path = dir.join("lock");
     let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path);
     let file = file.map_err(StoreError::io(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(StoreError::Locked { dir: dir.into() }),
-        Err(fs::TryLockError::Error(error)) => Err(StoreError::io(&path)(error)),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(fs::TryLockError::Error(error)) => return Err(StoreError::io(&path)(error)),
+        }
     }
+    Err(StoreError::Locked { dir: dir.into() })
 }
+
+/// How long a killed process may take to end: it holds the lock until the last of its threads has, a moment after it is no
+/// longer seen. 3 s in all.
+const LOCK_TRIES: u32 = 60;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);

@@ -89,6 +89,12 @@ pub fn ask(watched: &WatchedCluster, line: &str, token: Option<&str>, body: &[u8
 
 /// POST of envelopes; the answer's tally.
 pub fn post_records(watched: &WatchedCluster, token: &str, envelopes: &[Value]) -> Value {
+    let lines: Vec<String> = envelopes.iter().map(Value::to_string).collect();
+    post_lines(watched, token, &lines)
+}
+
+/// The same of envelopes as they are written.
+pub fn post_lines(watched: &WatchedCluster, token: &str, envelopes: &[String]) -> Value {
     let body: String = envelopes.iter().map(|envelope| format!("{envelope}\n")).collect();
     let answer = ask(watched, "POST /records", Some(token), body.as_bytes());
     assert_eq!(answer.code, 200, "{answer:?}");
