@@ -191,6 +191,8 @@ pub enum Incomplete {
     MistypedField,
     /// A string or list was cut to its limit.
     Clipped,
+    /// The line reads in two ways, since text in it that a stranger chose looks like the daemon's own. Found when it is read.
+    Ambiguous,
 }
 
 impl Incomplete {
@@ -202,6 +204,7 @@ impl Incomplete {
             Incomplete::InvalidUtf8 => "InvalidUtf8",
             Incomplete::MistypedField => "MistypedField",
             Incomplete::Clipped => "Clipped",
+            Incomplete::Ambiguous => "Ambiguous",
         }
     }
 }

@@ -124,9 +124,10 @@ fn set_request<'a>(draft: &mut Draft<'a>, request: Text<'a>) {
     }
 }
 
-/// A method is a token (RFC 9110 section 9.1).
+/// A method is a token (RFC 9110 sections 9.1 and 5.6.2).
 fn is_method(text: &str) -> bool {
-    (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-' || b == b'_')
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    (1..=32).contains(&text.len()) && text.bytes().all(is_token)
 }
 
 fn set_url(draft: &mut Draft<'_>, url: String) {

@@ -5,7 +5,10 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::{address, audit::MAX_AHEAD, stamp::Stamp};
-use crate::event::{Event, Outcome, Text};
+use crate::{
+    event::{Event, Outcome, Text},
+    record::Incomplete,
+};
 
 /// An event and the stamp of its line.
 pub struct Draft<'a> {
@@ -39,6 +42,12 @@ impl<'a> Draft<'a> {
         if let Value::Object(fields) = self.event.fields.get_or_insert_with(|| Value::Object(serde_json::Map::new())) {
             fields.insert(key.to_owned(), value);
         }
+    }
+
+    /// The line reads in two ways: what is told of it may be what a stranger wrote into it.
+    pub fn ambiguous(&mut self) {
+        self.note("ambiguous", true);
+        self.event.incomplete.push(Incomplete::Ambiguous.as_str());
     }
 
     /// Where a request came from. `address` is kept only when it is one.

@@ -80,15 +80,14 @@ fn authentication<'a>(draft: &mut Draft<'a>, text: &'a str) -> bool {
     true
 }
 
-/// Each key in its order, so that a value can't bring in one that stood before it; `user=` is the last, to the end.
+/// `logname=… uid=… euid=… tty=… ruser=… rhost=… [ user=…]`. What stands before `ruser` is the module's own. Over the
+/// network `ruser` may be what a client sent, with all the keys in it (vsftpd), while the name of a host and that of an
+/// account have no blanks: so these two are read from the right.
 fn who<'a>(draft: &mut Draft<'a>, text: &'a str) {
-    let (head, user) = match text.split_once("  user=") {
-        Some((head, user)) => (head, user),
-        None => (text, ""),
-    };
-    let mut rest = head;
-    let mut values = [""; 6];
-    let keys = ["logname=", "uid=", "euid=", "tty=", "ruser=", "rhost="];
+    let (own, claimed) = text.split_once(" ruser=").unwrap_or((text, ""));
+    let mut rest = own;
+    let mut values = [""; 4];
+    let keys = ["logname=", "uid=", "euid=", "tty="];
     for (index, key) in keys.iter().enumerate() {
         let Some(after) = rest.strip_prefix(key) else { break };
         let next = keys.get(index + 1).map(|next| format!(" {next}"));
@@ -101,7 +100,13 @@ fn who<'a>(draft: &mut Draft<'a>, text: &'a str) {
         }
         rest = after;
     }
-    let [logname, uid, _, tty, ruser, rhost] = values;
+    let [logname, uid, _, tty] = values;
+    let (ruser, host) = claimed.rsplit_once(" rhost=").unwrap_or((claimed, ""));
+    let (rhost, user) = host.rsplit_once("  user=").filter(|(_, user)| !user.contains(' ')).unwrap_or((host, ""));
+    let rhost = rhost.trim_end();
+    if ruser.contains(" rhost=") || rhost.contains(' ') {
+        draft.ambiguous();
+    }
     draft.peer(rhost, 0);
     if draft.event.source_ip.is_empty() {
         draft.note("rhost", rhost);

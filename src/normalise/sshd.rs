@@ -27,7 +27,8 @@ pub fn read<'a>(draft: &mut Draft<'a>, message: &'a str) -> bool {
         || ending(draft, message, before_login)
         || session(draft, message, before_login)
         || probe(draft, message, before_login);
-    if known && before_login {
+    // The words of a client that disconnects are last, so that what ends them is as well its own.
+    if known && before_login && !message.starts_with("Received disconnect from ") {
         draft.note("preauth", true);
     }
     known

@@ -3,13 +3,16 @@
 //! `USER : [REASON ; ][TTY=… ; ][CHROOT=… ; ]PWD=… ; USER=… ; [GROUP=… ; ][TSID=… ; ][ENV=… ; ]COMMAND=…`
 //! (`new_logline`, lib/eventlog/eventlog.c). The invoker and the terminal are sudo's own words and stand first; directory,
 //! environment and command are the invoker's, who may write ` ; USER=root ; COMMAND=/bin/sh` into them. So the first place
-//! that can be the end of the directory is taken for it, and a line that reads in two ways is flagged.
+//! that can be the end of the directory is taken for it, and a line that reads in two ways is flagged, whether or not the
+//! second is within the quotes that current versions put around arguments: the directory may hold a quote, too.
 
 use super::draft::Draft;
 use crate::event::Outcome;
 
 const PROVIDER: &str = "sudo";
 const SEPARATOR: &str = " ; ";
+const USER: &str = " ; USER=";
+const COMMAND: &str = " ; COMMAND=";
 
 /// What stands behind the directory.
 struct Target<'a> {
@@ -61,8 +64,9 @@ pub fn read<'a>(draft: &mut Draft<'a>, message: &'a str) -> bool {
         draft.note("group", target.group);
         draft.note("environment", target.environment);
     }
-    if ambiguous {
-        draft.note("ambiguous", true);
+    // Who asks for another root directory names it, and the line has that as it is.
+    if ambiguous || (!chroot.is_empty() && directory.contains(" ; PWD=")) {
+        draft.ambiguous();
     }
     true
 }
@@ -93,7 +97,6 @@ fn value<'a>(text: &'a str, key: &str) -> (&'a str, &'a str) {
 
 /// `PWD=… ; USER=… ; … COMMAND=…`: directory, what follows it, and whether it could be cut elsewhere.
 fn target(text: &str) -> (&str, Option<Target<'_>>, bool) {
-    const USER: &str = " ; USER=";
     let (directory, begins) = match text.strip_prefix("PWD=") {
         Some(rest) => (rest, None),
         None => ("", text.strip_prefix("USER=")),
@@ -105,16 +108,14 @@ fn target(text: &str) -> (&str, Option<Target<'_>>, bool) {
         let (before, rest) = directory.split_at_checked(index)?;
         Some((before, behind(rest.strip_prefix(separator)?)?))
     });
-    let Some(first) = cuts.next() else {
+    let Some((before, target)) = cuts.next() else {
         let (directory, _) = directory.split_once(SEPARATOR).unwrap_or((directory, ""));
         return (directory, None, false);
     };
-    // Current versions quote arguments with blanks, so a second place within quotes is the command's.
-    let ambiguous = cuts.any(|(before, _)| {
-        let within = before.strip_prefix(first.0).unwrap_or_default();
-        within.matches('\'').count().is_multiple_of(2)
-    });
-    (first.0, Some(first.1), ambiguous)
+    // Also places that can't be the end: a command that was not found has no path, so the daemon's own may be among them.
+    let several = directory.matches(USER).count() > 1;
+    let in_environment = !target.environment.is_empty() && target.command.contains(COMMAND);
+    (before, Some(target), several || in_environment)
 }
 
 /// `USER ; [GROUP=… ; ][TSID=… ; ][ENV=… ; ]COMMAND=…`; none when this can't be what sudo wrote.
@@ -126,7 +127,7 @@ fn behind(text: &str) -> Option<Target<'_>> {
     let (group, rest) = value(rest, "GROUP=");
     let (_, rest) = value(rest, "TSID=");
     let (environment, rest) = match rest.strip_prefix("ENV=") {
-        Some(rest) => rest.split_once(" ; COMMAND=").unwrap_or((rest, "")),
+        Some(rest) => rest.split_once(COMMAND).unwrap_or((rest, "")),
         None => ("", rest.strip_prefix("COMMAND=").or_else(|| rest.is_empty().then_some(""))?),
     };
     let is_command = rest.is_empty()

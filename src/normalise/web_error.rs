@@ -33,7 +33,7 @@ pub fn read_nginx<'a>(draft: &mut Draft<'a>, text: &'a str) -> bool {
     });
     let found = places.next();
     if found.is_some() && places.next().is_some() {
-        draft.note("ambiguous", true);
+        draft.ambiguous();
     }
     let Some((reason, address, after)) = found else { return true };
     draft.event.source_ip = canonical(address);

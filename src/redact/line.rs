@@ -4,7 +4,7 @@
 use std::{borrow::Cow, sync::LazyLock};
 
 use jiff::Timestamp;
-use regex::Regex;
+use regex::{Captures, Regex};
 
 use super::{
     ledger::{Ledger, clip},
@@ -15,11 +15,43 @@ use crate::record::{IdKey, Incomplete, Line, Origin, Payload, Position, Record, 
 /// Bytes of a line that are kept.
 pub const MAX_LINE: usize = 64 << 10;
 
-/// What stands for itself within a line: the target of a request in quotes (nginx and Apache write `"METHOD target
-/// protocol"`, and escape quotes in the target), and the working directory as sudo writes it.
+/// What stands for itself within a line: the target of a request in quotes, the working directory as sudo writes it, and
+/// the words of daemons behind a text that a stranger chose. A pattern that takes all that follows `authorization=` must
+/// not take those: a user of that name could hide his failed logins.
 static PARTS: LazyLock<Regex> = LazyLock::new(|| {
-    let parts = r#""[A-Z]{3,12} (?P<target>[^\s"]+)|(?:^| |; )(?P<directory>PWD=/[^;]*) ;"#;
-    Regex::new(parts).expect("the pattern is fixed and tested")
+    const ADDRESS: &str = "(?:[0-9A-Fa-f.:]+(?:%[0-9A-Za-z]+)?|UNKNOWN)";
+    let parts = [
+        r#""[A-Z]{3,12} (?P<target>[^\s"]+)"#.to_owned(),
+        r"(?:^| |; )(?P<directory>PWD=/.*?) ; ".to_owned(),
+        // sshd
+        format!("(?P<peer>(?: from)? {ADDRESS} port [0-9]{{1,5}}| from {ADDRESS}(?: not allowed because |$))"),
+        r"(?P<sudo> ; (?:USER|GROUP|TSID|ENV|COMMAND)=)".to_owned(),
+        r"(?P<pam> ruser=| rhost=|  user=)".to_owned(),
+        format!("(?P<nginx>, client: {ADDRESS}, server: |, request: )"),
+        // cron puts all of a command in parentheses.
+        r"(?P<cron>\)$)".to_owned(),
+    ];
+    Regex::new(&parts.join("|")).expect("the pattern is fixed and tested")
+});
+
+/// A line of an access log: client and user, the time, the request, the status, and more in quotes. Servers escape
+/// quotes in what clients send.
+static ACCESS: LazyLock<Regex> = LazyLock::new(|| {
+    let parts = [
+        r#"^(?P<client>(?:[^"\\]|\\.)*?)"#,
+        r#"(?P<time> \[[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}(?::[0-9]{2}){3} [+-][0-9]{4}\] ")"#,
+        r#"(?P<request>(?:[^"\\]|\\.)*)(?P<status>" [0-9]{3} (?:[0-9]+|-))(?P<rest>.*)$"#,
+    ];
+    Regex::new(&parts.concat()).expect("the pattern is fixed and tested")
+});
+
+/// A record of the kernel's audit, whose words end at blanks: texts that have one are written as hexadecimal digits.
+static AUDIT: LazyLock<Regex> = LazyLock::new(|| {
+    let parts = [
+        r#"^(?:[^"'()]{0,160} kernel(?:\[[0-9]+\])?(?:: | - - - {1,2}))?"#,
+        r"(?:\[ *[0-9.]+\] )?(?:audit: )?type=[A-Z0-9_]+ (?:msg=)?audit\([0-9.]+:[0-9]+\):",
+    ];
+    Regex::new(&parts.concat()).expect("the pattern is fixed and tested")
 });
 
 /// The text of a line that may be kept, and what was removed. Bytes that are no UTF-8 become U+FFFD. Redacting what is
@@ -44,13 +76,29 @@ pub fn line(bytes: &[u8]) -> (String, RedactionFacts) {
 }
 
 fn redact(text: &str, ledger: &mut Ledger) -> String {
+    // A line of JSON is one value, whose members are judged by their names.
+    if text.starts_with('{') {
+        return plain(text, ledger);
+    }
+    if let Some(found) = ACCESS.captures(text) {
+        return access(&found, ledger);
+    }
+    if AUDIT.is_match(text) {
+        let words: Vec<String> = text.split(' ').map(|word| plain(word, ledger)).collect();
+        return words.join(" ");
+    }
+    parts(text, ledger)
+}
+
+fn parts(text: &str, ledger: &mut Ledger) -> String {
+    const KEPT: [&str; 6] = ["directory", "peer", "sudo", "pam", "nginx", "cron"];
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
-    // A line of JSON is one value, whose members are judged by their names.
-    while !text.starts_with('{')
-        && let Some(found) = PARTS.captures(rest)
-        && let Some((part, is_target)) =
-            found.name("target").map(|m| (m, true)).or_else(|| found.name("directory").map(|m| (m, false)))
+    while let Some(found) = PARTS.captures(rest)
+        && let Some((part, is_target)) = found
+            .name("target")
+            .map(|part| (part, true))
+            .or_else(|| KEPT.iter().find_map(|name| found.name(name)).map(|part| (part, false)))
         && let (Some(before), Some(after)) = (rest.get(..part.start()), rest.get(part.end()..))
     {
         kept.push_str(&plain(before, ledger));
@@ -62,6 +110,76 @@ fn redact(text: &str, ledger: &mut Ledger) -> String {
         rest = after;
     }
     kept.push_str(&plain(rest, ledger));
+    kept
+}
+
+/// A line of an access log, each text of the client's for itself.
+fn access(found: &Captures<'_>, ledger: &mut Ledger) -> String {
+    let part = |name| found.name(name).map_or("", |part| part.as_str());
+    let mut kept = String::new();
+    // The address, and an ident that no server asks for; the user's name is behind.
+    let (address, user) = part("client").split_once(" - ").unwrap_or(("", part("client")));
+    if !address.is_empty() {
+        kept.push_str(address);
+        kept.push_str(" - ");
+    }
+    kept.push_str(&quotable(&plain(user, ledger)));
+    kept.push_str(part("time"));
+    kept.push_str(&quotable(&request(part("request"), ledger)));
+    kept.push_str(part("status"));
+    let mut rest = part("rest");
+    while let Some((before, opened)) = rest.split_once('"') {
+        let end = end_of_quoted(opened);
+        let (inner, after) = opened.split_at_checked(end).unwrap_or((opened, ""));
+        kept.push_str(&plain(before, ledger));
+        kept.push('"');
+        kept.push_str(&quotable(&plain(inner, ledger)));
+        kept.extend(after.chars().next());
+        rest = after.get(1..).unwrap_or_default();
+    }
+    kept.push_str(&plain(rest, ledger));
+    kept
+}
+
+/// `METHOD TARGET HTTP/VERSION`, each for itself.
+fn request(text: &str, ledger: &mut Ledger) -> String {
+    let Some((method, rest)) = text.split_once(' ') else { return plain(text, ledger) };
+    let (target, version) = match rest.rsplit_once(" HTTP/") {
+        Some((target, version)) => (target, format!(" HTTP/{}", plain(version, ledger))),
+        None => (rest, String::new()),
+    };
+    let (first, more) =
+        target.split_at_checked(target.find(char::is_whitespace).unwrap_or(target.len())).unwrap_or((target, ""));
+    let mut first = first.to_owned();
+    uri::redact(&mut first, ledger);
+    format!("{} {first}{}{version}", plain(method, ledger), plain(more, ledger))
+}
+
+/// Where the first quote is that no backslash escapes.
+fn end_of_quoted(text: &str) -> usize {
+    let mut escaped = false;
+    let ends = |byte: u8| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    };
+    text.bytes().position(ends).unwrap_or(text.len())
+}
+
+/// `text` so that it ends no quotes: a secret may have taken the backslash before a quote with it.
+fn quotable(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut escaped = false;
+    for character in text.chars() {
+        if character == '"' && !escaped {
+            kept.push('\\');
+        }
+        escaped = character == '\\' && !escaped;
+        kept.push(character);
+    }
+    if escaped {
+        kept.push('\\');
+    }
     kept
 }
 

@@ -32,7 +32,10 @@ fn wrong_logins(scene: &Scene, events: &[Seen]) -> Vec<String> {
         }
     }
     for seen in logins {
-        if !known.contains(&(seen.get("source.ip").to_owned(), seen.get("source.port").to_owned())) {
+        let (address, port) = (seen.get("source.ip"), seen.get("source.port"));
+        // `error: PAM: Authentication failure for NAME from ADDRESS` has no port.
+        let is_known = |(known, of): &(String, String)| known == address && (port.is_empty() || of == port);
+        if !known.iter().any(is_known) {
             wrong.push(format!("nobody did this: {:?}", seen.fields));
         }
     }
