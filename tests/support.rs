@@ -10,6 +10,8 @@
 mod cluster;
 #[path = "support/commands.rs"]
 mod commands;
+#[path = "support/forwarder.rs"]
+mod forwarder;
 #[path = "support/kubeconfig.rs"]
 mod kubeconfig;
 #[path = "support/kubectl.rs"]
@@ -25,6 +27,7 @@ mod watched;
 
 pub use cluster::{ClusterOptions, TestCluster};
 pub use commands::prometheus_binaries;
+pub use forwarder::Forwarder;
 pub use kubeconfig::AuditWebhook;
 pub use kubectl::{Kubectl, Output};
 pub use pki::{Authority, Identity};
