@@ -7,7 +7,7 @@ use crate::support::{ClusterOptions, Forwarder, WatchedCluster};
 use jiff::{SignedDuration, Timestamp};
 use scene::{Attack, Scene};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 /// When something was done.
@@ -28,17 +28,15 @@ impl Span {
 
 /// Rule, key, count and summary of all alerts: what they must be, whoever comes first.
 fn expected() -> Vec<Value> {
-    let node = json!({"name": "node-1"});
     let address = json!({"address": "203.0.113.50", "node": "node-1"});
-    let (list, bind) = (scene::SECRETS, scene::BINDINGS);
-    assert!(list.starts_with('/') && node.is_object());
+    let called = format!("then mallory called the API from that node: create {}", scene::BINDINGS);
     vec![
         json!(["account-added-to-privileged-group", {"account": "mallet", "node": "node-1"}, 1,
             "mallet joined sudo on node-1 (by usermod)"]),
         json!(["brute-force-then-cluster-secrets", {"node": "node-1"}, 2,
-            format!("After 16 failures bob logged in to node-1 from 203.0.113.50, then mallory called the API from that node: create {bind}")]),
+            format!("After 16 failures bob logged in to node-1 from 203.0.113.50, {called}")]),
         json!(["node-credentials-used-after-ssh-login", {"node": "node-1"}, 2,
-            format!("bob logged in to node-1 from 10.20.0.5, then mallory called the API from that node: create {bind}")]),
+            format!("bob logged in to node-1 from 10.20.0.5, {called}")]),
         // Of twelve failures the tenth and those after it are findings.
         json!(["ssh-brute-force", address, 3, "203.0.113.50 failed to log in to node-1 12 times, at last as bob"]),
         json!(["ssh-login-after-failures", address, 1, "203.0.113.50 logged in to node-1 as bob after 12 failures"]),
@@ -57,10 +55,11 @@ fn node_side() -> Vec<Value> {
 
 /// Times and evidence of the alerts, against what was done.
 fn check(alerts: &BTreeMap<String, Value>, attack: &Attack) {
+    let bound = attack.bound.unwrap();
     let times = [
         ("account-added-to-privileged-group", attack.joined, attack.joined),
-        ("brute-force-then-cluster-secrets", attack.first_failure, attack.bound),
-        ("node-credentials-used-after-ssh-login", attack.owner_login, attack.bound),
+        ("brute-force-then-cluster-secrets", attack.first_failure, bound),
+        ("node-credentials-used-after-ssh-login", attack.owner_login, bound),
         ("ssh-brute-force", attack.first_failure, attack.last_failure),
         ("ssh-login-after-failures", attack.first_failure, attack.guessed_login),
         ("sudo-not-in-sudoers", attack.sudo, attack.sudo),
@@ -73,7 +72,9 @@ fn check(alerts: &BTreeMap<String, Value>, attack: &Attack) {
         let said: Vec<[&str; 3]> = status["evidence"].as_array().unwrap().iter().map(told_by).collect();
         let node = |selector| ["Node", "node-1", selector];
         let want = match rule {
-            "brute-force-then-cluster-secrets" => vec![node("failed"), node("accepted"), ["Audit", "apiserver-1", "api"]],
+            "brute-force-then-cluster-secrets" => {
+                vec![node("failed"), node("accepted"), ["Audit", "apiserver-1", "api"]]
+            }
             "node-credentials-used-after-ssh-login" => vec![node("login"), ["Audit", "apiserver-1", "api"]],
             _ => Vec::new(),
         };
@@ -86,6 +87,21 @@ fn check(alerts: &BTreeMap<String, Value>, attack: &Attack) {
     for (kind, name) in [("Address", "203.0.113.50"), ("User", "bob"), ("User", "mallory"), ("Node", "node-1")] {
         assert!(joint.contains(&json!({"kind": kind, "name": name})), "{kind} {name} in {joint:?}");
     }
+}
+
+/// What is the same in whatever order it came. Not so are a record's id, which tells the collector's own number of the file,
+/// and which comes first of two lines with the same stamp.
+fn facts(alert: &Value) -> Value {
+    let status = &alert["status"];
+    let same = ["count", "firstSeen", "lastSeen", "severity", "subject", "summary", "episodes"];
+    let mut facts: serde_json::Map<_, _> =
+        same.map(|field| (field.to_owned(), status[field].clone())).into_iter().collect();
+    let sorted = |items: Vec<Value>| json!(items.iter().map(Value::to_string).collect::<BTreeSet<_>>());
+    let list = |field: &str| status[field].as_array().unwrap().clone();
+    let told = list("evidence").into_iter().map(|item| json!([item["time"], told_by(&item)]));
+    facts.insert("evidence".into(), sorted(told.collect()));
+    facts.insert("entities".into(), sorted(list("entities")));
+    facts.into()
 }
 
 fn told_by(item: &Value) -> [&str; 3] {
@@ -137,8 +153,6 @@ fn joint_alerts_are_the_same_with_the_webhook_late_and_with_the_lines_late() {
     let lines_late = scene.until_alerts(&expected(), &late);
     check(&lines_late, &attack);
     for (rule, alert) in &webhook_late {
-        for field in ["count", "firstSeen", "lastSeen", "severity", "subject", "entities", "evidence", "episodes"] {
-            assert_eq!(lines_late[rule]["status"][field], alert["status"][field], "{rule}: {field}");
-        }
+        assert_eq!(facts(&lines_late[rule]), facts(alert), "{rule}");
     }
 }
