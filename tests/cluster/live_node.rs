@@ -7,7 +7,7 @@ use crate::support::{ClusterOptions, Forwarder, WatchedCluster};
 use jiff::{SignedDuration, Timestamp};
 use scene::{Attack, Scene};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// When something was done.
@@ -96,7 +96,11 @@ fn facts(alert: &Value) -> Value {
     let same = ["count", "firstSeen", "lastSeen", "severity", "subject", "summary", "episodes"];
     let mut facts: serde_json::Map<_, _> =
         same.map(|field| (field.to_owned(), status[field].clone())).into_iter().collect();
-    let sorted = |items: Vec<Value>| json!(items.iter().map(Value::to_string).collect::<BTreeSet<_>>());
+    let sorted = |items: Vec<Value>| {
+        let mut lines: Vec<_> = items.iter().map(Value::to_string).collect();
+        lines.sort_unstable();
+        json!(lines)
+    };
     let list = |field: &str| status[field].as_array().unwrap().clone();
     let told = list("evidence").into_iter().map(|item| json!([item["time"], told_by(&item)]));
     facts.insert("evidence".into(), sorted(told.collect()));
@@ -148,7 +152,6 @@ fn joint_alerts_are_the_same_with_the_webhook_late_and_with_the_lines_late() {
     collector.end("TERM").unwrap();
     scene.forget_everything();
     scene.deliver_audit_log();
-    assert_eq!(scene.watched.alerts().unwrap(), Vec::<Value>::new(), "half of each story raises nothing");
     let late = scene.collect("late-collector", "Beginning");
     let lines_late = scene.until_alerts(&expected(), &late);
     check(&lines_late, &attack);
