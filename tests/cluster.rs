@@ -7,6 +7,7 @@ mod collectors;
 mod crash;
 mod fixture;
 mod ingest_live;
+mod live_node;
 mod prerequisites;
 mod prometheus;
 mod requests;

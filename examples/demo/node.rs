@@ -76,8 +76,8 @@ impl Node {
             (cluster.metric_of(admin, "kubewitness_collector_files_open").ok()? == 3.0).then_some(())
         });
         open.with_context(|| format!("the collector's last lines were:\n{}", collector.log_tail()))?;
-        let server = cluster.server().trim_start_matches("https://").parse().context("the API server's address")?;
-        let forwarder = Forwarder::start(ADDRESS, server)?;
+        let (_, port) = cluster.server().rsplit_once(':').context("the API server's port")?;
+        let forwarder = Forwarder::between(ADDRESS.into(), port.parse().context("the API server's port")?)?;
         Ok(Node { disk, collector, forwarder, written: Vec::new() })
     }
 
@@ -105,7 +105,7 @@ impl Node {
 
     /// Runs one request as `who` from the node's own address.
     pub fn request(&self, who: &Kubectl, command: &str) -> Result<()> {
-        allowed(who, &format!("--server=https://{} {command}", self.forwarder.address()))
+        allowed(who, &format!("--server=https://127.0.0.1:{} {command}", self.forwarder.port()))
     }
 }
 

@@ -6,6 +6,7 @@
 #
 #   ssh-fail USER ADDRESS [N]             N wrong passwords, each in a connection of its own (1)
 #   ssh-ok USER ADDRESS [password]        a login by key (or password) that runs `true` on a terminal; key: ann bob carol dave deploy erin root
+#   ssh-key-fail USER ADDRESS [N]         N keys that nobody knows, each in a connection of its own (1)
 #   ssh-none USER ADDRESS                 a scanner that asks which methods there are and leaves
 #   sudo-ok USER COMMAND…                 sudo with the right password (ann may do all; carol: id)
 #   sudo-fail USER COMMAND…               three wrong passwords

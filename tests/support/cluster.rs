@@ -22,6 +22,8 @@ pub struct ClusterOptions {
     pub controller_manager: bool,
     /// Where audit events go besides the audit log.
     pub audit_webhook: Option<AuditWebhook>,
+    /// The loopback port that a watched cluster's webhook sends to instead of the controller's own: a forwarder's.
+    pub webhook_port: Option<u16>,
     /// More flags for kube-apiserver; one given here wins over ours.
     pub api_server_args: Vec<String>,
 }

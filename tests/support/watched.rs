@@ -81,7 +81,7 @@ impl WatchedCluster {
         let authority = Authority::new("kubewitness-ingest-ca")?;
         let (ingest_port, admin_port) = (free_port()?, free_port()?);
         let token = format!("testbed-token-{ingest_port}-{admin_port}");
-        let url = format!("https://127.0.0.1:{ingest_port}{AUDIT_PATH}");
+        let url = format!("https://127.0.0.1:{}{AUDIT_PATH}", options.webhook_port.unwrap_or(ingest_port));
         let webhook = AuditWebhook { url, ca_pem: authority.pem().to_owned(), token: token.clone() };
         tell("boot etcd and Kubernetes, with the shipped audit policy and webhook")?;
         let mut cluster = TestCluster::start(ClusterOptions { audit_webhook: Some(webhook), ..options })?;

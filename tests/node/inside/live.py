@@ -40,6 +40,10 @@ class Live(Node):
     def do_ssh_none(self, user, address):
         self.ssh_try(user, address, [""], method="none")
 
+    def do_ssh_key_fail(self, user, address, times="1"):
+        for _ in range(int(times)):
+            self.ssh_try(user, address, [""], method="publickey")
+
     def do_sudo_ok(self, user, *command):
         self.in_session("sudo", user, "sudo " + shlex.join(command), [self.secrets[user]], "success", target="root", arguments=shlex.join(command))
 
