@@ -142,11 +142,20 @@ fn recipes() -> String {
 
 fn differences() -> String {
     let mut text = "\n## Where it differs from other CELs\n\nThe reference is cel-go with the libraries of Kubernetes' API server; generated \
-                    expressions are held against it in our tests.\n\n| difference | reason |\n|---|---|\n"
+                    expressions are held against it in our tests, and so is each example here: `refused` is what does not compile, \
+                    `error` what has no value.\n"
         .to_owned();
     for deviation in deviations() {
-        let cell = |text: &str| text.replace('|', "\\|");
-        writeln!(text, "| {} | {} |", cell(deviation.what), cell(deviation.reason)).expect(NEVER_FAILS);
+        write!(text, "\n**{}** {}\n", deviation.what, deviation.reason).expect(NEVER_FAILS);
+        if deviation.shown.is_empty() {
+            continue;
+        }
+        text.push_str("\n| expression | here | cel-go |\n|---|---|---|\n");
+        for shown in deviation.shown {
+            let cell = |text: &str| text.replace('|', "\\|");
+            let (expression, ours, theirs) = (cell(shown.expression), cell(shown.ours), cell(shown.theirs));
+            writeln!(text, "| `{expression}` | `{ours}` | `{theirs}` |").expect(NEVER_FAILS);
+        }
     }
     text
 }

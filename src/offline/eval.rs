@@ -84,9 +84,7 @@ pub fn main(args: &EvalArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn variables(text: &str) -> anyhow::Result<Bindings> {
-    let json: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(text).context("--bindings takes a JSON object, such as '{\"x\": 1}'")?;
-    Ok(Bindings::from_json(&json))
+    Bindings::parse(text).context("--bindings takes a JSON object, such as '{\"x\": 1}'")
 }
 
 fn over_variables(expression: &str, bindings: &Bindings) -> Result<Value, NoValue> {

@@ -19,7 +19,7 @@ pub fn listed(expression: &str, ours: &Outcome, theirs: &Outcome) -> bool {
     match (ours, theirs) {
         (Outcome::Failed(ours), Outcome::Value(_)) => {
             let search = names(&["ndexOf("]) && ours.ends_with("is out of range");
-            search || ours.ends_with("occurs twice") || ours.starts_with("format() does not take")
+            search || ours.ends_with("occurs twice")
         }
         (Outcome::Refused(ours), Outcome::Failed(_)) => ours.contains("`duration` does not take (int)"),
         (Outcome::Value(ours), Outcome::Failed(theirs)) => {
@@ -38,7 +38,8 @@ pub fn listed(expression: &str, ours: &Outcome, theirs: &Outcome) -> bool {
         }
         (Outcome::Value(ours), Outcome::Value(theirs)) => {
             let chosen = names(&[" ? ", "optMap(", "optFlatMap(", "filter(", "map(", "transform"]);
-            theirs.to_string().contains(NO_OPTIONAL) || chosen && flat(ours) == flat(theirs)
+            let wrong_verb = theirs.to_string().contains("%!");
+            theirs.to_string().contains(NO_OPTIONAL) || wrong_verb || chosen && flat(ours) == flat(theirs)
         }
         _ => false,
     }

@@ -186,6 +186,23 @@ const ONCE: &[&str] = &[
     "optional.none().optFlatMap(x, 1)",
     "dyn([1])[?0].orValue('a') + 1",
     "timestamp('2026-01-02T03:04:05.5+02:30').getMinutes()",
+    "timestamp('2026-01-02T03:04:05-00:60')",
+    "timestamp('2026-01-02T03:04:05.25+24:60')",
+    "timestamp('2026-01-02T03:04:05+24:61')",
+    "timestamp('2026-01-02T03:04:05+25:00')",
+    "timestamp('2026-01-02T03:04:05+01:00Z')",
+    "timestamp('2026-01-02T03:04:05+01:00+01:00')",
+    "timestamp('2026-01-02T03:04:05-0100')",
+    "timestamp('2026-01-02T03:04:05-+1:00')",
+    "timestamp('2026-01-02T03:04-01:00')",
+    "timestamp('2026-01-02T03:04:05')",
+    "timestamp('2026-01-02T03:04:05,5Z')",
+    "timestamp('0001-01-01T00:00:00+01:00')",
+    "timestamp('0001-01-01T00:00:00-01:00')",
+    "dyn([2, 1]).sortBy(x, x).max() + b'a'",
+    "dyn([2, 1]).sortBy(x, 1).max() + b'a'",
+    "dyn([2, 1]).sortBy(x, x)",
+    "dyn([]).sortBy(x, [].max()) + 1",
 ];
 
 #[test]

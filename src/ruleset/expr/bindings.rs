@@ -36,6 +36,11 @@ impl Bindings {
         bindings
     }
 
+    /// The same of a text: `-0` is an int too, which is a double to serde_json.
+    pub fn parse(text: &str) -> serde_json::Result<Bindings> {
+        serde_json::from_str(&without_negative_zeros(text)).map(|variables| Bindings::from_json(&variables))
+    }
+
     /// Declares a variable of a type such as `map(string, list(int))`, bound or not. False for no such type.
     pub fn declare(&mut self, name: &str, type_: &str, value: Option<Value>) -> bool {
         let Some(type_) = Type::parse(type_) else { return false };
@@ -46,6 +51,25 @@ impl Bindings {
     fn insert(&mut self, name: &str, type_: Type, value: Option<Value>) {
         self.bound.insert(name.into(), Bound { type_, value });
     }
+}
+
+/// With a blank for the sign of each whole `-0`, so that places in messages stay, and what was no JSON is none.
+fn without_negative_zeros(text: &str) -> String {
+    let (mut made, mut before, mut quoted, mut escaped) = (String::with_capacity(text.len()), ' ', false, false);
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        let mut next = rest.clone();
+        let is_zero = c == '-' && next.next() == Some('0') && !matches!(next.next(), Some('.' | 'e' | 'E'));
+        made.push(if is_zero && !quoted && !matches!(before, 'e' | 'E') { ' ' } else { c });
+        before = c;
+    }
+    made
 }
 
 /// A value that owns what it was read from. Its size is that of the JSON, which the caller has in memory anyhow.

@@ -176,8 +176,18 @@ fn write(out: &mut String, clause: Clause, value: &Val<'_>, steps: &mut Steps) -
         (Clause::Decimal, Val::Uint(u), _) => write!(out, "{u}"),
         (Clause::Decimal, Val::Double(d), _) => write!(out, "{d}"),
         (Clause::Fixed(digits), Val::Double(d), _) => write!(out, "{d:.digits$}"),
+        (Clause::Fixed(digits), Val::Int(i), _) => write!(out, "{i}{}", zeros(digits)),
+        (Clause::Fixed(digits), Val::Uint(u), _) => write!(out, "{u}{}", zeros(digits)),
         (Clause::Scientific(digits), Val::Double(d), _) => {
-            out.push_str(&scientific(*d, digits));
+            out.push_str(&scientific(&format!("{d:.digits$e}")));
+            Ok(())
+        }
+        (Clause::Scientific(digits), Val::Int(i), _) => {
+            out.push_str(&scientific(&format!("{i:.digits$e}")));
+            Ok(())
+        }
+        (Clause::Scientific(digits), Val::Uint(u), _) => {
+            out.push_str(&scientific(&format!("{u:.digits$e}")));
             Ok(())
         }
         (Clause::Binary, Val::Bool(b), _) => write!(out, "{}", u8::from(*b)),
@@ -214,10 +224,14 @@ fn special(d: f64) -> &'static str {
     }
 }
 
-/// `1.500000e+03`: a sign and at least two digits of exponent, as C prints it.
-fn scientific(d: f64, digits: usize) -> String {
-    let made = format!("{d:.digits$e}");
-    let (number, exponent) = made.split_once('e').unwrap_or((&made, "0"));
+/// The digits after the point of a whole number, with the point.
+fn zeros(digits: usize) -> String {
+    if digits == 0 { String::new() } else { format!(".{:0<digits$}", "") }
+}
+
+/// `1.500000e+03` of `1.500000e3`: a sign and at least two digits of exponent, as C prints it.
+fn scientific(made: &str) -> String {
+    let (number, exponent) = made.split_once('e').unwrap_or((made, "0"));
     match exponent.strip_prefix('-') {
         Some(exponent) => format!("{number}e-{exponent:0>2}"),
         None => format!("{number}e+{exponent:0>2}"),

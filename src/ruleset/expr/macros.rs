@@ -134,8 +134,11 @@ impl Checker<'_> {
         })?;
         let type_ = match kind {
             Macro::All | Macro::Exists | Macro::ExistsOne => Type::Bool,
-            // What cel-go sorts by keys is a list of its own.
-            Macro::SortBy if range_type.is_open() => Type::list(self.unknowns.fresh()),
+            // What cel-go sorts is a list of its own by keys of one type, and anything by keys of any.
+            Macro::SortBy if range_type.is_open() => match self.unknowns.resolved(&body_type) {
+                Type::Dyn => Type::Dyn,
+                _ => Type::list(self.unknowns.fresh()),
+            },
             Macro::Filter | Macro::SortBy => Type::list(element),
             Macro::List => Type::list(body_type),
             Macro::Map => Type::map(key, body_type),

@@ -3,6 +3,7 @@
 
 use jiff::{
     SignedDuration, Timestamp, Zoned,
+    civil::DateTime,
     tz::{Offset, TimeZone},
 };
 
@@ -10,7 +11,7 @@ use super::{budget::Steps, error::EvalError, operators::no_overload, value::Val}
 
 type Answer<'a> = Result<Val<'a>, EvalError>;
 
-/// RFC 3339 with the upper-case `T` that Go asks for.
+/// RFC 3339 with the upper-case `T` that Go asks for, and the offsets up to 24 hours and 60 minutes that it takes.
 pub(super) fn parse_timestamp(text: &str) -> Option<Timestamp> {
     // Go's reader, and so cel-go, takes an hour of one digit.
     let padded = match (text.get(..11), text.get(11..)) {
@@ -20,9 +21,30 @@ pub(super) fn parse_timestamp(text: &str) -> Option<Timestamp> {
     let text = padded.as_deref().unwrap_or(text);
     let byte = |i: usize| text.as_bytes().get(i).copied();
     let shaped = byte(4) == Some(b'-') && byte(10) == Some(b'T') && byte(13) == Some(b':') && byte(16) == Some(b':');
-    let zoned = text.ends_with('Z') || byte(text.len().checked_sub(6)?).is_some_and(|b| b == b'+' || b == b'-');
+    let (local, offset) = match text.strip_suffix('Z') {
+        Some(local) => (local, Offset::UTC),
+        None => (text.get(..text.len().checked_sub(6)?)?, offset(text.get(text.len() - 6..)?)?),
+    };
     let leap = byte(17) == Some(b'6');
-    (shaped && zoned && !leap && !text.contains('[')).then(|| text.parse().ok()).flatten()
+    // Of a second offset or a zone behind the time jiff would take no notice.
+    let bare = !local.contains('[') && !local.get(11..)?.contains(['+', '-', 'Z', 'z']);
+    let local: DateTime = (shaped && !leap && bare).then(|| local.parse().ok()).flatten()?;
+    offset.to_timestamp(local).ok()
+}
+
+/// `+01:00`
+fn offset(text: &str) -> Option<Offset> {
+    let number = |part: Option<&str>, most: i32| {
+        let digits = part.filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+        digits.parse().ok().filter(|n| *n <= most)
+    };
+    let (hours, minutes): (i32, i32) = (number(text.get(1..3), 24)?, number(text.get(4..6), 60)?);
+    let seconds = (hours * 60 + minutes) * 60;
+    match (text.get(..1)?, text.get(3..4)?) {
+        ("+", ":") => Offset::from_seconds(seconds).ok(),
+        ("-", ":") => Offset::from_seconds(-seconds).ok(),
+        _ => None,
+    }
 }
 
 /// Nanoseconds of the units of Go's `time.ParseDuration`.
