@@ -221,7 +221,7 @@ impl Census {
         let Some(file) = self.root.open(&base, found)? else { return Ok(()) };
         match self.judge(&file, found, None)? {
             Verdict::Same(id) => self.resume(file, found.key, source, &id),
-            Verdict::CopyOf(id) => self.adopt(file, found.key, source, &id),
+            Verdict::CopyOf(id) => self.adopt(file, found.key, source, &id)?,
             Verdict::Leave | Verdict::Settled => {}
             Verdict::Unknown => {
                 let path: Arc<str> = found.path.as_str().into();
@@ -279,20 +279,29 @@ impl Census {
     }
 
     /// Reads the rest of a truncated file from its copy.
-    pub(super) fn adopt(&mut self, file: File, key: Key, source: Source, id: &Arc<str>) {
-        let rekeyed = lock(&self.checkpoints).rekey(id, key);
-        match rekeyed {
-            Ok(()) => {
-                if let Some(row) = self.rows.get_mut(id) {
-                    row.key = key;
-                }
-                self.resume(file, key, source, id);
-                if let Some(tail) = self.tails.last_mut() {
-                    tail.rotated = true;
-                }
-            }
-            Err(error) => self.checkpoint_failed(&error),
+    pub(super) fn adopt(&mut self, file: File, key: Key, source: Source, id: &Arc<str>) -> io::Result<()> {
+        let length = file.metadata()?.len();
+        let Some(row) = self.rows.get(id) else { return Ok(()) };
+        let (read, size) = (row.offset, row.size);
+        if length < read {
+            // It was read beyond its copy before it was truncated: there is nothing in the copy that was not read.
+            self.finish_read_beyond(id, key);
+            return Ok(());
         }
+        let rekeyed = lock(&self.checkpoints).rekey(id, key);
+        if let Err(error) = rekeyed {
+            self.checkpoint_failed(&error);
+            return Ok(());
+        }
+        if let Some(row) = self.rows.get_mut(id) {
+            (row.key, row.size) = (key, length);
+        }
+        self.destroyed(id, size.saturating_sub(length));
+        self.resume(file, key, source, id);
+        if let Some(tail) = self.tails.last_mut() {
+            tail.rotated = true;
+        }
+        Ok(())
     }
 
     pub(super) fn checkpoint_failed(&self, error: &CheckpointError) {

@@ -150,6 +150,41 @@ fn what_a_truncation_destroys_is_read_from_the_copy() {
 }
 
 #[test]
+fn what_was_read_between_copy_and_truncation_is_not_read_again() {
+    let mut node = Node::new(&[LOG]);
+    node.append(LOG, "first\nsecond\n");
+    node.start();
+    node.until_lines(&["first", "second"]);
+    fs::copy(node.file(LOG), node.file("/var/log/app.log.1")).unwrap();
+    node.append(LOG, "third\n");
+    node.until_lines(&["first", "second", "third"]);
+    fs::write(node.file(LOG), "after\n").unwrap();
+    node.until_metric("truncations_total", 1);
+    node.append(LOG, "more\n");
+    node.until_lines(&["first", "second", "third", "after", "more"]);
+    node.stop();
+    node.append(LOG, "last\n");
+    node.start();
+    node.until_lines(&["first", "second", "third", "after", "more", "last"]);
+    assert_eq!(node.metric(r#"losses_total{reason="Truncated"}"#), Some(0));
+}
+
+#[test]
+fn what_is_seen_and_destroyed_between_copy_and_truncation_counts_as_lost() {
+    let mut node = Node::new(&[LOG]);
+    node.append(LOG, "first\n");
+    node.start();
+    node.until_lines(&["first"]);
+    fs::copy(node.file(LOG), node.file("/var/log/app.log.1")).unwrap();
+    node.append(LOG, "unfinished");
+    node.until_metric("lag_bytes", 10);
+    fs::write(node.file(LOG), "after\n").unwrap();
+    node.until_lines(&["first", "after"]);
+    node.until_metric(r#"lost_bytes_total{reason="Truncated"}"#, 10);
+    assert_eq!(node.metric(r#"losses_total{reason="Truncated"}"#), Some(1));
+}
+
+#[test]
 fn a_file_that_is_compressed_before_it_is_read_counts_as_lost() {
     let mut node = Node::new(&[LOG]);
     node.append(LOG, "first\n");

@@ -1,5 +1,6 @@
 //! Connections that come from another loopback address: whoever connects to the forwarder reaches the target from `from`.
-//! Without it all of a machine's requests come from 127.0.0.1, which is nobody's; so a test can be somebody on a node.
+//! Without it all of a machine's requests come from 127.0.0.1, which is nobody's; so a test can be somebody on a node. It can
+//! be cut, as a network is.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -9,13 +10,14 @@ use std::{
 use anyhow::{Context, Result};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::oneshot,
+    sync::{oneshot, watch},
 };
 
 /// Runs on a thread of its own until it is dropped.
 pub struct Forwarder {
     address: SocketAddr,
     end: Option<oneshot::Sender<()>>,
+    cut: watch::Sender<bool>,
 }
 
 impl Forwarder {
@@ -25,15 +27,22 @@ impl Forwarder {
         let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).context("listening on 127.0.0.1")?;
         let address = listener.local_addr()?;
         let (end, ended) = oneshot::channel::<()>();
+        let (cut, is_cut) = watch::channel(false);
         thread::spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
                     _ = ended => {}
-                    () = forward(listener, from, to) => {}
+                    () = forward(listener, from, to, is_cut) => {}
                 }
             });
         });
-        Ok(Forwarder { address, end: Some(end) })
+        Ok(Forwarder { address, end: Some(end), cut })
+    }
+
+    /// While it is cut, no byte passes: what is under way hangs and breaks off at the end of the cut, new connections end
+    /// at once.
+    pub fn cut(&self, is_cut: bool) {
+        self.cut.send_replace(is_cut);
     }
 
     /// Where to connect.
@@ -48,16 +57,32 @@ impl Drop for Forwarder {
     }
 }
 
-async fn forward(listener: TcpListener, from: Ipv4Addr, to: SocketAddr) {
+async fn forward(listener: TcpListener, from: Ipv4Addr, to: SocketAddr, is_cut: watch::Receiver<bool>) {
     while let Ok((client, _)) = listener.accept().await {
+        if *is_cut.borrow() {
+            continue;
+        }
         // A connection that can't be made ends, and its client sees it.
-        tokio::spawn(async move { join(client, from, to).await.ok() });
+        let is_cut = is_cut.clone();
+        tokio::spawn(async move { join(client, from, to, is_cut).await.ok() });
     }
 }
 
-async fn join(mut client: TcpStream, from: Ipv4Addr, to: SocketAddr) -> std::io::Result<()> {
+async fn join(
+    mut client: TcpStream,
+    from: Ipv4Addr,
+    to: SocketAddr,
+    mut is_cut: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((from, 0).into())?;
     let mut server = socket.connect(to).await?;
-    tokio::io::copy_bidirectional(&mut client, &mut server).await.map(drop)
+    let mut cut = is_cut.clone();
+    tokio::select! {
+        copied = tokio::io::copy_bidirectional(&mut client, &mut server) => return copied.map(drop),
+        _ = cut.wait_for(|cut| *cut) => {}
+    }
+    // An error is the end of the forwarder.
+    is_cut.wait_for(|cut| !*cut).await.ok();
+    Ok(())
 }
