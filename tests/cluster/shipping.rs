@@ -4,7 +4,7 @@
 
 use super::collectors::{ACCOUNT, log_source, node, pod, pod_token, prepare, sources_of};
 use super::seen::each_record;
-use crate::collector::writer::{Scale, Written, Writing, number_of};
+use crate::collector::writer::{Scale, Writing, Written, number_of};
 use crate::support::{ClusterOptions, Forwarder, NAMESPACE, WatchedCluster, free_port, kubewitness, wait_until};
 use kubewitness::record::{Payload, Provenance, RecordId};
 use serde_json::json;
@@ -49,8 +49,8 @@ struct Stage {
 #[derive(Clone, Copy, Debug)]
 enum Deed {
     KillCollector,
-    /// And start it after a time in which files are rotated.
-    KillCollectorForLong,
+    StartCollector,
+    /// And start it again.
     KillController,
     Cut,
     Heal,
@@ -63,7 +63,9 @@ impl Stage {
         prepare(&watched);
         node(&watched, "node-a", json!({}));
         pod(&watched, NAMESPACE, "collector-a", ACCOUNT, Some("node-a"));
-        watched.apply(&log_source("app", json!({"source": "Node", "paths": ["/var/log/app.log"]})).to_string()).unwrap();
+        watched
+            .apply(&log_source("app", json!({"source": "Node", "paths": ["/var/log/app.log"]})).to_string())
+            .unwrap();
         let token = pod_token(&watched, "collector-a");
         wait_until("the source is resolved", LONG, || {
             sources_of(&watched, &token).filter(|names| names.contains(&"app".to_owned()))
@@ -109,23 +111,15 @@ impl Stage {
         }
     }
 
-    fn kill_controller(&mut self) {
-        self.watched.end_controller("KILL").unwrap();
-        self.watched.start_controller().unwrap();
-    }
-
-    fn happen(&mut self, deed: Deed, scale: Scale) {
+    fn happen(&mut self, deed: Deed) {
         match deed {
-            Deed::KillCollector => {
-                self.kill_collector();
-                self.start_collector();
+            Deed::KillCollector => self.kill_collector(),
+            Deed::StartCollector if self.collector.is_none() => self.start_collector(),
+            Deed::StartCollector => {}
+            Deed::KillController => {
+                self.watched.end_controller("KILL").unwrap();
+                self.watched.start_controller().unwrap();
             }
-            Deed::KillCollectorForLong => {
-                self.kill_collector();
-                std::thread::sleep(scale.between_rotations * 2);
-                self.start_collector();
-            }
-            Deed::KillController => self.kill_controller(),
             Deed::Cut => self.network.cut(true),
             Deed::Heal => self.network.cut(false),
         }
@@ -167,8 +161,10 @@ fn plan(scale: Scale) -> Vec<(Duration, Deed)> {
     let mut plan = vec![(scale.span() / 3, Deed::Cut), (scale.span() / 3 + scale.cut, Deed::Heal)];
     for kill in 0..scale.kills {
         let at = scale.span() * (kill as u32 + 1) / (scale.kills as u32 + 1);
-        let deed = if kill % 3 == 0 { Deed::KillCollectorForLong } else { Deed::KillCollector };
-        plan.push((at + Duration::from_millis(random.u64(0..400)), deed));
+        let at = at + Duration::from_millis(random.u64(0..400));
+        // Now and then it stays away so long that more than one rotation is missed.
+        let away = if kill % 3 == 0 { scale.between_rotations * 2 } else { Duration::ZERO };
+        plan.extend([(at, Deed::KillCollector), (at + away, Deed::StartCollector)]);
         if kill % 2 == 1 {
             plan.push((at + Duration::from_millis(random.u64(0..800)), Deed::KillController));
         }
@@ -222,7 +218,7 @@ fn every_line_is_in_the_record_once_whoever_is_killed() {
     for (at, deed) in plan(scale) {
         wait_until("time for the next deed", scale.span() + LONG, || (begin.elapsed() >= at).then_some(())).unwrap();
         println!("{:?}: {deed:?}", begin.elapsed());
-        stage.happen(deed, scale);
+        stage.happen(deed);
     }
     wait_until("the writer is done", scale.span() + LONG, || writing.is_done().then_some(())).unwrap();
     let written = writing.end();

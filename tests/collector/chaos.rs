@@ -10,7 +10,7 @@ use super::{
     Node,
     controller::Mood,
     node::LONG,
-    writer::{Scale, Written, Writing, number_of},
+    writer::{Scale, Writing, Written, number_of},
 };
 use crate::support::wait_until;
 
