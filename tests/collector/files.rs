@@ -132,6 +132,29 @@ fn equal_lines_of_a_truncated_file_are_different_lines() {
 }
 
 #[test]
+fn a_file_that_began_anew_with_the_same_line_goes_on_where_it_was_left_after_restarts() {
+    let mut node = Node::new(&[LOG]);
+    let mut expected = vec!["head".to_owned(), "first".to_owned()];
+    let arrived =
+        |node: &Node, expected: &[String]| node.until_lines(&expected.iter().map(|line| &**line).collect::<Vec<_>>());
+    node.append(LOG, "head\nfirst\n");
+    node.start();
+    arrived(&node, &expected);
+    // Shorter than before, and no copy of it.
+    fs::write(node.file(LOG), "head\n").unwrap();
+    expected.push("head".into());
+    arrived(&node, &expected);
+    // Which of the two checkpoints is looked at first is left to chance.
+    for n in 0..6 {
+        node.kill();
+        node.append(LOG, format!("line {n}\n"));
+        expected.push(format!("line {n}"));
+        node.start();
+        arrived(&node, &expected);
+    }
+}
+
+#[test]
 fn what_a_truncation_destroys_is_read_from_the_copy() {
     let mut node = Node::new(&[LOG]);
     node.append(LOG, "first\n");
