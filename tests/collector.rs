@@ -7,6 +7,7 @@ mod files;
 mod many;
 mod node;
 mod outage;
+pub mod writer;
 
 use controller::{Controller, Line};
 use node::Node;

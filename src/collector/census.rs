@@ -221,7 +221,7 @@ impl Census {
         let Some(file) = self.root.open(&base, found)? else { return Ok(()) };
         match self.judge(&file, found, None)? {
             Verdict::Same(id) => self.resume(file, found.key, source, &id),
-            Verdict::CopyOf(id) => self.adopt(file, found.key, source, &id),
+            Verdict::CopyOf(id) => self.adopt(file, found.key, source, &id)?,
             Verdict::Leave | Verdict::Settled => {}
             Verdict::Unknown => {
                 let path: Arc<str> = found.path.as_str().into();
@@ -241,12 +241,7 @@ impl Census {
         let head = Fingerprint::of(file, true, &self.key)?;
         let is_open =
             |row: &Checkpoint| self.tails.iter().any(|t| t.name.as_ref().is_some_and(|(id, _)| *id == row.id));
-        for row in self.rows.values().filter(|row| row.key.inode == found.key.inode) {
-            // A device may have another number after a boot; then the name decides.
-            let same_file = row.key.device == found.key.device || *row.path == *found.path;
-            if !same_file || !row.fingerprint.fits(file, &self.key)? {
-                continue;
-            }
+        if let Some(row) = self.row_of(file, found)? {
             return Ok(match row.done {
                 _ if is_open(row) => Verdict::Leave,
                 // Someone writes to it after all, or it is named now.
@@ -271,6 +266,30 @@ impl Census {
         Ok(verdict)
     }
 
+    /// The checkpoint of a file by its inode and first line; of one that began anew with the same first line, the newest.
+    fn row_of(&self, file: &File, found: &Found) -> io::Result<Option<&Checkpoint>> {
+        let mut newest: Option<(u32, &Checkpoint)> = None;
+        for row in self.rows.values().filter(|row| row.key.inode == found.key.inode) {
+            // A device may have another number after a boot; then the name decides.
+            let same_file = row.key.device == found.key.device || *row.path == *found.path;
+            if !same_file || !row.fingerprint.fits(file, &self.key)? {
+                continue;
+            }
+            let generation = self.generation(row);
+            if newest.is_none_or(|(newer, _)| newer <= generation) {
+                newest = Some((generation, row));
+            }
+        }
+        Ok(newest.map(|(_, row)| row))
+    }
+
+    /// How often a file had begun anew when the checkpoint was made; 0 for one that went over to a copy.
+    fn generation(&self, row: &Checkpoint) -> u32 {
+        let names = (0..).map(|generation| (generation, identity(row.key, &row.fingerprint, generation, &self.key)));
+        let mut earlier = names.take_while(|(_, id)| self.rows.contains_key(id));
+        earlier.find(|(_, id)| *id == row.id).map_or(0, |(generation, _)| generation)
+    }
+
     pub(super) fn resume(&mut self, file: File, key: Key, source: Source, id: &Arc<str>) {
         self.missing.remove(id);
         if let Some(row) = self.rows.get(id) {
@@ -279,20 +298,29 @@ impl Census {
     }
 
     /// Reads the rest of a truncated file from its copy.
-    pub(super) fn adopt(&mut self, file: File, key: Key, source: Source, id: &Arc<str>) {
-        let rekeyed = lock(&self.checkpoints).rekey(id, key);
-        match rekeyed {
-            Ok(()) => {
-                if let Some(row) = self.rows.get_mut(id) {
-                    row.key = key;
-                }
-                self.resume(file, key, source, id);
-                if let Some(tail) = self.tails.last_mut() {
-                    tail.rotated = true;
-                }
-            }
-            Err(error) => self.checkpoint_failed(&error),
+    pub(super) fn adopt(&mut self, file: File, key: Key, source: Source, id: &Arc<str>) -> io::Result<()> {
+        let length = file.metadata()?.len();
+        let Some(row) = self.rows.get(id) else { return Ok(()) };
+        let (read, size) = (row.offset, row.size);
+        if length < read {
+            // It was read beyond its copy before it was truncated: there is nothing in the copy that was not read.
+            self.finish_read_beyond(id, key);
+            return Ok(());
         }
+        let rekeyed = lock(&self.checkpoints).rekey(id, key);
+        if let Err(error) = rekeyed {
+            self.checkpoint_failed(&error);
+            return Ok(());
+        }
+        if let Some(row) = self.rows.get_mut(id) {
+            (row.key, row.size) = (key, length);
+        }
+        self.destroyed(id, size.saturating_sub(length));
+        self.resume(file, key, source, id);
+        if let Some(tail) = self.tails.last_mut() {
+            tail.rotated = true;
+        }
+        Ok(())
     }
 
     pub(super) fn checkpoint_failed(&self, error: &CheckpointError) {

@@ -222,6 +222,15 @@ impl Checkpoints {
         })
     }
 
+    /// What was read of `id` is all that is in a copy of it. At once, because a copy that is shorter than what was read must
+    /// never be taken for a file to go on with.
+    pub fn finish_as(&mut self, id: &str, key: Key) -> Result<(), CheckpointError> {
+        self.change(|transaction| {
+            let key = params![key.device.cast_signed(), key.inode.cast_signed(), id];
+            transaction.execute("UPDATE files SET device = ?, inode = ?, done = 1 WHERE id = ?", key).map(drop)
+        })
+    }
+
     pub fn finish(&mut self, id: &str) -> Result<(), CheckpointError> {
         self.change(|transaction| transaction.execute("UPDATE files SET done = 1 WHERE id = ?", [id]).map(drop))
     }

@@ -5,7 +5,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 /// Why bytes of a file were never sent. Also a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// A file was truncated and no copy of it was found.
+    /// A file was truncated, and no copy of it was found or the copy had been made before these bytes came.
     Truncated,
     /// A file was removed, or compressed, before it was read to its end.
     Gone,

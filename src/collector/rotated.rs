@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{
     census::{Census, Verdict, lock},
     metrics::Loss,
-    open::Found,
+    open::{Found, Key},
     tail::Tail,
 };
 use crate::api::rule::Source;
@@ -66,7 +66,7 @@ impl Census {
                     tail.rotated = true;
                 }
             }
-            Verdict::CopyOf(id) => self.adopt(file, found.key, source, &id),
+            Verdict::CopyOf(id) => self.adopt(file, found.key, source, &id)?,
             Verdict::Settled => {
                 // As many as there are files in the directories of what is read; forgotten when it gets too much.
                 if self.settled.len() > 10_000 {
@@ -84,6 +84,37 @@ impl Census {
             Verdict::Unknown => {}
         }
         Ok(())
+    }
+
+    /// A truncated file of which nothing is left to read is done once all that was read has arrived. Until then, a crash
+    /// has to find it undone: what did not arrive is read again, from the copy at `key`.
+    pub(super) fn finish_read_beyond(&mut self, id: &Arc<str>, key: Key) {
+        self.missing.remove(id);
+        let Some((read, size)) = self.rows.get(id).map(|row| (row.offset, row.size)) else { return };
+        let finished = {
+            let mut checkpoints = lock(&self.checkpoints);
+            match checkpoints.offset(id) {
+                Ok(arrived) if arrived != read => return,
+                Ok(_) => checkpoints.finish_as(id, key),
+                Err(error) => Err(error),
+            }
+        };
+        if let Err(error) = finished {
+            return self.checkpoint_failed(&error);
+        }
+        self.destroyed(id, size.saturating_sub(read));
+        if let Some(row) = self.rows.get_mut(id) {
+            (row.key, row.done) = (key, true);
+        }
+    }
+
+    /// Counts bytes that were seen in a file after it was copied, and were gone before they were read.
+    pub(super) fn destroyed(&self, id: &Arc<str>, bytes: u64) {
+        if bytes > 0 {
+            self.metrics.lost(Loss::Truncated, bytes);
+            let path = self.rows.get(id).map(|row| &*row.path);
+            tracing::warn!(path, bytes, "a file was truncated before all that came after its copy was read");
+        }
     }
 
     /// What is not found for some time is lost.

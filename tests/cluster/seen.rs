@@ -24,15 +24,21 @@ pub fn audit_log(cluster: &TestCluster) -> Vec<Value> {
 
 /// Every record of a store that no controller holds, in order.
 pub fn records(dir: &Path) -> Vec<Record> {
+    let mut records = Vec::new();
+    each_record(dir, &mut |record| records.push(record));
+    records
+}
+
+/// The same one by one, for stores that are too large for memory.
+pub fn each_record(dir: &Path, see: &mut dyn FnMut(Record)) {
     let metrics = store::Metrics::register(&prometheus::Registry::new()).unwrap();
     let (store, _appender, _writer) = Store::open(StoreConfig::at(dir), metrics).unwrap();
-    let mut records = Vec::new();
     let mut next = store.first_seq().unwrap();
     loop {
         let some = store.read(next, 8 << 20).unwrap();
-        let Some((last, _)) = some.last() else { return records };
+        let Some((last, _)) = some.last() else { return };
         next = last + 1;
-        records.extend(some.into_iter().map(|(_, record)| record));
+        some.into_iter().for_each(|(_, record)| see(record));
     }
 }
 

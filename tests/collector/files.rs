@@ -132,6 +132,29 @@ fn equal_lines_of_a_truncated_file_are_different_lines() {
 }
 
 #[test]
+fn a_file_that_began_anew_with_the_same_line_goes_on_where_it_was_left_after_restarts() {
+    let mut node = Node::new(&[LOG]);
+    let mut expected = vec!["head".to_owned(), "first".to_owned()];
+    let arrived =
+        |node: &Node, expected: &[String]| node.until_lines(&expected.iter().map(|line| &**line).collect::<Vec<_>>());
+    node.append(LOG, "head\nfirst\n");
+    node.start();
+    arrived(&node, &expected);
+    // Shorter than before, and no copy of it.
+    fs::write(node.file(LOG), "head\n").unwrap();
+    expected.push("head".into());
+    arrived(&node, &expected);
+    // Which of the two checkpoints is looked at first is left to chance.
+    for n in 0..6 {
+        node.kill();
+        node.append(LOG, format!("line {n}\n"));
+        expected.push(format!("line {n}"));
+        node.start();
+        arrived(&node, &expected);
+    }
+}
+
+#[test]
 fn what_a_truncation_destroys_is_read_from_the_copy() {
     let mut node = Node::new(&[LOG]);
     node.append(LOG, "first\n");
@@ -147,6 +170,41 @@ fn what_a_truncation_destroys_is_read_from_the_copy() {
     let place = |text: &str| lines.iter().find(|line| line.text == text).map(|line| (&line.id, line.offset)).unwrap();
     assert_eq!(place("second"), (place("first").0, 6));
     assert_eq!(node.metric(r#"lost_bytes_total{reason="Truncated"}"#), Some(0));
+}
+
+#[test]
+fn what_was_read_between_copy_and_truncation_is_not_read_again() {
+    let mut node = Node::new(&[LOG]);
+    node.append(LOG, "first\nsecond\n");
+    node.start();
+    node.until_lines(&["first", "second"]);
+    fs::copy(node.file(LOG), node.file("/var/log/app.log.1")).unwrap();
+    node.append(LOG, "third\n");
+    node.until_lines(&["first", "second", "third"]);
+    fs::write(node.file(LOG), "after\n").unwrap();
+    node.until_metric("truncations_total", 1);
+    node.append(LOG, "more\n");
+    node.until_lines(&["first", "second", "third", "after", "more"]);
+    node.stop();
+    node.append(LOG, "last\n");
+    node.start();
+    node.until_lines(&["first", "second", "third", "after", "more", "last"]);
+    assert_eq!(node.metric(r#"losses_total{reason="Truncated"}"#), Some(0));
+}
+
+#[test]
+fn what_is_seen_and_destroyed_between_copy_and_truncation_counts_as_lost() {
+    let mut node = Node::new(&[LOG]);
+    node.append(LOG, "first\n");
+    node.start();
+    node.until_lines(&["first"]);
+    fs::copy(node.file(LOG), node.file("/var/log/app.log.1")).unwrap();
+    node.append(LOG, "unfinished");
+    node.until_metric("lag_bytes", 10);
+    fs::write(node.file(LOG), "after\n").unwrap();
+    node.until_lines(&["first", "after"]);
+    node.until_metric(r#"lost_bytes_total{reason="Truncated"}"#, 10);
+    assert_eq!(node.metric(r#"losses_total{reason="Truncated"}"#), Some(1));
 }
 
 #[test]
