@@ -89,8 +89,8 @@ fn check(alerts: &BTreeMap<String, Value>, attack: &Attack) {
     }
 }
 
-/// What is the same in whatever order it came. Not so are a record's id, which tells the collector's own number of the file,
-/// and which comes first of two lines with the same stamp.
+/// What is the same in whatever order it came. Not so are a record's id, which each store makes with a key of its own, and
+/// which comes first of two lines with the same stamp.
 fn facts(alert: &Value) -> Value {
     let status = &alert["status"];
     let same = ["count", "firstSeen", "lastSeen", "severity", "subject", "summary", "episodes"];

@@ -68,8 +68,7 @@ impl Drop for LiveNode {
         let ended = wait_until("the node ends", Duration::from_secs(30), || self.shell.try_wait().transpose());
         if ended.is_err() {
             // The first process of the namespaces ends with this one, and all others with that.
-            let _ = self.shell.kill();
-            let _ = self.shell.wait();
+            drop(self.shell.kill().and_then(|()| self.shell.wait()));
         }
     }
 }
