@@ -42,7 +42,10 @@ impl<'a> Input<'a> {
 
     /// True when the field is not at its default; a body when there is one.
     fn has(self, field: &'static Field) -> bool {
-        self.field(field).is_some_and(|value| field.type_ == FieldType::Dyn || !is_zero(&value))
+        match (self, field.type_) {
+            (Input::Event(event), FieldType::Dyn) => (field.is_there)(event),
+            _ => self.field(field).is_some_and(|value| !is_zero(&value)),
+        }
     }
 }
 
