@@ -102,8 +102,7 @@ impl Index {
     /// The selectors that may match `event`. `tenant` is the namespace whose rules may see it.
     pub fn candidates(&self, event: &Event<'_>, tenant: Option<&str>) -> SmallVec<[Candidate; 8]> {
         let Some(part) = self.parts.get(source_code(event.source)) else { return Found::new() };
-        let mut asked =
-            Asked { part, event, tenant, known: [0; ANSWERS], held: [0; ANSWERS], found: Found::new() };
+        let mut asked = Asked { part, event, tenant, known: [0; ANSWERS], held: [0; ANSWERS], found: Found::new() };
         part.always.clone().for_each(|group| asked.group(group));
         part.columns.iter().for_each(|column| asked.column(column));
         let mut found = asked.found;

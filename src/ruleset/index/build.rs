@@ -248,10 +248,8 @@ fn groups<'e>(
         part.asked.extend(asked);
         part.entries.extend(of);
         added((part.groups.len() as u32, tests));
-        part.groups.push(Group {
-            checks: checks..part.asked.len() as u32,
-            entries: entries..part.entries.len() as u32,
-        });
+        part.groups
+            .push(Group { checks: checks..part.asked.len() as u32, entries: entries..part.entries.len() as u32 });
     }
     first..part.groups.len() as u32
 }

@@ -146,7 +146,9 @@ fn holds(test: &Test, read: &Read<'_>) -> bool {
         (Test::Prefix(asked), Read::Text(text)) => text.starts_with(&**asked),
         (Test::Suffix(asked), Read::Text(text)) => text.ends_with(&**asked),
         (Test::Contains(asked), Read::Text(text)) => text.contains(&**asked),
-        (Test::Within(network), Read::Text(text)) => text.parse().is_ok_and(|ip: std::net::IpAddr| network.contains(&ip)),
+        (Test::Within(network), Read::Text(text)) => {
+            text.parse().is_ok_and(|ip: std::net::IpAddr| network.contains(&ip))
+        }
         (Test::Range(first, last), Read::Int(int)) => (first..=last).contains(&int),
         (Test::Code(asked), Read::Code(code)) => asked == code,
         _ => false,

@@ -23,6 +23,8 @@ pub(super) struct Lookup {
     equal: HashMap<Box<str>, u32, RandomState>,
     /// The lengths that texts in `equal` have, as bits; the last is for 63 bytes and more.
     lengths: u64,
+    /// Whether there are tests besides those for equality.
+    has_others: bool,
     prefixes: Trie,
     suffixes: Trie,
     parts: Option<(AhoCorasick, Vec<u32>)>,
@@ -36,6 +38,7 @@ impl Lookup {
     /// Of tests, numbered by their places.
     pub fn new(tests: &[Test]) -> Lookup {
         let mut lookup = Lookup::default();
+        lookup.has_others = tests.iter().any(|test| !matches!(test, Test::Equal(_)));
         let (mut prefixes, mut suffixes, mut parts) = (Vec::new(), Vec::new(), Vec::new());
         let (mut v4, mut v6, mut ints) = (Vec::new(), Vec::new(), Vec::new());
         for (test, number) in tests.iter().zip(0_u32..) {
@@ -91,10 +94,13 @@ impl Lookup {
         {
             found(*test);
         }
-        if !self.prefixes.is_empty() {
+        if !self.has_others {
+            return;
+        }
+        if self.prefixes.may_begin(text.as_bytes().first()) {
             self.prefixes.walk(text.bytes(), &mut found);
         }
-        if !self.suffixes.is_empty() {
+        if self.suffixes.may_begin(text.as_bytes().last()) {
             self.suffixes.walk(text.bytes().rev(), &mut found);
         }
         if let Some((automaton, numbers)) = &self.parts {
