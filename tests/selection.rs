@@ -144,9 +144,9 @@ fn a_text_in_a_body_finds_its_rule_among_many() {
     let binding = |n: usize, body: &str| {
         record(
             &serde_json::json!({"level": "RequestResponse", "stage": "ResponseComplete", "verb": "create", "user": {"username": "jane"},
-                "requestURI": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", "responseStatus": {"code": 201},
-                "objectRef": {"apiGroup": "rbac.authorization.k8s.io", "resource": "clusterrolebindings", "name": "b"},
-                body: {"kind": "ClusterRoleBinding", "roleRef": {"kind": "ClusterRole", "name": format!("role-{n}")}}})
+                "requestURI": "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/rolebindings", "responseStatus": {"code": 201},
+                "objectRef": {"apiGroup": "rbac.authorization.k8s.io", "resource": "rolebindings", "namespace": "shop", "name": "b"},
+                body: {"kind": "RoleBinding", "roleRef": {"kind": "ClusterRole", "name": format!("role-{n}")}}})
             .to_string(),
         )
     };
