@@ -1,5 +1,6 @@
 //! Audit events as kube-apiserver writes them (fields in the order of the Go struct, as items of a webhook's EventList), in a
-//! mix like that of a cluster at work: mostly controllers, kubelets and their leases, some people, some refusals. The same
+//! mix like that of a cluster at work under a policy that logs reads without bodies and writes with them: mostly leases, and
+//! reads, watches and status updates of controllers, operators and kubelets; few deployments, people and refusals. The same
 //! seed gives the same events. Names are drawn at random, so that rules have not seen them; bodies bring the mean to 3 KB.
 
 use std::fmt::Write;
@@ -49,13 +50,13 @@ impl Corpus {
     /// The next event.
     pub fn event(&mut self) -> String {
         let request = match self.rng.u32(..1000) {
-            0..150 => self.lease(),
-            150..270 => self.kubelet(),
-            270..560 => self.controller(),
-            560..800 => self.workload(),
-            800..900 => self.deployer(),
-            900..960 => self.person(),
-            960..985 => self.probe(),
+            0..360 => self.lease(),
+            360..520 => self.kubelet(),
+            520..750 => self.controller(),
+            750..960 => self.workload(),
+            960..964 => self.deployer(),
+            964..976 => self.person(),
+            976..998 => self.probe(),
             _ => self.refused(),
         };
         self.written(&request)
@@ -136,7 +137,7 @@ impl Corpus {
             group: "coordination.k8s.io",
             resource: "leases",
             namespace: namespace.into(),
-            level: if self.rng.u8(..4) == 0 { "RequestResponse" } else { "Metadata" },
+            level: "RequestResponse",
             request: body.clone(),
             response: body,
             name,
@@ -154,30 +155,38 @@ impl Corpus {
             agent: "kubelet/v1.34.1 (linux/amd64) kubernetes/93248f9".into(),
             ..self.service_account(&namespace, "kubelet")
         };
-        match self.rng.u8(..10) {
-            0..3 => Request { resource: "nodes", name: node, namespace: String::new(), ..base },
-            3..5 => Request {
+        match self.rng.u8(..100) {
+            0..35 => Request { resource: "nodes", name: node, namespace: String::new(), ..base },
+            35..50 => Request {
                 verb: "watch",
-                resource: if self.rng.bool() { "configmaps" } else { "secrets" },
+                resource: if self.rng.u8(..10) == 0 { "secrets" } else { "configmaps" },
                 name,
                 ..base
             },
-            5..7 => {
-                let status = pod(&mut self.rng, &name, &namespace, true);
-                Request {
-                    verb: "patch",
-                    subresource: "status",
-                    level: "Request",
-                    request: format!(
-                        r#"{{"metadata":{{"uid":"{}"}},"status":{{"conditions":[{{"type":"Ready","status":"True"}}]}}}}"#,
-                        uid(&mut self.rng)
-                    ),
-                    response: status,
-                    name,
-                    ..base
-                }
-            }
-            7 => Request {
+            50..68 => Request {
+                verb: "patch",
+                subresource: "status",
+                level: "RequestResponse",
+                request: format!(
+                    r#"{{"metadata":{{"uid":"{}"}},"status":{{"conditions":[{{"type":"Ready","status":"True"}}]}}}}"#,
+                    uid(&mut self.rng)
+                ),
+                response: pod(&mut self.rng, &name, &namespace, true),
+                name,
+                ..base
+            },
+            68..80 => Request {
+                verb: "patch",
+                resource: "nodes",
+                subresource: "status",
+                namespace: String::new(),
+                level: "RequestResponse",
+                request: r#"{"status":{"conditions":[{"lastHeartbeatTime":"2026-01-01T00:00:00Z","type":"MemoryPressure"}]}}"#.into(),
+                response: node_object(&mut self.rng, &node),
+                name: node,
+                ..base
+            },
+            80 => Request {
                 verb: "create",
                 resource: "serviceaccounts",
                 subresource: "token",
@@ -185,7 +194,7 @@ impl Corpus {
                 code: 201,
                 ..base
             },
-            8 => Request {
+            81..90 => Request {
                 verb: "create",
                 resource: "events",
                 code: 201,
@@ -218,11 +227,11 @@ impl Corpus {
             name: name.clone(),
             ..self.service_account("kube-system", account)
         };
-        match self.rng.u8(..10) {
-            0..4 => Request { verb: "get", ..base },
-            4 => Request { verb: "list", name: String::new(), ..base },
-            5 => Request { verb: "watch", name: String::new(), ..base },
-            6 => Request {
+        match self.rng.u8(..100) {
+            0..40 => Request { verb: "get", ..base },
+            40..46 => Request { verb: "list", name: String::new(), ..base },
+            46..66 => Request { verb: "watch", name: String::new(), ..base },
+            66 => Request {
                 verb: "create",
                 group: "",
                 resource: "pods",
@@ -232,19 +241,22 @@ impl Corpus {
                 response: pod(&mut self.rng, &name, &namespace, true),
                 ..base
             },
-            7 => Request {
+            67..86 => Request {
                 verb: "update",
                 subresource: "status",
                 level: "RequestResponse",
                 request: deployment(&mut self.rng, &name, &namespace),
                 response: deployment(&mut self.rng, &name, &namespace),
+                code: if self.rng.u8(..9) == 0 { 409 } else { 200 },
                 ..base
             },
-            8 => Request {
-                verb: "patch",
-                level: "Request",
-                request: deployment(&mut self.rng, &name, &namespace),
-                code: if self.rng.u8(..9) == 0 { 409 } else { 200 },
+            86..97 => Request {
+                verb: "update",
+                group: "discovery.k8s.io",
+                resource: "endpointslices",
+                level: "RequestResponse",
+                request: config_map(&mut self.rng, &name, &namespace),
+                response: config_map(&mut self.rng, &name, &namespace),
                 ..base
             },
             _ => Request { verb: "delete", level: "Metadata", ..base },
@@ -255,10 +267,10 @@ impl Corpus {
     fn workload(&mut self) -> Request {
         let (namespace, account, name) = (self.namespace(), word(&mut self.rng) + "-operator", self.name());
         let own = format!("{}-{}", word(&mut self.rng), hex(&mut self.rng, 5));
-        let resource = self
-            .rng
-            .choice(["configmaps", "secrets", "services", "certificates", "pods", "endpoints"])
-            .unwrap_or("pods");
+        // A watch starts again every few minutes; few of them are on secrets.
+        let resource = if self.rng.u8(..80) == 0 { "secrets" } else { "" };
+        let others = ["configmaps", "services", "certificates", "pods", "endpoints"];
+        let resource = Some(resource).filter(|r| !r.is_empty()).or_else(|| self.rng.choice(others)).unwrap_or("pods");
         let mut base = self.service_account(&namespace, &account);
         base.pod = Some((own, uid(&mut self.rng), self.node()));
         base.resource = resource;
@@ -279,10 +291,12 @@ impl Corpus {
             },
             _ => Request {
                 verb: "patch",
-                group: "apps",
-                resource: "deployments",
-                level: "Request",
-                request: deployment(&mut self.rng, &name, &namespace),
+                group: "cert-manager.io",
+                resource: "certificates",
+                subresource: "status",
+                level: "RequestResponse",
+                request: config_map(&mut self.rng, &name, &namespace),
+                response: config_map(&mut self.rng, &name, &namespace),
                 ..base
             },
         }
@@ -566,6 +580,24 @@ fn role_binding(rng: &mut Rng, name: &str, namespace: &str) -> String {
         metadata(rng, name, namespace),
         word(rng),
         word(rng)
+    )
+}
+
+/// A node reports its images with each status.
+fn node_object(rng: &mut Rng, name: &str) -> String {
+    let mut images = Vec::new();
+    for _ in 0..rng.usize(20..50) {
+        let (team, app, digest) = (word(rng), word(rng), hex(rng, 64));
+        images.push(format!(
+            r#"{{"names":["registry.corp.test/{team}/{app}@sha256:{digest}","registry.corp.test/{team}/{app}:{}"],"sizeBytes":{}}}"#,
+            rng.u8(..40),
+            rng.u32(1 << 20..1 << 28)
+        ));
+    }
+    format!(
+        r#"{{"kind":"Node","apiVersion":"v1","metadata":{},"spec":{{"podCIDR":"10.4.11.0/24"}},"status":{{"capacity":{{"cpu":"16","memory":"65536Mi","pods":"110"}},"conditions":[{{"type":"Ready","status":"True"}}],"images":[{}]}}}}"#,
+        metadata(rng, name, ""),
+        images.join(",")
     )
 }
 

@@ -138,6 +138,33 @@ fn the_index_leaves_few_selectors_to_evaluate() {
 }
 
 #[test]
+fn a_text_in_a_body_finds_its_rule_among_many() {
+    let ruleset = ruleset(&rules::rules(Vec::new(), 300));
+    // Rules 1, 17, 33 ... ask for roles of these names.
+    let binding = |n: usize, body: &str| {
+        record(
+            &serde_json::json!({"level": "RequestResponse", "stage": "ResponseComplete", "verb": "create", "user": {"username": "jane"},
+                "requestURI": "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/rolebindings", "responseStatus": {"code": 201},
+                "objectRef": {"apiGroup": "rbac.authorization.k8s.io", "resource": "rolebindings", "namespace": "shop", "name": "b"},
+                body: {"kind": "RoleBinding", "roleRef": {"kind": "ClusterRole", "name": format!("role-{n}")}}})
+            .to_string(),
+        )
+    };
+    for (n, matches) in [(1, 1), (17, 1), (33, 1), (34, 0)] {
+        for body in ["requestObject", "responseObject"] {
+            let record = binding(n, body);
+            assert_eq!(
+                compared(&ruleset, std::slice::from_ref(&record), &inventory()).unwrap().0,
+                matches,
+                "role-{n} in {body}"
+            );
+            let candidates = ruleset.index().candidates(&normalise::event(&record).unwrap(), None);
+            assert_eq!(candidates.len(), matches, "role-{n} in {body}: {candidates:?}");
+        }
+    }
+}
+
+#[test]
 fn rules_that_nobody_asked_cost_no_index_but_the_last() {
     let rules: Vec<std::sync::Arc<CompiledRule>> = compile_all(&rules::rules(Vec::new(), 40)).0.into_iter().collect();
     // What `accept` does for each of many rules; only an event makes the index.

@@ -64,6 +64,7 @@ pub enum FieldValue<'a> {
 }
 
 /// One field that rules can name.
+#[derive(Debug)]
 pub struct Field {
     pub path: &'static str,
     pub type_: FieldType,
@@ -75,6 +76,8 @@ pub struct Field {
     pub values: &'static [&'static str],
     pub meaning: &'static str,
     pub get: for<'a> fn(&'a Event<'a>) -> FieldValue<'a>,
+    /// Of a `Dyn`: whether there is one, without decoding it. False for all others.
+    pub is_there: for<'a> fn(&'a Event<'a>) -> bool,
 }
 
 const ALL: &[Source] = &[Audit, Node, Container, Web];
@@ -88,11 +91,16 @@ const fn field(
     meaning: &'static str,
     get: for<'a> fn(&'a Event<'a>) -> FieldValue<'a>,
 ) -> Field {
-    Field { path, type_, sources, audit_level: AuditLevel::Metadata, values: &[], meaning, get }
+    Field { path, type_, sources, audit_level: AuditLevel::Metadata, values: &[], meaning, get, is_there: |_| false }
 }
 
 const fn one_of(mut field: Field, values: &'static [&'static str]) -> Field {
     field.values = values;
+    field
+}
+
+const fn there(mut field: Field, is_there: for<'a> fn(&'a Event<'a>) -> bool) -> Field {
+    field.is_there = is_there;
     field
 }
 
@@ -170,14 +178,16 @@ pub static FIELDS: &[Field] = &[
         |e| object_ref(e, |o| &o.subresource)),
     field("audit.objectRef.uid", FieldType::String, AUDIT, "Uid of the object, when the request named it.",
         |e| object_ref(e, |o| &o.uid)),
-    at_level(field("audit.requestObject", FieldType::Dyn, AUDIT, "Body of the request, redacted: an object, or an array for a JSON patch.",
-        |e| FieldValue::Json(e.audit.as_deref().and_then(|a| a.request_object.as_ref()).map(Body::value))), AuditLevel::Request),
+    at_level(there(field("audit.requestObject", FieldType::Dyn, AUDIT, "Body of the request, redacted: an object, or an array for a JSON patch.",
+        |e| FieldValue::Json(e.audit.as_deref().and_then(|a| a.request_object.as_ref()).map(Body::value))),
+        |e| e.audit.as_deref().is_some_and(|a| a.request_object.is_some())), AuditLevel::Request),
     field("audit.requestReceivedTimestamp", FieldType::Timestamp, AUDIT, "When the API server received the request.",
         |e| time(e.audit.as_deref().and_then(|a| a.request_received_timestamp))),
     field("audit.requestURI", FieldType::String, AUDIT, "Path and query of the request, redacted.",
         |e| audit_text(e, |a| &a.request_uri)),
-    at_level(field("audit.responseObject", FieldType::Dyn, AUDIT, "Body of the answer, redacted.",
-        |e| FieldValue::Json(e.audit.as_deref().and_then(|a| a.response_object.as_ref()).map(Body::value))), AuditLevel::RequestResponse),
+    at_level(there(field("audit.responseObject", FieldType::Dyn, AUDIT, "Body of the answer, redacted.",
+        |e| FieldValue::Json(e.audit.as_deref().and_then(|a| a.response_object.as_ref()).map(Body::value))),
+        |e| e.audit.as_deref().is_some_and(|a| a.response_object.is_some())), AuditLevel::RequestResponse),
     field("audit.responseStatus.code", FieldType::Int, AUDIT, "HTTP status code of the answer; 0 when there is none yet.",
         |e| FieldValue::Int(e.audit.as_deref().map_or(0, super::AuditEvent::code))),
     field("audit.responseStatus.message", FieldType::String, AUDIT, "Message of a failed request.",
@@ -234,8 +244,8 @@ pub static FIELDS: &[Field] = &[
         |e| FieldValue::OwnedStrings(e.redacted)),
     field("event.type", FieldType::Strings, ALL, "ECS types: `access`, `creation`, `change`, `deletion`, `start`, `allowed`, `denied`.",
         |e| FieldValue::StaticStrings(&e.type_)),
-    field("fields", FieldType::Dyn, LINES, "What the parser found beyond the schema; a missing key is an error, so read it with `.?`.",
-        |e| FieldValue::Json(e.fields.as_ref())),
+    there(field("fields", FieldType::Dyn, LINES, "What the parser found beyond the schema; a missing key is an error, so read it with `.?`.",
+        |e| FieldValue::Json(e.fields.as_ref())), |e| e.fields.is_some()),
     field("file.path", FieldType::String, LINES, "File that the event is about, such as the one an LSM denied.",
         |e| text(&e.file_path)),
     field("group.id", FieldType::String, &[Node], "Id of the group that is acted upon.",

@@ -48,7 +48,7 @@ mod refusal_tests;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
 };
@@ -152,7 +152,7 @@ impl Program {
     }
 
     fn run<'a>(&'a self, input: Input<'a>, steps: &mut Steps) -> Result<Val<'a>, EvalError> {
-        Evaluation { input, locals: Vec::new(), steps, variables: HashMap::new() }.node(&self.compiled.node)
+        Evaluation { input, locals: Vec::new(), steps, variables: Vec::new() }.node(&self.compiled.node)
     }
 
     /// The value over the variables that it was compiled for.

@@ -1,7 +1,7 @@
 //! Evaluates a compiled tree over an input. CEL's semantics: `&&`, `||`, `all` and `exists` absorb errors, everything else
 //! passes them on. Each node visited costs a step; running out of steps is never absorbed.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     bindings::Bindings,
@@ -42,7 +42,10 @@ impl<'a> Input<'a> {
 
     /// True when the field is not at its default; a body when there is one.
     fn has(self, field: &'static Field) -> bool {
-        self.field(field).is_some_and(|value| field.type_ == FieldType::Dyn || !is_zero(&value))
+        match (self, field.type_) {
+            (Input::Event(event), FieldType::Dyn) => (field.is_there)(event),
+            _ => self.field(field).is_some_and(|value| !is_zero(&value)),
+        }
     }
 }
 
@@ -54,7 +57,7 @@ pub(super) struct Evaluation<'a, 's> {
     pub steps: &'s mut Steps,
     /// Values of the rule's variables that were needed so far, by the address of their tree: each is computed once,
     /// however often it is named.
-    pub variables: HashMap<usize, Answer<'a>>,
+    pub variables: Vec<(usize, Answer<'a>)>,
 }
 
 pub(super) type Answer<'a> = Result<Val<'a>, EvalError>;
@@ -62,11 +65,11 @@ pub(super) type Answer<'a> = Result<Val<'a>, EvalError>;
 impl<'a> Evaluation<'a, '_> {
     fn variable(&mut self, node: &'a Node) -> Answer<'a> {
         let address = std::ptr::from_ref(node).addr();
-        if let Some(known) = self.variables.get(&address) {
+        if let Some((_, known)) = self.variables.iter().find(|(known, _)| *known == address) {
             return known.clone();
         }
         let answer = self.node(node);
-        self.variables.insert(address, answer.clone());
+        self.variables.push((address, answer.clone()));
         answer
     }
 

@@ -2,7 +2,7 @@
 //! variables and an event. Out: a tree for people. It agrees with the evaluator since it asks it, part by part; far too slow
 //! for anything but explaining.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -256,7 +256,7 @@ impl Tracer<'_, '_> {
         let mut steps = Steps::default();
         let locals = self.locals.iter().map(|(_, _, value)| Ok(value.clone())).collect();
         let input = Input::Event(self.event);
-        let value = Evaluation { input, locals, steps: &mut steps, variables: HashMap::new() }.node(&node)?;
+        let value = Evaluation { input, locals, steps: &mut steps, variables: Vec::new() }.node(&node)?;
         value.into_owned(&mut Steps::default())
     }
 

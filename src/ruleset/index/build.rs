@@ -1,69 +1,69 @@
-//! Rules -> index: which columns there are and in which order, where each entry lies, and what each test lets through.
+//! Rules -> index: which term of each alternative triggers it, and which alternatives are one group.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
-    Candidate, Column, DEFINING, Effect, Index, Need, Word,
-    bits::{Bits, filled_words},
+    Candidate, Column, Group, Index, Part,
+    check::{Check, DEFINING, Reader, stage_code},
     condition::{Alternatives, Subject, Term, Test},
     derive::necessary,
     lookup::Lookup,
-    source_code, stage_code,
+    rank::{ALWAYS, is_costly, share},
+    source_code,
 };
 use crate::{
     api::{alert::RuleKind, rule::Source},
-    event::schema,
+    event::schema::{self, FieldType},
     ruleset::{CompiledRule, CompiledSelector},
 };
 
-/// Terms of one subject that an entry may have; it asks for no more.
-const SAME: u8 = 2;
 /// Different ranges of one subject. Each number may be in all of them, so that they cost the square of their count.
 const RANGES: usize = 256;
 
-/// A column by its subject, and by which of an entry's terms on that it holds.
-type Key = (Subject, u8);
+/// Checks for 10,000 events that alternatives with one cheap trigger may need before a costly one takes its place.
+const CHECKS: usize = 2000;
+
+/// Alternatives that a costly column must serve, if they have another trigger.
+const SERVED: usize = 4;
+
+/// Gates of a column, and tests of one gate.
+const GATES: usize = 2;
+const GATE_TESTS: usize = 32;
 
 /// One alternative of a selector.
 struct Entry {
     of: Candidate,
-    /// By column; later by the column's place.
-    terms: Vec<(Key, Term)>,
+    terms: Vec<Term>,
+    /// Which of its terms it hangs on.
+    trigger: Option<usize>,
 }
 
 pub(super) fn index<'r>(rules: impl IntoIterator<Item = &'r CompiledRule>) -> Index {
-    let mut entries = Vec::new();
+    let mut entries: [Vec<Entry>; super::SOURCES] = Default::default();
     for (rule, number) in rules.into_iter().zip(0..) {
         if rule.suspended {
             continue;
         }
         for (selector, place) in rule.selectors.iter().zip(0..) {
+            let Some(part) = entries.get_mut(source_code(selector.source)) else { continue };
             for terms in conditions(rule, selector).0 {
-                entries.push(Entry { of: (number, place), terms: keyed(terms) });
+                part.push(Entry { of: (number, place), terms, trigger: None });
             }
         }
     }
-    drop_excess_ranges(&mut entries);
-    let order = order(&entries);
-    for entry in &mut entries {
-        entry.terms.sort_by_key(|(key, _)| order.get(key).copied());
-    }
-    entries.sort_by(|a, b| likeness(a, &order).cmp(likeness(b, &order)).then(a.of.cmp(&b.of)));
-    arranged(&entries, &order)
+    Index { parts: entries.map(part) }
 }
 
-/// What the selector asks, with its source, stage and scope.
+/// What the selector asks, with its stage and scope.
 fn conditions(rule: &CompiledRule, selector: &CompiledSelector) -> Alternatives {
-    let codes =
-        |subject, codes: Vec<u8>| Alternatives::one(Term::any(subject, codes.into_iter().map(Test::Code).collect()));
-    let mut asked =
-        necessary(selector.condition.tree()).and(codes(Subject::Source, vec![source_code(selector.source)]));
+    let mut asked = necessary(selector.condition.tree());
     if selector.source == Source::Audit {
         let stages = match selector.stages.as_slice() {
             [] => vec![DEFINING],
             stages => stages.iter().copied().map(stage_code).collect::<BTreeSet<u8>>().into_iter().collect(),
         };
-        asked = asked.and(codes(Subject::Stage, stages));
+        let codes = stages.into_iter().map(Test::Code).collect();
+        asked = asked.and(Alternatives::one(Term::any(Subject::Stage, codes)));
     }
     if rule.id.kind == RuleKind::SecurityRule {
         asked = asked.and(Alternatives::one(Term::any(Subject::Tenant, vec![Test::Equal(rule.id.namespace.clone())])));
@@ -71,72 +71,187 @@ fn conditions(rule: &CompiledRule, selector: &CompiledSelector) -> Alternatives 
     asked
 }
 
-fn keyed(terms: Vec<Term>) -> Vec<(Key, Term)> {
-    let mut counted: BTreeMap<Subject, u8> = BTreeMap::new();
-    let mut number = |term: &Term| {
-        let count = counted.entry(term.subject).or_default();
-        *count += 1;
-        *count - 1
-    };
-    let keyed = terms.into_iter().map(|term| ((term.subject, number(&term)), term));
-    keyed.filter(|((_, number), _)| *number < SAME).collect()
+fn part(mut entries: Vec<Entry>) -> Part {
+    drop_excess_ranges(&mut entries);
+    choose_triggers(&mut entries);
+    let mut columns: BTreeMap<(Subject, bool), Vec<&Entry>> = BTreeMap::new();
+    for entry in &entries {
+        if let Some(term) = entry.trigger() {
+            columns.entry((term.subject.clone(), is_costly(term))).or_default().push(entry);
+        }
+    }
+    let gates: Vec<Vec<Term>> = columns.iter().map(|((subject, costly), of)| gates(subject, *costly, of)).collect();
+    let mut checks = Checks::default();
+    gates.iter().flatten().for_each(|term| checks.count(term, 2));
+    entries.iter().for_each(|entry| entry.others().for_each(|term| checks.count(&term, 1)));
+    let numbers = checks.numbered();
+    let mut part = Part { checks: numbers.terms.iter().map(Check::new).collect(), ..Part::default() };
+    let always: Vec<&Entry> = entries.iter().filter(|entry| entry.trigger.is_none()).collect();
+    part.always = groups(&mut part, &always, &numbers, |_| {});
+    for (((subject, _), of), gates) in columns.iter().zip(&gates) {
+        let mut draft = Draft::default();
+        groups(&mut part, of, &numbers, |(group, tests)| draft.add(group, tests));
+        part.columns.push(draft.column(subject, gates.iter().map(|gate| numbers.of(gate)).collect()));
+    }
+    part
+}
+
+impl Entry {
+    fn trigger(&self) -> Option<&Term> {
+        self.trigger.and_then(|place| self.terms.get(place))
+    }
+
+    /// What is asked besides the trigger.
+    fn others(&self) -> impl Iterator<Item = Term> {
+        self.terms.iter().enumerate().filter_map(|(place, term)| match self.trigger {
+            Some(trigger) if trigger == place => {
+                (!term.none.is_empty()).then(|| Term::none(term.subject.clone(), term.none.clone()))
+            }
+            _ => Some(term.clone()),
+        })
+    }
+
+    /// The rarest of its terms that can trigger it.
+    fn rarest(&self, costly: bool) -> Option<usize> {
+        let able = self.terms.iter().enumerate().filter(|(_, term)| !term.any.is_empty() && is_costly(term) == costly);
+        able.min_by_key(|(place, term)| (share(term), *place)).map(|(place, _)| place)
+    }
 }
 
 /// Terms beyond the bound ask nothing, so that their selectors are evaluated more often.
 fn drop_excess_ranges(entries: &mut [Entry]) {
-    let mut ranges: BTreeMap<Key, BTreeSet<Test>> = BTreeMap::new();
+    let mut ranges: BTreeMap<Subject, BTreeSet<Test>> = BTreeMap::new();
     for entry in entries {
-        entry.terms.retain(|(key, term)| {
-            let known = ranges.entry(*key).or_default();
-            for test in term.any.iter().chain(&term.none) {
-                if matches!(test, Test::Range(..)) && !known.contains(test) {
-                    if known.len() == RANGES {
-                        return false;
-                    }
-                    known.insert(test.clone());
-                }
+        entry.terms.retain(|term| {
+            if !term.any.iter().chain(&term.none).any(|test| matches!(test, Test::Range(..))) {
+                return true;
             }
-            true
+            let known = ranges.entry(term.subject.clone()).or_default();
+            known.extend(term.any.iter().chain(&term.none).take(RANGES.saturating_sub(known.len())).cloned());
+            term.any.iter().chain(&term.none).all(|test| known.contains(test))
         });
     }
 }
 
-/// The place of each column: first those of which an event's value leaves the fewest entries.
-fn order(entries: &[Entry]) -> BTreeMap<Key, u32> {
-    #[derive(Default)]
-    struct Count<'e> {
-        asking: usize,
-        lets: usize,
-        tests: BTreeSet<&'e Test>,
-        costly: bool,
+/// The rarest cheap term; a costly one where that spares many checks.
+fn choose_triggers(entries: &mut [Entry]) {
+    let mut alike: HashMap<Term, usize> = HashMap::new();
+    for entry in entries.iter() {
+        if let Some(term) = entry.rarest(false).and_then(|place| entry.terms.get(place)) {
+            *alike.entry(term.clone()).or_default() += 1;
+        }
     }
-    let mut counts: BTreeMap<Key, Count<'_>> = BTreeMap::new();
-    for (key, term) in entries.iter().flat_map(|entry| &entry.terms) {
-        let count = counts.entry(*key).or_default();
-        count.lets += term.any.len();
-        count.asking += usize::from(!term.any.is_empty());
-        count.tests.extend(&term.any);
-        count.costly |= term.any.iter().chain(&term.none).any(|t| matches!(t, Test::Contains(_) | Test::Within(_)));
-    }
-    let mut ranked: Vec<(u64, Key)> = counts
-        .into_iter()
-        .map(|(key, count)| {
-            // As if each test were as likely to hold as another, and exactly one did.
-            let left = entries.len() - count.asking + count.lets / count.tests.len().max(1);
-            let share = (left * 1000 / entries.len().max(1)) as u64;
-            (if count.costly { share.max(500) } else { share }, key)
+    let chosen: Vec<(Option<usize>, Option<usize>)> = entries
+        .iter()
+        .map(|entry| {
+            let cheap = entry.rarest(false);
+            let checks = cheap.and_then(|place| entry.terms.get(place)).map_or(usize::MAX, |term| {
+                alike.get(term).copied().unwrap_or_default().saturating_mul(share(term) as usize)
+            });
+            (cheap, entry.rarest(true).filter(|_| checks > CHECKS))
         })
         .collect();
-    ranked.sort_unstable();
-    ranked.into_iter().zip(0..).map(|((_, key), place)| (key, place)).collect()
+    let mut served: BTreeMap<Subject, usize> = BTreeMap::new();
+    for (entry, (_, costly)) in entries.iter().zip(&chosen) {
+        if let Some(term) = costly.and_then(|place| entry.terms.get(place)) {
+            *served.entry(term.subject.clone()).or_default() += 1;
+        }
+    }
+    for (entry, (cheap, costly)) in entries.iter_mut().zip(chosen) {
+        let worth = costly.filter(|place| {
+            let subject = entry.terms.get(*place).map(|term| &term.subject);
+            cheap.is_none() || subject.and_then(|subject| served.get(subject)).is_some_and(|count| *count >= SERVED)
+        });
+        entry.trigger = worth.or(cheap);
+    }
 }
 
-/// What entries are sorted by, so that those that ask for like things lie together.
-fn likeness<'e>(
-    entry: &'e Entry,
-    order: &'e BTreeMap<Key, u32>,
-) -> impl Iterator<Item = (Option<u32>, Option<&'e Test>)> {
-    entry.terms.iter().map(|(key, term)| (order.get(key).copied(), term.any.first()))
+/// What holds for all that hang on a column that costs more than a gate does.
+fn gates(subject: &Subject, costly: bool, of: &[&Entry]) -> Vec<Term> {
+    let is_list = subject.path().and_then(schema::lookup).is_some_and(|field| field.type_ == FieldType::Strings);
+    if !costly && !is_list {
+        return Vec::new();
+    }
+    let asked = |entry: &&Entry| -> BTreeMap<Subject, BTreeSet<Test>> {
+        let cheap = entry.terms.iter().filter(|term| !term.any.is_empty() && !is_costly(term));
+        cheap.map(|term| (term.subject.clone(), term.any.iter().cloned().collect())).collect()
+    };
+    let Some((first, rest)) = of.split_first() else { return Vec::new() };
+    let mut common = asked(first);
+    for entry in rest {
+        let own = asked(entry);
+        common.retain(|subject, _| own.contains_key(subject));
+        for (subject, tests) in &mut common {
+            tests.extend(own.get(subject).into_iter().flatten().cloned());
+        }
+    }
+    let mut gates: Vec<Term> = common
+        .into_iter()
+        .filter(|(of, tests)| of != subject && *of != Subject::Stage && tests.len() <= GATE_TESTS)
+        .map(|(of, tests)| Term::any(of, tests.into_iter().collect()))
+        .filter(|term| share(term) < ALWAYS)
+        .collect();
+    gates.sort_by_key(share);
+    gates.truncate(GATES);
+    gates
+}
+
+/// Terms by how many groups may ask them.
+#[derive(Default)]
+struct Checks {
+    counts: BTreeMap<Term, usize>,
+}
+
+struct Numbers {
+    terms: Vec<Term>,
+    places: HashMap<Term, u32>,
+}
+
+impl Checks {
+    fn count(&mut self, term: &Term, times: usize) {
+        *self.counts.entry(term.clone()).or_default() += times;
+    }
+
+    /// Those that most ask come first.
+    fn numbered(self) -> Numbers {
+        let mut counted: Vec<(Term, usize)> = self.counts.into_iter().collect();
+        counted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let terms: Vec<Term> = counted.into_iter().map(|(term, _)| term).collect();
+        Numbers { places: terms.iter().cloned().zip(0..).collect(), terms }
+    }
+}
+
+impl Numbers {
+    fn of(&self, term: &Term) -> u32 {
+        self.places.get(term).copied().unwrap_or_default()
+    }
+}
+
+/// Adds the groups of entries that hang on one column, or on nothing; tells each with the tests that trigger it.
+fn groups<'e>(
+    part: &mut Part,
+    entries: &[&'e Entry],
+    numbers: &Numbers,
+    mut added: impl FnMut((u32, &'e [Test])),
+) -> std::ops::Range<u32> {
+    let mut alike: BTreeMap<(&[Test], Vec<u32>), Vec<Candidate>> = BTreeMap::new();
+    for entry in entries {
+        let mut others: Vec<Term> = entry.others().collect();
+        others.sort_by_cached_key(|term| (is_costly(term), share(term), numbers.of(term)));
+        let asked = others.iter().map(|term| numbers.of(term)).collect();
+        let tests = entry.trigger().map_or(&[][..], |term| &term.any);
+        alike.entry((tests, asked)).or_default().push(entry.of);
+    }
+    let first = part.groups.len() as u32;
+    for ((tests, asked), of) in alike {
+        let (checks, entries) = (part.asked.len() as u32, part.entries.len() as u32);
+        part.asked.extend(asked);
+        part.entries.extend(of);
+        added((part.groups.len() as u32, tests));
+        part.groups
+            .push(Group { checks: checks..part.asked.len() as u32, entries: entries..part.entries.len() as u32 });
+    }
+    first..part.groups.len() as u32
 }
 
 /// A column while it is filled.
@@ -144,94 +259,29 @@ fn likeness<'e>(
 struct Draft<'e> {
     numbers: HashMap<&'e Test, usize>,
     tests: Vec<Test>,
-    /// For each test, the entries that it lets through, and those that it bars.
-    lets: Vec<Vec<u32>>,
-    bars: Vec<Vec<u32>>,
-    /// Entries that ask something, and those of them that a test has to let through.
-    asking: Vec<u64>,
-    choosy: Vec<u64>,
+    groups: Vec<Vec<u32>>,
 }
 
 impl<'e> Draft<'e> {
-    fn new(words: usize) -> Draft<'e> {
-        Draft { asking: vec![0; words], choosy: vec![0; words], ..Draft::default() }
-    }
-
-    fn add(&mut self, entry: u32, term: &'e Term) {
-        set(&mut self.asking, entry);
-        if !term.any.is_empty() {
-            set(&mut self.choosy, entry);
-        }
-        for test in &term.any {
-            let number = self.number(test);
-            self.lets.get_mut(number).into_iter().for_each(|entries| entries.push(entry));
-        }
-        for test in &term.none {
-            let number = self.number(test);
-            self.bars.get_mut(number).into_iter().for_each(|entries| entries.push(entry));
+    fn add(&mut self, group: u32, tests: &'e [Test]) {
+        for test in tests {
+            let number = *self.numbers.entry(test).or_insert_with(|| {
+                self.tests.push(test.clone());
+                self.groups.push(Vec::new());
+                self.tests.len() - 1
+            });
+            self.groups.get_mut(number).into_iter().for_each(|groups| groups.push(group));
         }
     }
 
-    fn number(&mut self, test: &'e Test) -> usize {
-        *self.numbers.entry(test).or_insert_with(|| {
-            self.tests.push(test.clone());
-            self.lets.push(Vec::new());
-            self.bars.push(Vec::new());
-            self.tests.len() - 1
-        })
-    }
-
-    fn column(self, subject: Subject, entries: &[u64]) -> Column {
-        let field = match subject {
-            Subject::Field(path) | Subject::Lower(path) | Subject::Present(path) => schema::lookup(path),
-            Subject::Source | Subject::Stage | Subject::Tenant => None,
-        };
-        let effects = self
-            .lets
-            .iter()
-            .zip(&self.bars)
-            .map(|(lets, bars)| Effect { lets: Bits::of(lets, entries.len()), bars: Bits::of(bars, entries.len()) });
-        let unseen: Vec<u64> = entries.iter().zip(&self.choosy).map(|(entries, choosy)| entries & !choosy).collect();
-        Column {
-            subject,
-            get: field.map(|field| field.get),
-            lookup: Lookup::new(&self.tests),
-            effects: effects.collect(),
-            unseen: filled_words(&unseen),
+    fn column(self, subject: &Subject, gates: Box<[u32]>) -> Column {
+        let (mut places, mut groups) = (Vec::new(), Vec::new());
+        for of_test in self.groups {
+            let from = groups.len() as u32;
+            groups.extend(of_test);
+            places.push(from..groups.len() as u32);
         }
+        let (places, groups) = (places.into(), groups.into());
+        Column { reader: Reader::new(subject), gates, lookup: Lookup::new(&self.tests), places, groups }
     }
-}
-
-fn set(words: &mut [u64], bit: u32) {
-    if let Some(word) = words.get_mut(bit as usize / 64) {
-        *word |= 1 << (bit % 64);
-    }
-}
-
-/// The index over entries that are in their places.
-fn arranged(entries: &[Entry], order: &BTreeMap<Key, u32>) -> Index {
-    let mut existing = vec![0; entries.len().div_ceil(64)];
-    let mut drafts: BTreeMap<u32, (Subject, Draft<'_>)> =
-        order.iter().map(|((subject, _), place)| (*place, (*subject, Draft::new(existing.len())))).collect();
-    for (entry, number) in entries.iter().zip(0..) {
-        set(&mut existing, number);
-        for (key, term) in &entry.terms {
-            let draft = order.get(key).and_then(|place| drafts.get_mut(place));
-            draft.into_iter().for_each(|(_, draft)| draft.add(number, term));
-        }
-    }
-    let (mut words, mut needs) = (Vec::new(), Vec::new());
-    for (place, entries) in existing.iter().enumerate() {
-        let from = needs.len() as u32;
-        for (column, (_, draft)) in &drafts {
-            let at = |words: &[u64]| words.get(place).copied().unwrap_or_default();
-            if at(&draft.asking) != 0 {
-                let (asking, unseen) = (at(&draft.asking), !at(&draft.choosy));
-                needs.push(Need { column: *column, asking, unseen });
-            }
-        }
-        words.push(Word { entries: *entries, needs: from..needs.len() as u32 });
-    }
-    let columns = drafts.into_values().map(|(subject, draft)| draft.column(subject, &existing)).collect();
-    Index { columns, words, needs, entries: entries.iter().map(|entry| entry.of).collect() }
 }

@@ -10,10 +10,8 @@ use ipnet::IpNet;
 const ALTERNATIVES: usize = 8;
 
 /// What a term speaks of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Subject {
-    /// Which source the event came from, as a code.
-    Source,
     /// The audit stage as a code, and whether it is the defining one.
     Stage,
     /// The namespace whose tenants may see the event.
@@ -24,6 +22,18 @@ pub(super) enum Subject {
     Lower(&'static str),
     /// Whether the event has this body, as a code.
     Present(&'static str),
+    /// The text in the body at this path under these keys. What is no text asks nothing.
+    Body(&'static str, Arc<[Arc<str>]>),
+}
+
+impl Subject {
+    /// The path of its field, for what is of a field.
+    pub fn path(&self) -> Option<&'static str> {
+        match self {
+            Subject::Field(path) | Subject::Lower(path) | Subject::Present(path) | Subject::Body(path, _) => Some(path),
+            Subject::Stage | Subject::Tenant => None,
+        }
+    }
 }
 
 /// What a value may be asked. Texts are never empty but for `Equal`.
@@ -37,12 +47,12 @@ pub(super) enum Test {
     Within(IpNet),
     /// An int from the first to the last, both included.
     Range(i64, i64),
-    /// A bool (0 and 1), a source or a stage.
+    /// A bool (0 and 1) or a stage.
     Code(u8),
 }
 
 /// Some test of `any` holds, unless it is empty, and none of `none` does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Term {
     pub subject: Subject,
     pub any: Vec<Test>,
@@ -129,7 +139,7 @@ impl Alternatives {
                 same.inspect(|t| extend(&mut any, &t.any)).is_some()
             });
             if asked && !kept.iter().any(|t| t.subject == term.subject) {
-                kept.push(Term::any(term.subject, any));
+                kept.push(Term::any(term.subject.clone(), any));
             }
         }
         Alternatives(vec![kept])

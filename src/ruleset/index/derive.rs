@@ -116,6 +116,9 @@ impl<'n> Derivation<'n> {
     }
 
     fn equal(&mut self, a: &'n Node, b: &'n Node, wanted: bool) -> Alternatives {
+        if let (Some(asked), true) = (self.in_body(a, b).or_else(|| self.in_body(b, a)), wanted) {
+            return asked;
+        }
         match (self.side(a), self.side(b)) {
             (Some(Side::Subject(subject)), Some(Side::Text(text)))
             | (Some(Side::Text(text)), Some(Side::Subject(subject))) => {
@@ -137,6 +140,25 @@ impl<'n> Derivation<'n> {
             }
             _ => Alternatives::always(),
         }
+    }
+
+    /// `audit.requestObject.?a.?b.orValue("") == "text"`: that text stands there, unless it is what stands for nothing.
+    fn in_body(&self, read: &'n Node, text: &'n Node) -> Option<Alternatives> {
+        let Node::OrElse { optional, other, unwrap: true } = read else { return None };
+        let (Node::Constant(Val::Str(default)), Some(Side::Text(text))) = (&**other, self.side(text)) else {
+            return None;
+        };
+        let (mut keys, mut at) = (Vec::new(), &**optional);
+        while let Node::Select(selection) = at {
+            keys.push(Arc::clone(&selection.key));
+            at = &*selection.operand;
+        }
+        let (Node::Field(field) | Node::OptionalField { field, .. }) = at else { return None };
+        if field.type_ != FieldType::Dyn || keys.is_empty() || text == default.as_str() {
+            return None;
+        }
+        keys.reverse();
+        Some(Alternatives::one(Term::any(Subject::Body(field.path, keys.into()), vec![Test::Equal(text.into())])))
     }
 
     fn member(&mut self, value: &'n Node, list: &'n Node, wanted: bool) -> Alternatives {
@@ -373,7 +395,7 @@ fn of_every(of_element: Alternatives, field: &Field) -> Alternatives {
     match of_element.0.as_slice() {
         [conjunction] => {
             let denied = conjunction.iter().filter(|term| is_of(term, field) && !term.none.is_empty());
-            let terms = denied.map(|term| Term::none(term.subject, term.none.clone()));
+            let terms = denied.map(|term| Term::none(term.subject.clone(), term.none.clone()));
             Alternatives(vec![terms.collect()])
         }
         _ => Alternatives::always(),

@@ -9,6 +9,7 @@ use foldhash::fast::RandomState;
 use smallvec::{SmallVec, smallvec};
 
 use super::{
+    check::Read,
     condition::Test,
     spans::{Spans, of_address, of_int, of_network},
     trie::Trie,
@@ -20,6 +21,10 @@ pub(super) const CODES: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Lookup {
     equal: HashMap<Box<str>, u32, RandomState>,
+    /// The lengths that texts in `equal` have, as bits; the last is for 63 bytes and more.
+    lengths: u64,
+    /// Whether there are tests besides those for equality.
+    has_others: bool,
     prefixes: Trie,
     suffixes: Trie,
     parts: Option<(AhoCorasick, Vec<u32>)>,
@@ -33,12 +38,14 @@ impl Lookup {
     /// Of tests, numbered by their places.
     pub fn new(tests: &[Test]) -> Lookup {
         let mut lookup = Lookup::default();
+        lookup.has_others = tests.iter().any(|test| !matches!(test, Test::Equal(_)));
         let (mut prefixes, mut suffixes, mut parts) = (Vec::new(), Vec::new(), Vec::new());
         let (mut v4, mut v6, mut ints) = (Vec::new(), Vec::new(), Vec::new());
         for (test, number) in tests.iter().zip(0_u32..) {
             match test {
                 Test::Equal(text) => {
                     lookup.equal.insert((&**text).into(), number);
+                    lookup.lengths |= length(text);
                 }
                 Test::Prefix(text) => prefixes.push((text.bytes().collect(), number)),
                 Test::Suffix(text) => suffixes.push((text.bytes().rev().collect(), number)),
@@ -66,14 +73,34 @@ impl Lookup {
         lookup
     }
 
-    pub fn text(&self, text: &str, mut found: impl FnMut(u32)) {
-        if let Some(test) = self.equal.get(text) {
+    /// Calls `found` with each test that holds.
+    #[inline]
+    pub fn read(&self, read: &Read<'_>, mut found: impl FnMut(u32)) {
+        match read {
+            Read::Text(text) => self.text(text, found),
+            Read::Int(int) => self.ints.of(of_int(*int)).iter().copied().for_each(found),
+            Read::Code(code) => {
+                if let Some(test) = self.codes.get(usize::from(*code)).copied().flatten() {
+                    found(test);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn text(&self, text: &str, mut found: impl FnMut(u32)) {
+        if self.lengths & length(text) != 0
+            && let Some(test) = self.equal.get(text)
+        {
             found(*test);
         }
-        if !self.prefixes.is_empty() {
+        if !self.has_others {
+            return;
+        }
+        if self.prefixes.may_begin(text.as_bytes().first()) {
             self.prefixes.walk(text.bytes(), &mut found);
         }
-        if !self.suffixes.is_empty() {
+        if self.suffixes.may_begin(text.as_bytes().last()) {
             self.suffixes.walk(text.bytes().rev(), &mut found);
         }
         if let Some((automaton, numbers)) = &self.parts {
@@ -87,14 +114,6 @@ impl Lookup {
         }
     }
 
-    pub fn int(&self, int: i64, found: impl FnMut(u32)) {
-        self.ints.of(of_int(int)).iter().copied().for_each(found);
-    }
-
-    pub fn code(&self, code: u8) -> Option<u32> {
-        self.codes.get(usize::from(code)).copied().flatten()
-    }
-
     /// Bytes on the heap.
     pub fn memory(&self) -> usize {
         let entries = self.equal.capacity() * (size_of::<(Box<str>, u32)>() + 1);
@@ -103,6 +122,10 @@ impl Lookup {
         let spans = self.v4.memory() + self.v6.memory() + self.ints.memory();
         entries + texts + parts + spans + self.prefixes.memory() + self.suffixes.memory()
     }
+}
+
+fn length(text: &str) -> u64 {
+    1 << text.len().min(63)
 }
 
 /// Each pattern once, however often it occurs: a text that repeats one must not cost more than its length.

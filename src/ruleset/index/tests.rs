@@ -26,6 +26,8 @@ fn an_expression_gives_what_it_can_not_match_without() {
     let equal = |text: &str| Test::Equal(text.into());
     let prefix = |text: &str| Test::Prefix(text.into());
     let (verb, user, groups, code) = ("audit.verb", "user.name", "audit.user.groups", "audit.responseStatus.code");
+    let keys = ["roleRef".into(), "name".into()].into();
+    let in_body = Term::any(Subject::Body("audit.responseObject", keys), vec![equal("x")]);
     let network = Test::Within("10.0.0.0/8".parse().unwrap());
     let cases: Vec<(&str, Vec<Vec<Term>>)> = vec![
         (r#"audit.verb == "get""#, vec![vec![any(verb, &[equal("get")])]]),
@@ -57,6 +59,9 @@ fn an_expression_gives_what_it_can_not_match_without() {
         (r#"true ? audit.verb == "get" : user.name == "a""#, vec![vec![any(verb, &[equal("get")])]]),
         (r#"audit.verb == "get" && false"#, vec![]),
         (r#"user.name == audit.objectRef.name"#, vec![vec![]]),
+        (r#"audit.responseObject.?roleRef.?name.orValue("") == "x""#, vec![vec![in_body]]),
+        (r#"audit.responseObject.?roleRef.?name.orValue("x") == "x""#, vec![vec![]]),
+        (r#"audit.responseObject.?roleRef.?name.orValue("") != "x""#, vec![vec![]]),
     ];
     for (expression, expected) in cases {
         assert_eq!(derived(expression), Alternatives(expected), "{expression}");

@@ -4,6 +4,8 @@
 #[derive(Debug, Default)]
 pub(super) struct Trie {
     nodes: Vec<Node>,
+    /// The bytes that keys begin with, as bits.
+    firsts: [u64; 4],
 }
 
 #[derive(Debug, Default)]
@@ -20,6 +22,9 @@ impl Trie {
         let mut trie = Trie::default();
         if !keys.is_empty() {
             keys.sort_unstable();
+            for first in keys.iter().filter_map(|(key, _)| key.first()) {
+                trie.firsts.get_mut(usize::from(first / 64)).into_iter().for_each(|word| *word |= 1 << (first % 64));
+            }
             trie.grow(&keys, 0, 0);
         }
         trie
@@ -55,8 +60,12 @@ impl Trie {
         number
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+    /// False when no key begins with the byte; no key is empty.
+    #[inline]
+    pub fn may_begin(&self, first: Option<&u8>) -> bool {
+        first.is_some_and(|byte| {
+            self.firsts.get(usize::from(byte / 64)).is_some_and(|word| word >> (byte % 64) & 1 == 1)
+        })
     }
 
     /// The tests of all keys that `bytes` begins with.
