@@ -51,6 +51,12 @@ fn client(head: &str) -> Option<(Client<'_>, stamp::Stamp)> {
     let (before, time) = head.strip_suffix(']')?.rsplit_once(" [")?;
     let stamp = stamp::access(time)?;
     let (first, rest) = before.split_once(' ')?;
+    // An address, a name, or `unix:`; `sshd[7]:` is the tag of another format.
+    let is_host = |c: char| c.is_ascii_alphanumeric() || "._:%-".contains(c);
+    let is_tag = first.ends_with(':') && first != "unix:" && !first.ends_with("::");
+    if !first.chars().all(is_host) || is_tag {
+        return None;
+    }
     let (second, after) = rest.split_once(' ')?;
     // vhost_combined: an ident is never an address.
     let is_vhost = first.parse::<std::net::IpAddr>().is_err() && second.parse::<std::net::IpAddr>().is_ok();

@@ -107,6 +107,8 @@ fn any<'a>(draft: &mut Draft<'a>, text: &'a str) -> bool {
         }
         Some(b'I' | b'W' | b'E' | b'F') if klog::read(draft, text) => true,
         Some(b'0'..=b'9') if web_error::read_nginx(draft, text) => true,
+        // What a header of syslog begins is no access log, whatever a user's name in it looks like.
+        _ if syslog::frame(text).stamp.is_some() => framed(draft, text),
         _ => access::read(draft, text) || framed(draft, text),
     }
 }

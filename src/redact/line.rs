@@ -38,7 +38,9 @@ static PARTS: LazyLock<Regex> = LazyLock::new(|| {
 /// quotes in what clients send.
 static ACCESS: LazyLock<Regex> = LazyLock::new(|| {
     let parts = [
-        r#"^(?P<client>(?:[^"\\]|\\.)*?)"#,
+        // The runtime's stamp in a container's log, a virtual host, the address, and an ident that no server asks for.
+        r"^(?P<client>(?:[^\s]+ std(?:out|err) [FP] )?(?:[A-Za-z0-9_.:%-]+ ){1,2}- )",
+        r#"(?P<user>(?:[^"\\]|\\.)*?)"#,
         r#"(?P<time> \[[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}(?::[0-9]{2}){3} [+-][0-9]{4}\] ")"#,
         r#"(?P<request>(?:[^"\\]|\\.)*)(?P<status>" [0-9]{3} (?:[0-9]+|-))(?P<rest>.*)$"#,
     ];
@@ -117,13 +119,8 @@ fn parts(text: &str, ledger: &mut Ledger) -> String {
 fn access(found: &Captures<'_>, ledger: &mut Ledger) -> String {
     let part = |name| found.name(name).map_or("", |part| part.as_str());
     let mut kept = String::new();
-    // The address, and an ident that no server asks for; the user's name is behind.
-    let (address, user) = part("client").split_once(" - ").unwrap_or(("", part("client")));
-    if !address.is_empty() {
-        kept.push_str(address);
-        kept.push_str(" - ");
-    }
-    kept.push_str(&quotable(&plain(user, ledger)));
+    kept.push_str(part("client"));
+    kept.push_str(&quotable(&plain(part("user"), ledger)));
     kept.push_str(part("time"));
     kept.push_str(&quotable(&request(part("request"), ledger)));
     kept.push_str(part("status"));
