@@ -509,7 +509,7 @@ fn uid(rng: &mut Rng) -> String {
 
 fn metadata(rng: &mut Rng, name: &str, namespace: &str) -> String {
     format!(
-        r#"{{"name":"{name}","namespace":"{namespace}","uid":"{}","resourceVersion":"{}","creationTimestamp":"2025-11-03T09:12:44Z","labels":{{"app.kubernetes.io/name":"{}","app.kubernetes.io/instance":"{}","pod-template-hash":"{}"}},"managedFields":[{{"manager":"applier","operation":"Update","apiVersion":"v1","time":"2025-11-03T09:12:44Z","fieldsType":"FieldsV1","fieldsV1":{{"f:metadata":{{"f:labels":{{".":{{}},"f:app.kubernetes.io/name":{{}},"f:pod-template-hash":{{}}}}}},"f:spec":{{"f:containers":{{"k:{{\"name\":\"main\"}}":{{".":{{}},"f:image":{{}},"f:name":{{}},"f:resources":{{}}}}}}}}}}}}]}}"#,
+        r#"{{"name":"{name}","namespace":"{namespace}","uid":"{}","resourceVersion":"{}","creationTimestamp":"2025-11-03T09:12:44Z","labels":{{"app.kubernetes.io/name":"{}","app.kubernetes.io/instance":"{}","pod-template-hash":"{}"}},"managedFields":[{{"manager":"applier","operation":"Update","apiVersion":"v1","time":"2025-11-03T09:12:44Z","fieldsType":"FieldsV1","fieldsV1":{{"f:metadata":{{"f:labels":{{".":{{}},"f:app.kubernetes.io/name":{{}},"f:pod-template-hash":{{}}}}}},"f:spec":{{"f:containers":{{"k:{{\"name\":\"main\"}}":{{".":{{}},"f:image":{{}},"f:name":{{}},"f:resources":{{}}}}}}}}}}}},{{"manager":"controller","operation":"Update","apiVersion":"v1","time":"2025-12-30T21:40:08Z","fieldsType":"FieldsV1","fieldsV1":{{"f:metadata":{{"f:annotations":{{".":{{}},"f:checked-at":{{}}}},"f:ownerReferences":{{}}}},"f:spec":{{"f:renewTime":{{}},"f:holderIdentity":{{}}}},"f:status":{{"f:conditions":{{".":{{}},"k:{{\"type\":\"Ready\"}}":{{}}}},"f:observedGeneration":{{}}}}}},"subresource":"status"}}]}}"#,
         uid(rng),
         rng.u32(1..),
         word(rng),
@@ -520,7 +520,7 @@ fn metadata(rng: &mut Rng, name: &str, namespace: &str) -> String {
 
 fn pod_spec(rng: &mut Rng) -> String {
     let mut containers = Vec::new();
-    for n in 0..rng.usize(1..4) {
+    for n in 0..rng.usize(2..5) {
         let image = format!("registry.corp.test/{}/{}:{}.{}", word(rng), word(rng), rng.u8(..9), rng.u8(..40));
         containers.push(format!(
             r#"{{"name":"c{n}","image":"{image}","args":["--listen=:8080","--log-level=info","--config=/etc/{0}/config.yaml"],"ports":[{{"name":"http","containerPort":8080,"protocol":"TCP"}}],"env":[{{"name":"POD_IP","valueFrom":{{"fieldRef":{{"apiVersion":"v1","fieldPath":"status.podIP"}}}}}},{{"name":"REGION","value":"{0}"}},{{"name":"DB_PASSWORD","valueFrom":{{"secretKeyRef":{{"name":"{0}-db","key":"password"}}}}}}],"resources":{{"limits":{{"cpu":"1","memory":"512Mi"}},"requests":{{"cpu":"100m","memory":"128Mi"}}}},"volumeMounts":[{{"name":"config","mountPath":"/etc/{0}"}}],"livenessProbe":{{"httpGet":{{"path":"/livez","port":"http","scheme":"HTTP"}},"timeoutSeconds":1,"periodSeconds":10}},"terminationMessagePath":"/dev/termination-log","imagePullPolicy":"IfNotPresent","securityContext":{{"capabilities":{{"drop":["ALL"]}},"runAsNonRoot":true,"allowPrivilegeEscalation":false}}}}"#,
@@ -558,7 +558,7 @@ fn deployment(rng: &mut Rng, name: &str, namespace: &str) -> String {
 }
 
 fn config_map(rng: &mut Rng, name: &str, namespace: &str) -> String {
-    let lines: String = (0..rng.usize(10..60)).map(|n| format!("{}.{n}: {}\\n", word(rng), hex(rng, 12))).collect();
+    let lines: String = (0..rng.usize(20..90)).map(|n| format!("{}.{n}: {}\\n", word(rng), hex(rng, 12))).collect();
     format!(
         r#"{{"kind":"ConfigMap","apiVersion":"v1","metadata":{},"data":{{"config.yaml":"{lines}"}}}}"#,
         metadata(rng, name, namespace)
@@ -583,10 +583,10 @@ fn role_binding(rng: &mut Rng, name: &str, namespace: &str) -> String {
     )
 }
 
-/// A node reports its images with each status.
+/// A node reports its images with each status, 50 at most.
 fn node_object(rng: &mut Rng, name: &str) -> String {
     let mut images = Vec::new();
-    for _ in 0..rng.usize(20..50) {
+    for _ in 0..rng.usize(35..51) {
         let (team, app, digest) = (word(rng), word(rng), hex(rng, 64));
         images.push(format!(
             r#"{{"names":["registry.corp.test/{team}/{app}@sha256:{digest}","registry.corp.test/{team}/{app}:{}"],"sizeBytes":{}}}"#,
