@@ -2,7 +2,7 @@
 # soak.sh    random tests on and on, with fresh seeds: the rule language against the reference implementation and hostile
 #            sources, the index of conditions against evaluating every rule, correlation against its definition.
 #
-# KUBEWITNESS_SOAK_SECONDS  how long, for each of the two halves (3600)
+# KUBEWITNESS_SOAK_SECONDS  how long each random test goes on (3600)
 # KUBEWITNESS_SEED          the first seed (from the clock); a failure prints the one that shows it again
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
