@@ -3,7 +3,7 @@
 #            sources, the index of conditions against evaluating every rule, one stream in many orders,
 #            correlation against its definition.
 #
-# KUBEWITNESS_SOAK_SECONDS  how long, for each of the two halves (3600)
+# KUBEWITNESS_SOAK_SECONDS  how long each random test goes on (3600)
 # KUBEWITNESS_SEED          the first seed (from the clock); a failure prints the one that shows it again
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

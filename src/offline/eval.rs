@@ -1,20 +1,21 @@
-//! `kubewitness eval`: one expression over one audit event or over variables, without a cluster and without rules.
+//! `kubewitness eval`: one expression over one event or over variables, without a cluster and without rules.
 
 use std::{
     fmt,
-    fs::File,
-    io::{self, Read},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::{Context, bail};
-use jiff::Timestamp;
 
+use super::{
+    input::{self, Entry, InputArgs, Reader},
+    inventory_file,
+};
 use crate::{
+    enrich::enrich,
     normalise,
-    record::{IdKey, Origin, Provenance},
-    redact,
+    record::Record,
     ruleset::expr::{Bindings, EvalError, Expected, ExprError, Program, Steps, Value, Variables},
 };
 
@@ -28,16 +29,16 @@ pub struct EvalArgs {
     /// The expression.
     #[arg(long, value_name = "E", allow_hyphen_values = true)]
     pub expression: String,
-    /// A file with one audit event as JSON, read as the API server sends it; - is standard input.
+    /// A file whose first event it is, read as `replay` reads it: an audit event as the API server writes it, an envelope
+    /// around a line, or with --lines a log file; - is standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "bindings")]
     pub event: Option<PathBuf>,
+    #[command(flatten)]
+    pub how: InputArgs,
     /// A JSON object, each key of it a dynamic variable. Numbers without fraction and exponent are int, others double.
     #[arg(long, value_name = "JSON")]
     pub bindings: Option<String>,
 }
-
-/// Longest event that is read: what one event may have in a batch too.
-const MAX_EVENT: u64 = 16 << 20;
 
 /// Why there is no value.
 #[derive(Debug)]
@@ -62,7 +63,10 @@ impl fmt::Display for NoValue {
 /// The value, or why there is none; an error when the event or the variables can't be read.
 pub fn answer(args: &EvalArgs) -> anyhow::Result<Result<Value, NoValue>> {
     match (&args.event, &args.bindings) {
-        (Some(path), _) => over_event(&args.expression, path),
+        (Some(path), _) => over_event(&args.expression, path, &args.how),
+        (None, _) if args.how != InputArgs::default() => {
+            bail!("--lines, --host and --inventory are of an event: name its file with --event")
+        }
         (None, bindings) => Ok(over_variables(&args.expression, &variables(bindings.as_deref().unwrap_or("{}"))?)),
     }
 }
@@ -92,31 +96,29 @@ fn over_variables(expression: &str, bindings: &Bindings) -> Result<Value, NoValu
     program.eval_over(bindings, &mut Steps::default()).map_err(NoValue::Failed)
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut input: Box<dyn Read> =
-        if path == Path::new("-") { Box::new(io::stdin().lock()) } else { Box::new(File::open(path)?) };
-    input.by_ref().take(MAX_EVENT + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_EVENT {
-        bail!("more than {MAX_EVENT} bytes");
+/// The first record of a file.
+fn record(path: &Path, how: &InputArgs) -> anyhow::Result<Record> {
+    let entries = input::open(path)
+        .and_then(|file| Reader::new(how, path).first(file, 1))
+        .with_context(|| format!("reading the event from {}", path.display()))?;
+    match entries.into_iter().next() {
+        Some(Entry { record: Ok(record), .. }) => Ok(record),
+        Some(Entry { record: Err(problem), line }) => {
+            bail!("{} holds no event: line {line}: {problem}", path.display())
+        }
+        None => bail!("{} holds no event: it is empty", path.display()),
     }
-    Ok(bytes)
 }
 
-/// Evaluates over what rules see of the event: redacted and normalised.
-fn over_event(expression: &str, path: &Path) -> anyhow::Result<Result<Value, NoValue>> {
-    let bytes = read(path).with_context(|| format!("reading the event from {}", path.display()))?;
+/// Evaluates over what rules see of the event: redacted, normalised and joined.
+fn over_event(expression: &str, path: &Path, how: &InputArgs) -> anyhow::Result<Result<Value, NoValue>> {
+    let inventory = inventory_file::joined(how.inventory.as_deref()).context("reading the inventory")?;
+    let record = record(path, how)?;
     let program = match Program::compile(expression, Expected::Any, &Variables::default()) {
         Ok(program) => program,
         Err(error) => return Ok(Err(NoValue::Refused(error))),
     };
-    let outcome = redact::audit_event(redact::Input { bytes: &bytes, oversize: false });
-    if let Err(redact::Rejected(quarantined)) = &outcome {
-        bail!("{} holds no audit event: {}", path.display(), quarantined.error);
-    }
-    let origin = Origin { cluster: "eval".into(), reporter: "eval".into(), provenance: Provenance::AuditLog };
-    let mut record = redact::record(outcome, &bytes, &origin, Timestamp::UNIX_EPOCH, &IdKey::OFFLINE);
-    record.received_at = super::input::happened(&record);
-    let event = normalise::event(&record).context("the redacted event does not read as an audit event")?;
+    let mut event = normalise::event(&record).context("the redacted event does not read as an event")?;
+    enrich(&mut event, &inventory);
     Ok(program.eval(&event, &mut Steps::default()).map_err(NoValue::Failed))
 }

@@ -6,47 +6,44 @@ mod verdict;
 
 use std::{
     collections::BTreeSet,
-    fs::File,
-    io::{self, IsTerminal, Read, Write},
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use self::{
     paint::Paint,
     verdict::{ExplainedRule, Explanation, explain},
 };
 use super::{
-    input::{happened, unpacked},
-    rule_files,
+    input::{self, Entry, InputArgs, Reader},
+    inventory_file, rule_files,
 };
-use crate::{
-    ingest::{
-        Form,
-        split::{Element, Splitter},
-    },
-    record::{IdKey, Origin, Provenance, Record},
-    redact,
-};
+use crate::record::Record;
 
 /// Shows for each rule which conditions hold for an event and which do not, with the values that they read.
 ///
 /// Rules that match come first, then the nearest misses. A condition is marked ✓ when it holds, ✗ when it does not, and !
 /// when it ended in an error, such as a missing key; behind it stand the values that it read, after redaction. What is
-/// joined in a cluster (the pod of an address, its node and workload) is not known here: such fields are empty.
+/// joined in a cluster (the pod of an address, its node and workload) is known by --inventory alone: without it such fields
+/// are empty.
 ///
-/// Example: kubewitness explain --rules manifests/rules --event event.json
+/// Examples: kubewitness explain --rules manifests/rules --event event.json
+///
+/// kubewitness explain --rules manifests/rules/node --lines node --host node-1 --event /var/log/auth.log
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
     /// Files, or directories with *.yaml and *.yml files, that hold the rules.
     #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
     pub rules: Vec<PathBuf>,
-    /// An audit event as the API server writes it: JSON, a line of its log, or an EventList. Of several each is explained, up
-    /// to 20. - is standard input.
+    /// Events, read as `replay` reads them: an audit event as the API server writes it (JSON, a line of its log, an EventList),
+    /// an envelope around a line, or with --lines a log file. Of several each is explained, up to 20. - is standard input.
     #[arg(long, required = true, value_name = "FILE")]
     pub event: PathBuf,
+    #[command(flatten)]
+    pub how: InputArgs,
     /// Only the rule of this name; repeat it for several.
     #[arg(long = "rule", value_name = "NAME")]
     pub names: Vec<String>,
@@ -86,18 +83,15 @@ impl Colours {
 
 /// Events that are explained one by one.
 const MAX_EVENTS: usize = 20;
-/// Read size of the input.
-const CHUNK: usize = 64 * 1024;
 
 pub fn main(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let rules = rules(args)?;
-    let records = if args.event == Path::new("-") {
-        records(io::stdin().lock()).context("reading standard input")?
-    } else {
-        let file = File::open(&args.event).with_context(|| format!("opening {}", args.event.display()))?;
-        records(file).with_context(|| format!("reading {}", args.event.display()))?
-    };
-    let explanations: Vec<Explanation> = records.iter().filter_map(|record| explain(&rules, record)).collect();
+    let inventory = inventory_file::joined(args.how.inventory.as_deref()).context("reading the inventory")?;
+    let name =
+        if args.event == Path::new("-") { "standard input".to_owned() } else { args.event.display().to_string() };
+    let records = records(args).with_context(|| format!("reading {name}"))?;
+    let explained = |record| explain(&rules, record, &inventory);
+    let explanations: Vec<Explanation> = records.iter().filter_map(explained).collect();
     let paint = Paint::new(args.color.are_shown(), args.verbose);
     let mut out = io::BufWriter::new(io::stdout().lock());
     match write(args.output, &explanations, &paint, &mut out).and_then(|()| out.flush()) {
@@ -157,38 +151,16 @@ fn rules(args: &ExplainArgs) -> anyhow::Result<Vec<ExplainedRule>> {
 }
 
 /// The events of the input, at most `MAX_EVENTS`.
-fn records(input: impl Read) -> anyhow::Result<Vec<Record>> {
-    let mut input = unpacked(input)?;
-    let (mut splitter, mut elements, mut chunk) = (Splitter::lines(), Vec::new(), vec![0; CHUNK]);
-    let mut ended = false;
-    while !ended && elements.len() <= MAX_EVENTS {
-        let length = input.read(&mut chunk)?;
-        let (bytes, _) = chunk.split_at(length);
-        ended = bytes.is_empty();
-        splitter.feed(bytes, &mut elements);
-    }
-    if ended && let Err(broken) = splitter.finish(&mut elements) {
-        bail!("the input is no JSON: {broken}");
-    }
-    if elements.len() > MAX_EVENTS {
+fn records(args: &ExplainArgs) -> anyhow::Result<Vec<Record>> {
+    let mut entries = Reader::new(&args.how, &args.event).first(input::open(&args.event)?, MAX_EVENTS + 1)?;
+    if entries.len() > MAX_EVENTS {
         eprintln!("kubewitness: only the first {MAX_EVENTS} events are explained; `replay` takes any number");
-        elements.truncate(MAX_EVENTS);
+        entries.truncate(MAX_EVENTS);
     }
-    let records = elements.iter().map(record).collect::<anyhow::Result<Vec<Record>>>()?;
+    let of = |entry: Entry| entry.record.map_err(|problem| anyhow!("line {}: {problem}", entry.line));
+    let records = entries.into_iter().map(of).collect::<anyhow::Result<Vec<Record>>>()?;
     if records.is_empty() {
         bail!("the input holds no event");
     }
     Ok(records)
-}
-
-fn record(element: &Element) -> anyhow::Result<Record> {
-    let input = redact::Input { bytes: &element.bytes, oversize: element.form != Form::Whole };
-    let outcome = redact::audit_event(input);
-    if let Err(redact::Rejected(quarantined)) = &outcome {
-        bail!("line {}: {}", element.line, quarantined.error);
-    }
-    let origin = Origin { cluster: "explain".into(), reporter: "explain".into(), provenance: Provenance::AuditLog };
-    let mut record = redact::record(outcome, &element.bytes, &origin, jiff::Timestamp::UNIX_EPOCH, &IdKey::OFFLINE);
-    record.received_at = happened(&record);
-    Ok(record)
 }

@@ -4,6 +4,7 @@
 use std::{
     fs::File,
     io::{self, BufRead, Read},
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
@@ -27,7 +28,7 @@ use crate::{
 const CHUNK: usize = 256 * 1024;
 
 /// How the input is to be read.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct InputArgs {
     /// The input is a log file of such lines, one line a record, and no JSON stream.
     #[arg(long, value_enum, ignore_case = true, value_name = "SOURCE")]
@@ -88,8 +89,21 @@ impl Reader {
         }
     }
 
-    /// Hands every record of `input` to `take`, in order. An error is one of reading; what can't be understood is an entry.
-    pub fn read(&mut self, input: impl Read, mut take: impl FnMut(Entry)) -> io::Result<()> {
+    /// The first records of `input`, at most `most`.
+    pub fn first(&mut self, input: impl Read, most: usize) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        self.read(input, |entry| {
+            if entries.len() < most {
+                entries.push(entry);
+            }
+            if entries.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(entries)
+    }
+
+    /// Hands every record of `input` to `take`, in order, until that has enough. An error is one of reading; what can't be
+    /// understood is an entry.
+    pub fn read(&mut self, input: impl Read, mut take: impl FnMut(Entry) -> ControlFlow<()>) -> io::Result<()> {
         let mut input = unpacked(input)?;
         match self.lines {
             Some(source) => self.plain(&mut input, source, &mut take),
@@ -97,7 +111,12 @@ impl Reader {
         }
     }
 
-    fn plain(&mut self, input: &mut dyn Read, source: Source, take: &mut impl FnMut(Entry)) -> io::Result<()> {
+    fn plain(
+        &mut self,
+        input: &mut dyn Read,
+        source: Source,
+        take: &mut impl FnMut(Entry) -> ControlFlow<()>,
+    ) -> io::Result<()> {
         let mut input = io::BufReader::with_capacity(CHUNK, input);
         let mut bytes = Vec::new();
         for number in 1.. {
@@ -111,13 +130,16 @@ impl Reader {
             }
             if !bytes.is_empty() {
                 let file = self.file.clone();
-                take(Entry { line: number, record: Ok(self.line(&bytes, source, &file, number)) });
+                let record = Ok(self.line(&bytes, source, &file, number));
+                if take(Entry { line: number, record }).is_break() {
+                    break;
+                }
             }
         }
         Ok(())
     }
 
-    fn stream(&mut self, input: &mut dyn Read, take: &mut impl FnMut(Entry)) -> io::Result<()> {
+    fn stream(&mut self, input: &mut dyn Read, take: &mut impl FnMut(Entry) -> ControlFlow<()>) -> io::Result<()> {
         let mut splitter = Splitter::lines();
         let mut chunk = vec![0; CHUNK];
         let mut elements = Vec::new();
@@ -130,13 +152,15 @@ impl Reader {
             }
             splitter.feed(bytes, &mut elements);
             last = elements.last().map_or(last, |element| element.line);
-            elements.drain(..).for_each(|element| take(self.element(&element)));
+            if elements.drain(..).any(|element| take(self.element(&element)).is_break()) {
+                return Ok(());
+            }
         }
         let end = splitter.finish(&mut elements);
-        elements.drain(..).for_each(|element| take(self.element(&element)));
-        if let Err(broken) = end {
-            take(Entry { line: last, record: Err(broken.to_string()) });
-        }
+        let mut rest: Vec<Entry> = elements.drain(..).map(|element| self.element(&element)).collect();
+        rest.extend(end.err().map(|broken| Entry { line: last, record: Err(broken.to_string()) }));
+        // The end is here, whether `take` had enough or not.
+        rest.into_iter().map(take).find(ControlFlow::is_break);
         Ok(())
     }
 
@@ -251,7 +275,7 @@ fn envelope(bytes: &[u8]) -> Option<Result<Envelope, String>> {
 }
 
 /// Logs are packed when they are rotated: gzip is recognised by its first bytes (RFC 1952).
-pub fn unpacked<'a>(input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+fn unpacked<'a>(input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut input = io::BufReader::with_capacity(CHUNK, input);
     let packed = input.fill_buf()?.starts_with(&[0x1f, 0x8b]);
     Ok(if packed { Box::new(MultiGzDecoder::new(input)) } else { Box::new(input) })
@@ -263,7 +287,7 @@ pub fn open(path: &Path) -> io::Result<Box<dyn Read>> {
 }
 
 /// When the audit event of `record` says that it happened.
-pub fn happened(record: &Record) -> Timestamp {
+fn happened(record: &Record) -> Timestamp {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Stamps {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::{
     api::rule_test::TestInventory,
     cluster::inventory,
+    enrich::Inventory,
     pipeline::rule_test,
     record::{InventoryChange, Payload, Record, RecordId, RedactionFacts},
 };
@@ -32,6 +33,17 @@ pub enum InventoryFileError {
     Kind { path: PathBuf, place: String, kind: String },
     #[error("{}: names no node and no pod: it has `nodes` and `pods`, or is what `kubectl get nodes,pods -A -o json` prints", path.display())]
     Empty { path: PathBuf },
+}
+
+/// What events are joined with: the nodes and pods of a file, or nothing without one.
+pub fn joined(path: Option<&Path>) -> Result<Inventory, InventoryFileError> {
+    let mut inventory = Inventory::default();
+    for record in path.map(read).transpose()?.unwrap_or_default() {
+        if let Payload::Inventory(change) = &record.payload {
+            inventory.apply(change, record.received_at);
+        }
+    }
+    Ok(inventory)
 }
 
 /// The records of an inventory file.

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    ops::ControlFlow,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -21,7 +22,7 @@ use crate::{
         schema::{FIELDS, FieldValue},
     },
     normalise::{self, line::is_parsed},
-    record::{Payload, Record},
+    record::Record,
 };
 
 /// Prints what rules see of recorded events and log lines: redacted, normalised, joined.
@@ -50,14 +51,7 @@ pub enum Output {
 }
 
 pub fn main(args: &NormaliseArgs) -> anyhow::Result<ExitCode> {
-    let mut inventory = Inventory::default();
-    if let Some(path) = &args.how.inventory {
-        for record in inventory_file::read(path).context("reading the inventory")? {
-            if let Payload::Inventory(change) = &record.payload {
-                inventory.apply(change, record.received_at);
-            }
-        }
-    }
+    let inventory = inventory_file::joined(args.how.inventory.as_deref()).context("reading the inventory")?;
     let name =
         if args.input == Path::new("-") { "standard input".to_owned() } else { args.input.display().to_string() };
     let file = input::open(&args.input).with_context(|| format!("opening {name}"))?;
@@ -65,11 +59,10 @@ pub fn main(args: &NormaliseArgs) -> anyhow::Result<ExitCode> {
     let (mut written, mut records, mut progress) = (Ok(()), 0, Progress::new());
     Reader::new(&args.how, &args.input)
         .read(file, |entry| {
-            if written.is_ok() {
-                written = write(&document(&entry, &inventory), &mut out);
-            }
+            written = write(&document(&entry, &inventory), &mut out);
             records += 1;
             progress.show(records);
+            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })
         .with_context(|| format!("reading {name}"))?;
     progress.clear();

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     io::{self, IsTerminal, Write},
+    ops::ControlFlow,
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
@@ -99,7 +100,11 @@ pub fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let name = if input == Path::new("-") { "standard input".to_owned() } else { input.display().to_string() };
     let file = input::open(input).with_context(|| format!("opening {name}"))?;
     let mut reader = Reader::new(&args.how, input);
-    reader.read(file, |entry| replay.take(entry)).with_context(|| format!("reading {name}"))?;
+    let all = |entry| {
+        replay.take(entry);
+        ControlFlow::Continue(())
+    };
+    reader.read(file, all).with_context(|| format!("reading {name}"))?;
     replay.report();
     if replay.events == 0 && replay.rejected > 0 {
         bail!(

@@ -113,13 +113,14 @@ fn what_has_no_value_is_an_error_with_exit_code_1() {
 
 #[test]
 fn what_can_not_be_read_is_told_with_exit_code_2() {
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 7] = [
         (&["--expression", "1", "--bindings", "[1]"], "--bindings takes a JSON object"),
         (&["--expression", "1", "--bindings", "{"], "--bindings takes a JSON object"),
         (&["--expression", "1", "--event", "nope.json"], "nope.json"),
         (&["--expression", "1", "--event", "."], "reading the event"),
         (&["--expression", "1", "--event", "x", "--bindings", "{}"], "cannot be used with"),
         (&["--bindings", "{}"], "--expression"),
+        (&["--expression", "1", "--host", "node-1"], "name its file with --event"),
     ];
     for (arguments, wanted) in cases {
         let (printed, said, code) = eval(arguments);
@@ -153,6 +154,28 @@ fn event_is_read_redacted_and_normalised() {
     for file in ["broken.json", "other.json"] {
         let output = run(dir.path(), &["eval", "--event", file, "--expression", "1"], "");
         assert_eq!(output.status.code(), Some(2), "{file}");
-        assert!(text(&output.stderr).contains(&format!("{file} holds no audit event")), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(&format!("{file} holds no event")), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn event_of_a_line_is_read_as_replay_reads_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = "2026-03-01T22:15:05+00:00 node-1 sshd[811]: Failed password for root from 10.20.0.9 port 4711 ssh2";
+    let envelope = serde_json::json!({"source": "Node", "host": "node-1", "file": "/var/log/auth.log", "log": line});
+    let pods = r#"{"pods": [{"namespace": "shop", "name": "web", "addresses": ["10.20.0.9"]}]}"#;
+    fs::write(dir.path().join("inventory.json"), pods).unwrap();
+    let expression = "[host.name, event.action, source.ip, user.name, kubernetes.pod.name]";
+    let arguments = ["eval", "--event", "-", "--expression", expression, "--inventory", "inventory.json"];
+    for (input, more) in [(line.to_owned(), &["--lines", "node", "--host", "node-1"][..]), (envelope.to_string(), &[])]
+    {
+        let output = run(dir.path(), &[&arguments, more].concat(), &input);
+        let printed = text(&output.stdout);
+        assert_eq!(
+            printed.trim_end(),
+            r#"["node-1","ssh-login","10.20.0.9","root","web"]"#,
+            "{}",
+            text(&output.stderr)
+        );
     }
 }

@@ -6,9 +6,10 @@ use std::{fs, path::PathBuf};
 use super::{run, text};
 
 const EVENT: &str = "../../../examples/event.json";
+const SSH: &str = "../../../manifests/rules/node/ssh-brute-force.yaml";
 
 /// Name of the expected output, exit code, arguments.
-const CASES: [(&str, i32, &[&str]); 16] = [
+const CASES: [(&str, i32, &[&str]); 18] = [
     ("matching", 0, &["--rules", "matching.yaml", "--event", EVENT]),
     ("matching-verbose", 0, &["--rules", "matching.yaml", "--event", EVENT, "-v"]),
     (
@@ -28,6 +29,8 @@ const CASES: [(&str, i32, &[&str]); 16] = [
     ("refused", 2, &["--rules", "refused.yaml", "--event", EVENT]),
     ("no-rule", 2, &["--rules", "no-rule.yaml", "--event", EVENT]),
     ("broken-event", 2, &["--rules", "matching.yaml", "--event", "broken.json"]),
+    ("line", 0, &["--rules", SSH, "--lines", "node", "--host", "node-1", "--event", "auth.log"]),
+    ("envelope", 0, &["--rules", SSH, "--event", "envelope.json", "-v"]),
     ("no-event", 2, &["--rules", "matching.yaml", "--event", "other.json"]),
 ];
 

@@ -32,7 +32,8 @@ fn every_example_of_the_page_comes_to_what_stands_there() {
     for line in blocks(&page, "cel").iter().flat_map(|block| block.lines()) {
         let (expression, value) = line.rsplit_once("   → ").unwrap_or_else(|| panic!("no value: {line}"));
         let expression = expression.trim_end().to_owned();
-        let args = EvalArgs { expression: expression.clone(), event: Some(path.clone()), bindings: None };
+        let (event, how) = (Some(path.clone()), Default::default());
+        let args = EvalArgs { expression: expression.clone(), event, how, bindings: None };
         let found = match eval::answer(&args).unwrap() {
             Ok(value) => value.to_json().to_string(),
             Err(none) => none.to_string(),

@@ -112,10 +112,9 @@ pub struct KeyValue {
 }
 
 /// What the rules say of the event of `record`; `None` when it holds none.
-pub fn explain(rules: &[ExplainedRule], record: &Record) -> Option<Explanation> {
-    let inventory = Inventory::default();
+pub fn explain(rules: &[ExplainedRule], record: &Record, inventory: &Inventory) -> Option<Explanation> {
     let mut event = Normaliser::default().event(record)?;
-    enrich(&mut event, &inventory);
+    enrich(&mut event, inventory);
     let head = Head {
         message: event.message().to_owned(),
         created: event.created,
