@@ -86,7 +86,7 @@ impl Node {
         self.collector.check()?;
         let path = repository("tests/node/recordings/bookworm").join(scene.recording);
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let lines = restamped(&text, jiff::Timestamp::now())?;
+        let lines = restamped(&text, kubewitness::telemetry::now())?;
         let mut file = OpenOptions::new().append(true).open(self.disk.join(scene.file))?;
         let mut offset = file.metadata()?.len();
         file.write_all(lines.concat().as_bytes())?;

@@ -317,7 +317,7 @@ fn places(form: &Form) -> Vec<Place> {
         let found = text.lines().find_map(|line| {
             let (head, rest) = line.split_once(form.before)?;
             let length = if form.after.is_empty() { rest.len() } else { rest.find(form.after)? };
-            Some((file.clone(), format!("{head}{}", form.before), rest[length..].to_owned()))
+            Some((file.clone(), format!("{head}{}", form.before), rest.get(length..).unwrap().to_owned()))
         });
         found.unwrap_or_else(|| panic!("{file} has no line with {:?} and {:?}", form.before, form.after))
     };
