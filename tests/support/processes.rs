@@ -141,10 +141,12 @@ pub struct PortTaken {
 /// Whether a process exists and has not ended; one that only waits to be collected by its parent has.
 pub fn is_running(pid: u32) -> bool {
     // The state is the first word after the name, which stands in parentheses and may hold any character.
-    fs::read_to_string(format!("/proc/{pid}/stat"))
+    let leads = fs::read_to_string(format!("/proc/{pid}/stat"))
         .ok()
         .and_then(|stat| stat.rsplit_once(") ").map(|(_, rest)| !rest.starts_with(['Z', 'X'])))
-        .unwrap_or(false)
+        .unwrap_or(false);
+    // A killed thread that is within fsync holds its files, and their locks, for longer than the first thread lives.
+    leads || fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() > 1)
 }
 
 fn tail(text: &str) -> String {
