@@ -37,8 +37,8 @@ pub(super) struct Lookup {
 impl Lookup {
     /// Of tests, numbered by their places.
     pub fn new(tests: &[Test]) -> Lookup {
-        let mut lookup = Lookup::default();
-        lookup.has_others = tests.iter().any(|test| !matches!(test, Test::Equal(_)));
+        let has_others = tests.iter().any(|test| !matches!(test, Test::Equal(_)));
+        let mut lookup = Lookup { has_others, ..Lookup::default() };
         let (mut prefixes, mut suffixes, mut parts) = (Vec::new(), Vec::new(), Vec::new());
         let (mut v4, mut v6, mut ints) = (Vec::new(), Vec::new(), Vec::new());
         for (test, number) in tests.iter().zip(0_u32..) {
