@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{collector, controller, generate, offline};
 
-/// Audit events of a Kubernetes API server become SecurityAlerts, in the cluster.
+/// Audit events of a Kubernetes API server and log lines of its nodes become SecurityAlerts, in the cluster.
 #[derive(Debug, Parser)]
 #[command(name = "kubewitness", version, propagate_version = true)]
 pub struct Cli {

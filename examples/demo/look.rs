@@ -66,7 +66,7 @@ It runs on until Ctrl-C (or: kill {pid}), which ends and removes all of it. In a
   kubectl get csrule cluster-admin-granted -o yaml
   # the controller's metrics
   curl -s http://127.0.0.1:{admin}/metrics
-  # the API server's own audit log, without a cluster: the same alerts
+  # the API server's own audit log, without a cluster: the alerts that rest on it alone
   {binary} replay --rules {rules} --output table {log}
   # the record, and the logs of all processes
   ls {store} {dir}/log",

@@ -41,7 +41,7 @@ const GROUPS: &[(&str, &str)] = &[
     (
         "kubernetes",
         "Who acted, as far as the inventory tells: the pod, its node, workload and service account, as of the event's time. Below \
-                    `target`, what is acted upon. Empty when nobody in the cluster fits, and always empty in `kubewitness eval` and `explain`.",
+                    `target`, what is acted upon. Empty when nobody in the cluster fits; offline commands know no more of it than the event itself and `--inventory FILE` tell.",
     ),
     ("log", ""),
     ("message", ""),

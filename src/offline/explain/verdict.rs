@@ -143,8 +143,11 @@ fn of_rule(rule: &ExplainedRule, event: &Event<'_>) -> RuleVerdict {
             Some(format!("a SecurityRule of namespace {namespace} sees requests on objects of {namespace} alone"));
     } else {
         selectors = (0..compiled.selectors.len()).filter_map(|index| of_selector(rule, index, event)).collect();
-        if let Some(first) = selectors.first().filter(|_| selectors.iter().all(|s| s.excluded.is_some())) {
-            excluded.clone_from(&first.excluded);
+        if selectors.iter().all(|selector| selector.excluded.is_some()) {
+            // Of a rule over several sources, what speaks of this event's source is the reason.
+            let of_source = compiled.selectors.iter().position(|selector| selector.source == event.source);
+            let reason = of_source.and_then(|index| selectors.get(index)).or(selectors.first());
+            excluded = reason.and_then(|selector| selector.excluded.clone());
         }
     }
     let conditions = || selectors.iter().filter_map(|selector| selector.condition.as_ref());
