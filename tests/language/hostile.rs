@@ -55,13 +55,13 @@ fn cost(source: &str, event: &Event<'_>) -> Cost {
     let before = memory("VmRSS:");
     let start = Instant::now();
     let program = Program::compile(source, Expected::Any, &Variables::default());
-    let micros = u64::try_from(start.elapsed().as_micros()).unwrap();
     match &program {
         Ok(program) => {
             drop(program.eval(event, &mut Steps::default()).map(|value| (value.to_string(), value.to_json())))
         }
         Err(error) => assert!(error.message != "the parser does not cope with it", "the parser panicked"),
     }
+    let micros = u64::try_from(start.elapsed().as_micros()).unwrap();
     Cost { kib: memory("VmHWM:").saturating_sub(before), micros, compiled: program.is_ok() }
 }
 

