@@ -18,7 +18,10 @@ use crate::{
     detect::{Failure, detect},
     enrich::{Inventory, enrich},
     event::Event,
-    normalise::Normaliser,
+    normalise::{
+        Normaliser,
+        line::{is_parsed, program},
+    },
     record::{Payload, Record, RuleChange, RuleId, Seq},
     ruleset::{
         CompiledRule, Ruleset,
@@ -57,6 +60,8 @@ pub struct Counters {
     pub events: u64,
     /// Records that hold no readable event.
     pub unreadable: u64,
+    /// Lines that no format recognised, by program (`normalise::line::program`). They are events all the same.
+    pub unrecognised: BTreeMap<&'static str, u64>,
     /// The controller's own requests for our kinds, which rules don't see.
     pub own_requests: u64,
     /// Events that at least one selector took.
@@ -173,6 +178,9 @@ impl Pipeline {
             return;
         }
         self.counters.events += 1;
+        if !is_parsed(&event) {
+            *self.counters.unrecognised.entry(program(&event)).or_default() += 1;
+        }
         enrich(&mut event, &self.inventory);
         let detected = detect(&self.ruleset, &event, seq);
         for (rule, error) in &detected.failed {

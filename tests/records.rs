@@ -93,3 +93,33 @@ fn a_bad_inventory_is_refused_with_its_place() {
         assert!(!ok && stderr.contains(problem), "{text}: {stderr}");
     }
 }
+
+#[test]
+fn lines_that_no_format_recognises_are_events_and_counted_by_program() {
+    use kubewitness::{
+        pipeline::{Pipeline, PipelineConfig},
+        record::{IdKey, Line, Origin, Provenance, RedactionFacts},
+        redact::{LinePlace, line_record},
+    };
+    let origin = Origin { cluster: "c".into(), reporter: "n".into(), provenance: Provenance::File };
+    let mut pipeline = Pipeline::new(PipelineConfig::offline());
+    for (seq, text) in (1..).zip([
+        "sshd[1]: something new",
+        "mine[2]: a",
+        "theirs[3]: b",
+        "sshd[1]: Accepted password for a from 192.0.2.1 port 5 ssh2",
+    ]) {
+        let line = Line {
+            source: kubewitness::api::rule::Source::Node,
+            file: "/x".into(),
+            format: Default::default(),
+            zone: None,
+            text: "".into(),
+        };
+        let place = LinePlace { line, position: None, at: seq, facts: RedactionFacts::default() };
+        pipeline
+            .push(seq, &line_record(text.as_bytes(), place, &origin, kubewitness::telemetry::now(), &IdKey::OFFLINE));
+    }
+    assert_eq!(pipeline.counters().events, 4);
+    assert_eq!(pipeline.counters().unrecognised, [("other", 2), ("sshd", 1)].into());
+}

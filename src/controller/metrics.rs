@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
-use crate::{detect::Failure, pipeline::Pipeline};
+use crate::{detect::Failure, normalise::line::program_labels, pipeline::Pipeline};
 
 #[derive(Clone, Debug)]
 pub struct PipelineMetrics {
@@ -12,6 +12,7 @@ pub struct PipelineMetrics {
     unreadable: IntCounter,
     own_requests: IntCounter,
     failed: IntCounterVec,
+    unrecognised: IntCounterVec,
     rules_refused: IntCounter,
     rules: IntGauge,
     lag: IntGauge,
@@ -45,6 +46,15 @@ impl PipelineMetrics {
         )?;
         Failure::ALL.iter().for_each(|f| drop(failed.with_label_values(&[f.as_str()])));
         registry.register(Box::new(failed.clone()))?;
+        let unrecognised = IntCounterVec::new(
+            Opts::new(
+                "kubewitness_pipeline_lines_unrecognised_total",
+                "Log lines that no format recognised; they are events all the same.",
+            ),
+            &["program"],
+        )?;
+        program_labels().for_each(|program| drop(unrecognised.with_label_values(&[program])));
+        registry.register(Box::new(unrecognised.clone()))?;
         Ok(PipelineMetrics {
             events: counter(
                 "events_total",
@@ -58,6 +68,7 @@ impl PipelineMetrics {
                 "Requests of the controller for its own kinds, which rules do not see.",
             )?,
             failed,
+            unrecognised,
             rules_refused: counter("rules_refused_total", "Recorded rules that this version no longer compiles.")?,
             rules: gauge("rules", "Rules at work.")?,
             lag: gauge("lag_records", "Committed records that are not evaluated yet.")?,
@@ -94,6 +105,9 @@ impl PipelineMetrics {
         raise(&self.rules_refused, counters.rules_refused);
         for (failure, count) in &counters.failed {
             raise(&self.failed.with_label_values(&[failure.as_str()]), *count);
+        }
+        for (program, count) in &counters.unrecognised {
+            raise(&self.unrecognised.with_label_values(&[program]), *count);
         }
         let state = pipeline.correlator().counters();
         raise(&self.evicted, state.evicted + state.evicted_from_full_key);

@@ -45,6 +45,11 @@ pub fn program(event: &Event<'_>) -> &'static str {
     if event.service == "kernel" { "kernel" } else { programs::label(&event.process.name) }
 }
 
+/// Every value of [`program`].
+pub fn program_labels() -> impl Iterator<Item = &'static str> {
+    programs::labels()
+}
+
 /// When a line that nobody knows the receipt of was written: by its own stamp, which without a year gets the one nearest
 /// to `near`; none without a stamp.
 pub fn written_near(line: &Line, near: Timestamp) -> Option<Timestamp> {

@@ -48,6 +48,11 @@ const KNOWN: &[&str] = &[
     "usermod",
 ];
 
+/// Every label.
+pub fn labels() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().copied().chain([OTHER])
+}
+
 /// `program` when it is in the list, else [`OTHER`].
 pub fn label(program: &str) -> &'static str {
     let service = service(program);

@@ -53,13 +53,49 @@ fn grammar(source: &str) -> Result<Ast, ExprError> {
 fn syntax_error(source: &str, errors: &ParseErrors) -> ExprError {
     let Some(first) = errors.errors.first() else { return ExprError::at(source, 0, "syntax error", None) };
     let message = first.msg.strip_prefix("Syntax error: ").unwrap_or(&first.msg);
-    let message: String = match message {
-        // What the parser says when its own recursion limit ends it.
-        other if other == "UNKNOWN" || other.contains("Recursion limit") => "nested too deeply".into(),
-        other => other.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect(),
-    };
+    let (message, hint) = told(message);
     let (line, column) = first.pos;
-    ExprError::at_line(source, line.unsigned_abs(), column.unsigned_abs(), format!("syntax error: {message}"))
+    let message = format!("syntax error: {message}");
+    let error = ExprError::at_line(source, line.unsigned_abs(), column.unsigned_abs(), message);
+    ExprError { hint: Some(hint.to_owned()), ..error }
+}
+
+/// What the parser's words mean, and what helps.
+fn told(words: &str) -> (String, &'static str) {
+    let quoted = || words.split_once('\'').and_then(|(_, rest)| rest.rsplit_once('\'')).map_or("", |(text, _)| text);
+    let shown = |text: &str| text.chars().take(40).map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    if words == "UNKNOWN" || words.contains("Recursion limit") {
+        // What the parser says when its own recursion limit ends it.
+        return ("nested too deeply".into(), "name parts of it in `variables`");
+    }
+    if words.starts_with("invalid string literal") || words.starts_with("invalid bytes literal") {
+        return ("an escape that stands for no character".into(), r#"a backslash itself is `\\`, or write r"…""#);
+    }
+    if words.starts_with("token recognition error") {
+        return match quoted().trim_start_matches(' ') {
+            text if text.starts_with(['"', '\'']) => (
+                "a text that does not end, or has an escape that CEL lacks".into(),
+                r#"end it with the quote that begins it; write a regular expression as r"…""#,
+            ),
+            text if text.starts_with("=~") => ("`=~` is no operator".into(), r#"use `.matches(r"…")`"#),
+            text if text.starts_with('=') => ("`=` is no operator".into(), "compare with `==`"),
+            text => (format!("`{}` can't stand here", shown(text)), "texts stand in quotes"),
+        };
+    }
+    if words.starts_with("missing") {
+        let what = quoted().split('\'').next().unwrap_or_default();
+        return (format!("`{}` is missing", shown(what)), "close each bracket, and put a comma between arguments");
+    }
+    match quoted().split('\'').next().unwrap_or_default() {
+        "<EOF>" => ("it ends too early".into(), "something is missing behind the last operator, comma or bracket"),
+        "and" => ("`and` is no operator".into(), "use `&&`"),
+        "or" => ("`or` is no operator".into(), "use `||`"),
+        "" => ("not an expression".into(), "the reference page of the rule language has examples"),
+        other => (
+            format!("`{}` can't stand here", shown(other)),
+            "before it an operator, a comma or a bracket is missing; `not` is written `!`",
+        ),
+    }
 }
 
 /// Refuses what the parser need not see: a scan that knows strings, comments and brackets.
