@@ -6,6 +6,7 @@ use std::{
     io::{self, BufRead, Read},
     ops::ControlFlow,
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 use flate2::read::MultiGzDecoder;
@@ -279,6 +280,19 @@ fn unpacked<'a>(input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut input = io::BufReader::with_capacity(CHUNK, input);
     let packed = input.fill_buf()?.starts_with(&[0x1f, 0x8b]);
     Ok(if packed { Box::new(MultiGzDecoder::new(input)) } else { Box::new(input) })
+}
+
+/// What to call an input.
+pub fn shown(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+/// The end of a command that has written to standard output. A reader that had enough (`| head`) is no error.
+pub fn ended(written: io::Result<()>) -> io::Result<ExitCode> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        outcome => outcome.map(|()| ExitCode::SUCCESS),
+    }
 }
 
 /// A file, or standard input for `-`.

@@ -3,7 +3,7 @@
 use std::{
     io::{self, Write},
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -52,8 +52,7 @@ pub enum Output {
 
 pub fn main(args: &NormaliseArgs) -> anyhow::Result<ExitCode> {
     let inventory = inventory_file::joined(args.how.inventory.as_deref()).context("reading the inventory")?;
-    let name =
-        if args.input == Path::new("-") { "standard input".to_owned() } else { args.input.display().to_string() };
+    let name = input::shown(&args.input);
     let file = input::open(&args.input).with_context(|| format!("opening {name}"))?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     let (mut written, mut records, mut progress) = (Ok(()), 0, Progress::new());
@@ -66,11 +65,7 @@ pub fn main(args: &NormaliseArgs) -> anyhow::Result<ExitCode> {
         })
         .with_context(|| format!("reading {name}"))?;
     progress.clear();
-    match written.and_then(|()| out.flush()) {
-        // A reader that had enough (`| head`) is no error.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        outcome => outcome.map(|()| ExitCode::SUCCESS).context("writing the documents"),
-    }
+    input::ended(written.and_then(|()| out.flush())).context("writing the documents")
 }
 
 fn write(document: &Value, out: &mut impl Write) -> io::Result<()> {

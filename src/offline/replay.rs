@@ -97,7 +97,7 @@ pub fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
             replay.pipeline.push(0, &record);
         }
     }
-    let name = if input == Path::new("-") { "standard input".to_owned() } else { input.display().to_string() };
+    let name = input::shown(input);
     let file = input::open(input).with_context(|| format!("opening {name}"))?;
     let mut reader = Reader::new(&args.how, input);
     let all = |entry| {
@@ -113,11 +113,7 @@ pub fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         );
     }
     let mut out = io::BufWriter::new(io::stdout().lock());
-    match replay.print(args.output, &mut out).and_then(|()| out.flush()) {
-        // A reader that had enough (`| head`) is no error.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        outcome => outcome.map(|()| ExitCode::SUCCESS).context("writing the alerts"),
-    }
+    input::ended(replay.print(args.output, &mut out).and_then(|()| out.flush())).context("writing the alerts")
 }
 
 fn load(paths: &[PathBuf]) -> anyhow::Result<Pipeline> {
