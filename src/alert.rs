@@ -15,6 +15,7 @@ use std::{fmt, sync::Arc};
 
 use data_encoding::BASE32_NOPAD;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use book::{AlertBook, BookConfig, BookCounters};
@@ -29,7 +30,7 @@ use crate::{
 use episode::{Episode, Episodes};
 
 /// Name of the SecurityAlert object, and so the identity of an alert.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AlertId(Arc<str>);
 
 impl AlertId {
@@ -84,7 +85,33 @@ pub struct Alert {
     contributions: Option<Vec<Seq>>,
 }
 
+/// What an alert is made again from. The rule is the place in a list that the writer keeps.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AlertPart {
+    pub rule: u32,
+    pub key: Key,
+    episodes: Episodes,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    contributions: Option<Vec<Seq>>,
+}
+
 impl Alert {
+    pub fn part(&self, rule: u32) -> AlertPart {
+        AlertPart {
+            rule,
+            key: self.key.clone(),
+            episodes: self.episodes.clone(),
+            contributions: self.contributions.clone(),
+        }
+    }
+
+    /// None when `part` has no episode, which no alert is without.
+    pub fn of_part(part: AlertPart, rule: Arc<CompiledRule>) -> Option<Alert> {
+        let AlertPart { rule: _, key, episodes, contributions } = part;
+        let id = AlertId::of(&rule.id, &key);
+        (!episodes.is_empty()).then_some(Alert { id, rule, key, episodes, contributions })
+    }
+
     fn new(id: AlertId, first: &Finding, keep_contributions: bool) -> Alert {
         Alert {
             id,

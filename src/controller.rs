@@ -8,6 +8,7 @@
 
 pub mod metrics;
 mod pipeline_thread;
+mod snapshots;
 
 use std::{
     collections::BTreeMap,
@@ -42,6 +43,7 @@ use crate::{
     telemetry::{self, LogArgs},
 };
 use pipeline_thread::PipelineThread;
+use snapshots::{SnapshotArgs, Snapshots};
 
 /// How long a drain may take before what is left is abandoned; a pod's default grace period is 30 s.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -55,6 +57,8 @@ pub struct ControllerArgs {
     pub ingest: IngestArgs,
     #[command(flatten)]
     pub store: StoreArgs,
+    #[command(flatten)]
+    pub snapshots: SnapshotArgs,
     #[command(flatten)]
     pub alerts: AlertArgs,
     #[command(flatten)]
@@ -234,6 +238,7 @@ impl Parts {
                 Arc::clone(&tray),
                 activity,
                 metrics.pipeline.clone(),
+                Snapshots::new(store.clone(), &args.snapshots, metrics.pipeline.clone()),
             ),
             rules,
             inventory: InventoryWatch::new(client.clone(), journal.clone(), metrics.cluster.clone(), &standing),

@@ -9,6 +9,7 @@ pub mod text;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 pub use audit::AuditEvent;
 pub use body::Body;
@@ -20,7 +21,7 @@ use crate::{
 };
 
 /// How finely a source stamps its events. Ordered steps compare at the coarser of two precisions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Precision {
     Micros,
     Second,

@@ -3,13 +3,15 @@
 //! rule tests, replay and benches.
 
 pub mod rule_test;
+pub mod snapshot;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     alert::{Alert, AlertBook, AlertId, BookConfig},
@@ -53,6 +55,9 @@ impl PipelineConfig {
     }
 }
 
+/// Alerts that went with their rule, remembered for a restart.
+const MAX_WENT: usize = 4096;
+
 /// Counts since the start, for metrics and summaries. Nothing here depends on the clock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -74,7 +79,7 @@ pub struct Counters {
 }
 
 /// What became of a rule since it was accepted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleActivity {
     pub last_finding: Option<Timestamp>,
     pub findings: u64,
@@ -92,6 +97,8 @@ pub struct Pipeline {
     activity: BTreeMap<RuleId, RuleActivity>,
     changed: BTreeSet<AlertId>,
     forgotten: BTreeSet<AlertId>,
+    /// The last that were forgotten: after a restart they are again, for their objects may stand yet.
+    went: VecDeque<AlertId>,
     failures: BTreeMap<RuleId, (u64, String)>,
 }
 
@@ -109,6 +116,7 @@ impl Pipeline {
             activity: BTreeMap::new(),
             changed: BTreeSet::new(),
             forgotten: BTreeSet::new(),
+            went: VecDeque::new(),
             failures: BTreeMap::new(),
         }
     }
@@ -156,10 +164,18 @@ impl Pipeline {
         }
         if rule.kind == RuleKind::SecurityRule {
             for id in self.book.remove_rule(rule) {
-                self.changed.remove(&id);
-                self.forgotten.insert(id);
+                self.forget(id);
             }
         }
+    }
+
+    fn forget(&mut self, id: AlertId) {
+        self.changed.remove(&id);
+        self.went.push_back(id.clone());
+        if self.went.len() > MAX_WENT {
+            self.went.pop_front();
+        }
+        self.forgotten.insert(id);
     }
 
     fn swap(&mut self) {

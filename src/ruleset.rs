@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use jiff::SignedDuration;
 
 use crate::{
-    api::rule::{Requirements, RuleMode, Severity, Source, Stage},
+    api::rule::{Requirements, RuleMode, RuleSpec, Severity, Source, Stage},
     record::{RecordId, RuleId},
 };
 use expr::Program;
@@ -26,6 +26,8 @@ pub struct CompiledRule {
     pub generation: i64,
     /// Of the whole spec: equal for equal rules.
     pub digest: RecordId,
+    /// What it was compiled from.
+    pub spec: Arc<RuleSpec>,
     pub title: String,
     pub severity: Severity,
     pub attack: Vec<String>,

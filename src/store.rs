@@ -21,6 +21,7 @@ mod model_tests;
 mod partition;
 mod reader;
 mod retention;
+mod snapshots;
 mod standing;
 mod state;
 mod writer;
@@ -39,6 +40,7 @@ pub use self::{
     append::{AppendError, Appended, Appender},
     config::{StoreArgs, StoreConfig},
     metrics::Metrics,
+    snapshots::open_snapshot,
     writer::Writer,
 };
 use self::{partition::Partition, standing::StandingSet, state::State};

@@ -76,13 +76,17 @@ fn start() -> Timestamp {
     "2026-11-25T02:00:00Z".parse().unwrap()
 }
 
-fn pipeline(rules: &[Arc<CompiledRule>], within_lateness: bool) -> Pipeline {
+fn config(within_lateness: bool) -> PipelineConfig {
     let mut config = PipelineConfig::offline();
     if within_lateness {
         config.limits = Limits::default();
     }
     config.book = BookConfig { keep_all_contributions: true, ..config.book };
-    let mut pipeline = Pipeline::new(config);
+    config
+}
+
+fn pipeline(rules: &[Arc<CompiledRule>], within_lateness: bool) -> Pipeline {
+    let mut pipeline = Pipeline::new(config(within_lateness));
     rules.iter().for_each(|rule| pipeline.accept(Arc::clone(rule)));
     for record in inventory(start() - SignedDuration::from_hours(1)) {
         pipeline.push(0, &record);
@@ -115,11 +119,23 @@ fn alerts(pipeline: &Pipeline, log: &[Record]) -> Alerts {
 }
 
 fn read(pipeline: &mut Pipeline, log: &[Record]) {
-    (1..).zip(log).for_each(|(seq, record)| pipeline.push(seq, record));
+    read_after(pipeline, log, 0);
+}
+
+/// Reads what comes after the first `known` records.
+fn read_after(pipeline: &mut Pipeline, log: &[Record], known: usize) {
+    (1..).zip(log).skip(known).for_each(|(seq, record)| pipeline.push(seq, record));
     let state = pipeline.correlator().counters();
     assert_eq!((state.late, state.evicted, state.evicted_from_full_key), (0, 0, 0), "the state was too small");
     assert!(pipeline.failures().is_empty(), "rules without a value: {:?}", pipeline.failures());
     assert_eq!((pipeline.counters().unreadable, pipeline.counters().rules_refused), (0, 0));
+}
+
+/// The same pipeline, from what it wrote down.
+fn restored(pipeline: &Pipeline, seq: Seq, within_lateness: bool) -> (Pipeline, Seq) {
+    let mut written = Vec::new();
+    pipeline.snapshot(seq).write(&mut written).unwrap();
+    Pipeline::restore(config(within_lateness), written.as_slice()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// What differs, alert by alert and field by field.
@@ -140,7 +156,7 @@ fn difference(expected: &Alerts, found: &Alerts) -> Option<String> {
     (!wrong.is_empty()).then(|| wrong.join("\n"))
 }
 
-/// Reads a stream in every order, and over again after a crash; gives its alerts.
+/// Reads a stream in every order, over again after a crash, and on from a snapshot; gives its alerts.
 fn same_in_every_order(rules: &[Arc<CompiledRule>], seed: u64) -> Result<Alerts, String> {
     let mut random = Rng::with_seed(seed);
     let inputs = stream(&mut random, start(), SignedDuration::from_hours(2), STORIES);
@@ -165,6 +181,16 @@ fn same_in_every_order(rules: &[Arc<CompiledRule>], seed: u64) -> Result<Alerts,
         read(&mut crashed, &log);
         if let Some(difference) = difference(expected, &alerts(&crashed, &log)) {
             return told(" after a crash", difference);
+        }
+        // Or its state was written down somewhere: the next one goes on from there.
+        let known = random.usize(..=log.len());
+        let mut first = self::pipeline(rules, order.within_lateness);
+        read(&mut first, &log[..known]);
+        let (mut second, seq) = restored(&first, known as Seq, order.within_lateness);
+        assert_eq!(seq, known as Seq);
+        read_after(&mut second, &log, known);
+        if let Some(difference) = difference(expected, &alerts(&second, &log)) {
+            return told(&format!(" from a snapshot after {known} records"), difference);
         }
     }
     Ok(expected.unwrap_or_default())

@@ -1,7 +1,10 @@
 //! All alerts of one pipeline. In: findings. Out: which alert changed. Bounded: at the cap the least important alerts go,
 //! and are counted; the log keeps what they were made of.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
@@ -36,7 +39,8 @@ pub struct BookCounters {
 #[derive(Debug)]
 pub struct AlertBook {
     config: BookConfig,
-    alerts: BTreeMap<AlertId, Alert>,
+    /// Shared with the copies that are being written out: a change makes its own.
+    alerts: BTreeMap<AlertId, Arc<Alert>>,
     /// The newest completing event: what counts as now when the book is full.
     newest: Timestamp,
     counters: BookCounters,
@@ -59,9 +63,9 @@ impl AlertBook {
         let id = AlertId::of(&finding.rule.id, &finding.key);
         self.newest = self.newest.max(finding.completing.at);
         let folded = match self.alerts.entry(id.clone()) {
-            Entry::Occupied(mut alert) => alert.get_mut().fold(&finding),
+            Entry::Occupied(mut alert) => Arc::make_mut(alert.get_mut()).fold(&finding),
             Entry::Vacant(place) if finding.new => {
-                place.insert(Alert::new(id.clone(), &finding, self.config.keep_all_contributions));
+                place.insert(Arc::new(Alert::new(id.clone(), &finding, self.config.keep_all_contributions)));
                 self.bound();
                 true
             }
@@ -81,7 +85,7 @@ impl AlertBook {
             return;
         }
         let excess = self.alerts.len() - self.config.max_alerts + self.config.max_alerts / 16;
-        let worth = |alert: &Alert| {
+        let worth = |alert: &Arc<Alert>| {
             let open = self.newest <= alert.current().quiet_from(quiet_time(&alert.rule));
             (open, alert.severity(), alert.last_seen(), alert.id.clone())
         };
@@ -94,12 +98,12 @@ impl AlertBook {
     }
 
     pub fn get(&self, id: &AlertId) -> Option<&Alert> {
-        self.alerts.get(id)
+        self.alerts.get(id).map(Arc::as_ref)
     }
 
     /// In the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &Alert> {
-        self.alerts.values()
+        self.alerts.values().map(Arc::as_ref)
     }
 
     pub fn len(&self) -> usize {
@@ -112,6 +116,18 @@ impl AlertBook {
 
     pub fn counters(&self) -> &BookCounters {
         &self.counters
+    }
+
+    /// All alerts, shared.
+    pub fn shared(&self) -> Vec<Arc<Alert>> {
+        self.alerts.values().cloned().collect()
+    }
+
+    /// Takes in an alert of another book.
+    pub fn put(&mut self, alert: Alert) {
+        self.newest = self.newest.max(alert.episodes.newest_completion());
+        self.alerts.insert(alert.id.clone(), Arc::new(alert));
+        self.bound();
     }
 
     /// Drops the alerts of a rule, and names them.

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::quiet_time;
 use crate::{
@@ -22,7 +23,7 @@ const MAX_EPISODES: usize = 64;
 const WITH_EVIDENCE: usize = 8;
 
 /// A contributing event with the selector that it matched. Of two selectors the first one.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Shown {
     pub selector: Arc<str>,
     /// Of the rule, which gives the captures' slots their meaning.
@@ -37,14 +38,14 @@ impl Shown {
 }
 
 /// What one selector brought to an episode.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Share {
     pub count: u64,
     /// None in an old episode.
     pub newest: Option<Shown>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Episode {
     /// First and last completing event.
     pub start: Timestamp,
@@ -177,7 +178,7 @@ fn add_share(shares: &mut BTreeMap<Arc<str>, Share>, selector: Arc<str>, added: 
 }
 
 /// What became of the episodes before those that are kept one by one.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Past {
     /// Its last completing event.
     end: Timestamp,
@@ -186,7 +187,7 @@ struct Past {
 }
 
 /// All episodes of an alert; there is always one.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Episodes {
     /// Oldest first, more than the quiet time apart. The last one is the current one.
     kept: Vec<Episode>,
@@ -241,10 +242,19 @@ impl Episodes {
         self.kept.iter_mut().take(old).filter(|e| !e.earliest.is_empty()).for_each(Episode::forget_evidence);
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// The newest completing event.
+    pub fn newest_completion(&self) -> Timestamp {
+        self.kept.iter().map(|e| e.end).max().unwrap_or(Timestamp::MIN)
+    }
+
     pub fn current(&self) -> &Episode {
         self.kept
             .last()
-            .expect("an alert is opened with an episode, and none is removed but by merging or from 65 down")
+            .expect("an alert is opened with an episode or made of parts with one, and none goes but by merging or from 65 down")
     }
 
     /// Newest first.

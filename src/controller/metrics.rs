@@ -1,6 +1,6 @@
 //! What the pipeline counts, taken from its own counters after each batch.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::{detect::Failure, normalise::line::program_labels, pipeline::Pipeline};
 
@@ -23,6 +23,10 @@ pub struct PipelineMetrics {
     dry_run: IntCounter,
     alerts_dropped: IntCounter,
     pub read_errors: IntCounter,
+    pub snapshots_written: IntCounter,
+    pub snapshots_failed: IntCounter,
+    pub snapshots_refused: IntCounter,
+    pub snapshot_pause: Gauge,
 }
 
 impl PipelineMetrics {
@@ -55,10 +59,15 @@ impl PipelineMetrics {
         )?;
         program_labels().for_each(|program| drop(unrecognised.with_label_values(&[program])));
         registry.register(Box::new(unrecognised.clone()))?;
+        let snapshot_pause = Gauge::new(
+            "kubewitness_pipeline_snapshot_pause_seconds",
+            "How long the last snapshot of the rules' state kept evaluation waiting.",
+        )?;
+        registry.register(Box::new(snapshot_pause.clone()))?;
         Ok(PipelineMetrics {
             events: counter(
                 "events_total",
-                "Events that were evaluated, since the start; a restart evaluates the retained log again.",
+                "Events that were evaluated, since the start; a restart evaluates again what came after the last snapshot.",
             )?,
             matched: counter("events_matched_total", "Events that at least one rule's selector took.")?,
             findings: counter("findings_total", "Detections that were completed.")?,
@@ -82,6 +91,13 @@ impl PipelineMetrics {
             dry_run: counter("dry_run_findings_total", "Detections of rules in mode DryRun, which make no alert.")?,
             alerts_dropped: counter("alerts_dropped_total", "Alerts that were forgotten because too many were known.")?,
             read_errors: counter("read_errors_total", "Reads of the log that failed and are tried again.")?,
+            snapshots_written: counter("snapshots_written_total", "Snapshots of the rules' state that are on disk.")?,
+            snapshots_failed: counter("snapshots_failed_total", "Snapshots that could not be written.")?,
+            snapshots_refused: counter(
+                "snapshots_refused_total",
+                "Snapshots that could not be used at the start, so that more of the log was evaluated again.",
+            )?,
+            snapshot_pause,
         })
     }
 

@@ -1,12 +1,12 @@
-//! The pipeline's own thread: reads the log from its beginning, so a restart finds the state that it left, then follows
-//! what is committed. CPU-bound work never sits on an I/O thread.
+//! The pipeline's own thread: reads the log from where the newest snapshot of its state stands, or from its beginning, so a
+//! restart finds the state that it left; then follows what is committed. CPU-bound work never sits on an I/O thread.
 
 use std::{sync::Arc, thread, time::Duration};
 
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use super::metrics::PipelineMetrics;
+use super::{metrics::PipelineMetrics, snapshots::Snapshots};
 use crate::{
     admin::Check,
     cluster::{alerts::Tray, rules::Activity},
@@ -29,6 +29,7 @@ pub struct PipelineThread {
     tray: Arc<Tray>,
     activity: Activity,
     metrics: PipelineMetrics,
+    snapshots: Snapshots,
 }
 
 impl PipelineThread {
@@ -38,9 +39,10 @@ impl PipelineThread {
         tray: Arc<Tray>,
         activity: Activity,
         metrics: PipelineMetrics,
+        snapshots: Snapshots,
     ) -> PipelineThread {
         let committed = store.committed();
-        PipelineThread { store, committed, own_user, tray, activity, metrics }
+        PipelineThread { store, committed, own_user, tray, activity, metrics, snapshots }
     }
 
     /// Ends when `shutdown` is cancelled and everything committed is evaluated. `alive` turns false if it panics.
@@ -54,10 +56,10 @@ impl PipelineThread {
     }
 
     fn run(mut self, runtime: &Handle, shutdown: &CancellationToken) {
-        let mut pipeline =
-            Pipeline::new(PipelineConfig { own_user: self.own_user.take(), ..PipelineConfig::default() });
+        let config = PipelineConfig { own_user: self.own_user.take(), ..PipelineConfig::default() };
         let until = *self.committed.borrow();
-        let mut next = self.first();
+        let (mut pipeline, restored) = self.snapshots.restore(&config, until);
+        let mut next = self.first().max(restored + 1);
         loop {
             let committed = *self.committed.borrow();
             let batch = match self.store.read(next, READ_BYTES) {
@@ -79,9 +81,10 @@ impl PipelineThread {
                 next = committed + 1; // what is left up to there is unreadable, and counted as such by the store
             }
             self.publish(&mut pipeline, next - 1, next > until);
+            self.snapshots.take(&pipeline, next - 1);
             if batch.is_empty() {
                 if shutdown.is_cancelled() {
-                    return;
+                    return self.snapshots.finish(&pipeline, next - 1);
                 }
                 runtime.block_on(self.more(next, shutdown));
             }

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::rule::{Requirements, RuleMode, Severity, Source},
+    api::rule::{Requirements, RuleMode, RuleSpec, Severity, Source},
     detect::{Evidence, Key, Match},
     event::Precision,
     record::{RecordId, RuleId},
@@ -29,11 +29,17 @@ pub fn at(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(1_767_225_600_000 + millis).expect("tests stay within a few years")
 }
 
+fn spec() -> Arc<RuleSpec> {
+    let spec = serde_json::json!({"title": "t", "severity": "High", "selectors": []});
+    Arc::new(serde_json::from_value(spec).expect("a rule has a title, a severity and selectors"))
+}
+
 pub fn rule(name: &str, selectors: &[&str], detection: CompiledDetection) -> CompiledRule {
     CompiledRule {
         id: RuleId::cluster(name),
         generation: 1,
         digest: RecordId([0; 16]),
+        spec: spec(),
         title: format!("Title of {name}"),
         severity: Severity::High,
         attack: vec!["T1110".into()],

@@ -3,11 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{
     plan::{Plan, Selectors, bit},
     stamp::Stamp,
-    window::{Arrival, Completion, Window},
+    window::{Arrival, Completion, EntryPart, Window},
 };
 use crate::{
     detect::{Evidence, Key, Match},
@@ -60,7 +61,31 @@ impl Holder {
     }
 }
 
+/// A state as it is written down.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StatePart {
+    Reported(Vec<(Stamp, Selectors)>),
+    Window(Vec<EntryPart>),
+}
+
 impl State {
+    pub fn part(&self) -> StatePart {
+        match self {
+            State::Reported(events) => StatePart::Reported(events.iter().map(|(s, b)| (*s, *b)).collect()),
+            State::Window(window) => StatePart::Window(window.parts()),
+        }
+    }
+
+    /// None when `rule` detects otherwise.
+    pub fn of_part(part: StatePart, rule: &CompiledRule) -> Option<State> {
+        match (part, Plan::of(&rule.detection)) {
+            (StatePart::Reported(events), None) => Some(State::Reported(events.into_iter().collect())),
+            (StatePart::Window(parts), Some(plan)) => Some(State::Window(Window::of_parts(plan, parts))),
+            (StatePart::Reported(_) | StatePart::Window(_), _) => None,
+        }
+    }
+
     /// Events held.
     pub fn len(&self) -> usize {
         match self {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Contribution,
@@ -53,6 +54,18 @@ struct Entry {
     distinct: Option<Arc<str>>,
 }
 
+/// An event of a window as it is written down.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EntryPart {
+    evidence: Arc<Evidence>,
+    selectors: Selectors,
+    told: Selectors,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    distinct: Option<Arc<str>>,
+    /// It completed and was reported.
+    done: bool,
+}
+
 /// `entries` are the state; the rest is indices over them.
 #[derive(Debug, Clone, Default)]
 pub struct Window {
@@ -76,6 +89,37 @@ impl Window {
 
     pub fn oldest(&self) -> Option<Timestamp> {
         self.entries.front().map(|e| e.stamp.at)
+    }
+
+    /// All that it holds, oldest first.
+    pub fn parts(&self) -> Vec<EntryPart> {
+        let part = |entry: &Entry| EntryPart {
+            evidence: entry.evidence.clone(),
+            selectors: entry.selectors,
+            told: entry.told,
+            distinct: entry.distinct.clone(),
+            done: self.done.contains(&entry.stamp),
+        };
+        self.entries.iter().map(part).collect()
+    }
+
+    /// The window that has these parts. A part that takes no part in `plan` is left out.
+    pub fn of_parts(plan: Plan<'_>, parts: Vec<EntryPart>) -> Window {
+        let mut window = Window::default();
+        for EntryPart { evidence, selectors, told, distinct, done } in parts {
+            let Some(place) = window.insert(plan, Arrival { evidence, selectors, distinct }) else { continue };
+            let entry = &mut window.entries[place];
+            entry.told = told & entry.selectors;
+            let (stamp, all_told) = (entry.stamp, entry.told == entry.selectors);
+            if all_told {
+                window.fresh.remove(&stamp);
+            }
+            if done {
+                window.pending.remove(&stamp);
+                window.done.insert(stamp);
+            }
+        }
+        window
     }
 
     /// Takes one event in. None when that changes nothing: a redelivery, or no selector that takes part.

@@ -4,8 +4,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use super::registry::{Findable, Handle, Registry};
+use super::registry::{Findable, Handle, Part, Registry};
 use crate::record::{InventoryChange, NodeFacts, PodFacts};
 
 /// Kubernetes is tested up to 150,000 pods and 5,000 nodes a cluster.
@@ -36,6 +37,14 @@ pub enum Holder<'a> {
     Node(&'a NodeFacts),
     /// More than one pod or node.
     Several,
+}
+
+/// A part of an inventory, to make it again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum InventoryPart {
+    Pods(Part<PodFacts>),
+    Nodes(Part<NodeFacts>),
 }
 
 impl Inventory {
@@ -95,6 +104,20 @@ impl Inventory {
     /// Live pods and nodes.
     pub fn live(&self) -> (usize, usize) {
         (self.pods.live(), self.nodes.live())
+    }
+
+    /// All that it knows, in parts that `put` takes in this order.
+    pub fn parts(&self) -> Vec<InventoryPart> {
+        let pods = self.pods.parts().into_iter().map(InventoryPart::Pods);
+        pods.chain(self.nodes.parts().into_iter().map(InventoryPart::Nodes)).collect()
+    }
+
+    /// Takes a part of another inventory in.
+    pub fn put(&mut self, part: InventoryPart) {
+        match part {
+            InventoryPart::Pods(part) => self.pods.put(part),
+            InventoryPart::Nodes(part) => self.nodes.put(part),
+        }
     }
 
     /// Changes that were turned away for want of room.

@@ -8,11 +8,12 @@ use std::{
 };
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::timeline::{Timeline, is_forgotten};
 
 /// What an object can be found by, besides its own key. Several objects can share one, at a time or one after another.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Handle {
     Address(IpAddr),
     Name {
@@ -39,7 +40,8 @@ const MAX_BEHIND_HANDLE: usize = 64;
 pub struct Registry<F> {
     max_live: usize,
     max_gone: usize,
-    objects: HashMap<Arc<str>, Timeline<F>>,
+    /// Shared with the copies that are being written out: a change makes its own.
+    objects: HashMap<Arc<str>, Arc<Timeline<F>>>,
     index: HashMap<Handle, Vec<Arc<str>>>,
     live: usize,
     /// In the order in which they went.
@@ -47,7 +49,18 @@ pub struct Registry<F> {
     overflow: u64,
 }
 
-impl<F: Findable> Registry<F> {
+/// A part of a registry, to make it again. Timelines are shared, so that taking them costs little.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Part<F> {
+    Object(Arc<str>, Arc<Timeline<F>>),
+    /// The keys behind a handle that several objects share, the one that was learnt of last at the end.
+    Shared(Handle, Vec<Arc<str>>),
+    /// In the order in which they went.
+    Gone(Timestamp, Arc<str>),
+}
+
+impl<F: Findable + Clone> Registry<F> {
     pub fn new(max_live: usize, max_gone: usize) -> Registry<F> {
         Registry {
             max_live,
@@ -57,6 +70,34 @@ impl<F: Findable> Registry<F> {
             live: 0,
             gone: VecDeque::new(),
             overflow: 0,
+        }
+    }
+
+    /// Everything but the limits and the counter, objects first.
+    pub fn parts(&self) -> Vec<Part<F>> {
+        let objects = self.objects.iter().map(|(key, timeline)| Part::Object(key.clone(), timeline.clone()));
+        let shared = self.index.iter().filter(|(_, keys)| keys.len() > 1);
+        let shared = shared.map(|(handle, keys)| Part::Shared(handle.clone(), keys.clone()));
+        let gone = self.gone.iter().map(|(until, key)| Part::Gone(*until, key.clone()));
+        objects.chain(shared).chain(gone).collect()
+    }
+
+    /// Takes a part of another registry in. An object over the limit is turned away and counted.
+    pub fn put(&mut self, part: Part<F>) {
+        match part {
+            Part::Object(_, timeline) if timeline.is_live() && self.live >= self.max_live => self.overflow += 1,
+            Part::Object(key, timeline) => {
+                self.live += usize::from(timeline.is_live());
+                self.reindex(&key, &HashSet::new(), &handles(&timeline));
+                self.objects.insert(key, timeline);
+            }
+            Part::Shared(handle, keys) => {
+                let known: Vec<_> = keys.into_iter().filter(|key| self.objects.contains_key(key)).collect();
+                if !known.is_empty() && known.len() <= MAX_BEHIND_HANDLE {
+                    self.index.insert(handle, known);
+                }
+            }
+            Part::Gone(until, key) => self.gone.push_back((until, key)),
         }
     }
 
@@ -72,14 +113,14 @@ impl<F: Findable> Registry<F> {
     /// `facts` of the object `key` hold from `at` on.
     pub fn set(&mut self, key: &str, facts: F, at: Timestamp) {
         self.forget(at);
-        let was_live = self.objects.get(key).is_some_and(Timeline::is_live);
+        let was_live = self.objects.get(key).is_some_and(|t| t.is_live());
         if key.is_empty() || (!was_live && self.live >= self.max_live) {
             self.overflow += u64::from(!key.is_empty());
             return;
         }
-        let (key, mut timeline) = self.objects.remove_entry(key).unwrap_or_else(|| (Arc::from(key), Timeline::new()));
+        let (key, mut timeline) = self.objects.remove_entry(key).unwrap_or_else(|| (Arc::from(key), Arc::new(Timeline::new())));
         let before = handles(&timeline);
-        timeline.set(facts, at);
+        Arc::make_mut(&mut timeline).set(facts, at);
         self.reindex(&key, &before, &handles(&timeline));
         self.objects.insert(key, timeline);
         self.live += usize::from(!was_live);
@@ -90,7 +131,7 @@ impl<F: Findable> Registry<F> {
         self.forget(at);
         let Some((key, mut timeline)) = self.objects.remove_entry(key) else { return };
         let was_live = timeline.is_live();
-        let until = timeline.end(at);
+        let until = Arc::make_mut(&mut timeline).end(at);
         self.objects.insert(Arc::clone(&key), timeline);
         if was_live {
             self.live -= 1;

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// How long an ended version is kept for events that come late (delivery retries end after 4 min, collectors spool longer).
 pub const KEEP: SignedDuration = SignedDuration::from_hours(1);
@@ -15,15 +16,17 @@ const HEAD_START: SignedDuration = SignedDuration::from_mins(5);
 /// Versions of one object. A pod has about four in its life: created, scheduled, addressed, gone.
 const MAX_VERSIONS: usize = 8;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Version<F> {
     facts: F,
     from: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
 }
 
 /// Versions of one object, oldest first.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Timeline<F> {
     versions: VecDeque<Version<F>>,
 }

@@ -138,7 +138,7 @@ pub fn inventory_changes(inventory: &TestInventory) -> Vec<InventoryChange> {
 }
 
 /// The inputs as records, in the order of receipt.
-fn records(rule: &CompiledRule, test: &RuleTest) -> Result<Vec<Record>, Failed> {
+pub fn records(rule: &CompiledRule, test: &RuleTest) -> Result<Vec<Record>, Failed> {
     let inputs: usize = test.input.iter().map(|input| input.repeat.max(1) as usize).sum();
     if inputs > MAX_INPUTS {
         return Err(Failed::TooLong { inputs });

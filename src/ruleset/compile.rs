@@ -130,6 +130,7 @@ impl Compiler<'_> {
             id: source.id.clone(),
             generation: source.generation,
             digest: digest(spec),
+            spec: Arc::new(spec.clone()),
             title: spec.title.clone(),
             severity: spec.severity,
             attack: spec.attack.clone(),

@@ -1,0 +1,129 @@
+//! The pipeline's state on disk, so that a restart goes on where it stood instead of evaluating the whole log again. What can't
+//! be used is never an error: the log has all that it was made of.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::metrics::PipelineMetrics;
+use crate::{
+    pipeline::{
+        Pipeline, PipelineConfig,
+        snapshot::{Snapshot, SnapshotError},
+    },
+    record::Seq,
+    store::{Store, open_snapshot},
+};
+
+/// Flags of the state on disk.
+#[derive(clap::Args, Clone, Debug)]
+pub struct SnapshotArgs {
+    /// Seconds between two snapshots of the rules' state, from which a restart goes on; 0 writes none
+    #[arg(long, env = "KUBEWITNESS_SNAPSHOT_EVERY", default_value_t = 300, value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub snapshot_every: u64,
+}
+
+pub struct Snapshots {
+    store: Store,
+    metrics: PipelineMetrics,
+    /// None: never.
+    every: Option<Duration>,
+    taken: Instant,
+    /// The record after which the last one stands.
+    seq: Seq,
+    writing: Option<thread::JoinHandle<()>>,
+}
+
+impl Snapshots {
+    pub fn new(store: Store, args: &SnapshotArgs, metrics: PipelineMetrics) -> Snapshots {
+        let every = Some(Duration::from_secs(args.snapshot_every)).filter(|every| !every.is_zero());
+        Snapshots { store, metrics, every, taken: Instant::now(), seq: 0, writing: None }
+    }
+
+    /// The pipeline of the newest snapshot that can be used, and the record after which it stands; an empty one and 0 when
+    /// there is none.
+    pub fn restore(&mut self, config: &PipelineConfig, committed: Seq) -> (Pipeline, Seq) {
+        let snapshots = self.store.snapshots().unwrap_or_else(|error| {
+            tracing::warn!(%error, "snapshots can't be listed; the log is evaluated from its beginning");
+            Vec::new()
+        });
+        for (seq, path) in snapshots {
+            match read(&path, config.clone()) {
+                Ok((pipeline, found)) if found == seq && seq <= committed => {
+                    tracing::info!(seq, "the rules' state is restored; the log is evaluated from there");
+                    self.seq = seq;
+                    return (pipeline, seq);
+                }
+                Ok((_, found)) => tracing::warn!(seq, found, committed, "a snapshot is of another log"),
+                Err(error) => tracing::warn!(seq, %error, "a snapshot can't be used"),
+            }
+            self.metrics.snapshots_refused.inc();
+            if let Err(error) = self.store.drop_snapshot(&path) {
+                tracing::warn!(seq, %error, "it can't be removed");
+            }
+        }
+        (Pipeline::new(config.clone()), 0)
+    }
+
+    /// Takes a snapshot when it is time and the one before it is written. `seq` is the last record that was pushed.
+    pub fn take(&mut self, pipeline: &Pipeline, seq: Seq) {
+        if self.every.is_none_or(|every| self.taken.elapsed() < every) || seq <= self.seq {
+            return;
+        }
+        if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
+            return;
+        }
+        let snapshot = self.of(pipeline, seq);
+        let (store, metrics) = (self.store.clone(), self.metrics.clone());
+        let writer = thread::Builder::new().name("snapshot".into()).spawn(move || write(&store, &metrics, &snapshot));
+        match writer {
+            Ok(writing) => self.writing = Some(writing),
+            Err(error) => {
+                tracing::warn!(%error, "no thread to write a snapshot");
+                self.metrics.snapshots_failed.inc();
+            }
+        }
+    }
+
+    /// The last one, before the process ends.
+    pub fn finish(mut self, pipeline: &Pipeline, seq: Seq) {
+        if let Some(writing) = self.writing.take()
+            && writing.join().is_err()
+        {
+            tracing::error!("the thread that wrote a snapshot panicked");
+        }
+        if self.every.is_some() && seq > self.seq {
+            let snapshot = self.of(pipeline, seq);
+            write(&self.store, &self.metrics, &snapshot);
+        }
+    }
+
+    fn of(&mut self, pipeline: &Pipeline, seq: Seq) -> Snapshot {
+        let begun = Instant::now();
+        let snapshot = pipeline.snapshot(seq);
+        self.metrics.snapshot_pause.set(begun.elapsed().as_secs_f64());
+        (self.taken, self.seq) = (begun, seq);
+        snapshot
+    }
+}
+
+fn read(path: &Path, config: PipelineConfig) -> Result<(Pipeline, Seq), SnapshotError> {
+    Pipeline::restore(config, open_snapshot(path)?)
+}
+
+fn write(store: &Store, metrics: &PipelineMetrics, snapshot: &Snapshot) {
+    match store.put_snapshot(snapshot.seq, |mut out: &mut dyn Write| snapshot.write(&mut out)) {
+        Ok(bytes) => {
+            metrics.snapshots_written.inc();
+            tracing::debug!(seq = snapshot.seq, bytes, "snapshot written");
+        }
+        Err::<_, io::Error>(error) => {
+            metrics.snapshots_failed.inc();
+            tracing::warn!(%error, "a snapshot is not written; the one before it stands");
+        }
+    }
+}
