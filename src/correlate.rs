@@ -3,13 +3,16 @@
 //! any permutation, any split and any repetition of the same matches give the same findings, unless a counter says that
 //! lateness or eviction broke it. Never reads a clock: the caller says how far receipt has come.
 
+mod accounts;
 mod correlator;
 mod distinct;
 mod holder;
 mod lanes;
 mod plan;
 mod stamp;
+mod state;
 mod window;
+mod windows;
 
 #[cfg(test)]
 pub(crate) mod fixture;
