@@ -7,6 +7,7 @@ mod accounts;
 mod correlator;
 mod distinct;
 mod holder;
+mod kept;
 mod lanes;
 mod plan;
 mod stamp;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 pub use correlator::Correlator;
+pub use kept::{Kept, Part};
 
 use crate::{
     detect::{Evidence, Key},

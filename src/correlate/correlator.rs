@@ -9,6 +9,7 @@ use super::{
     Counters, Finding, Limits,
     accounts::{Accounts, RuleNo},
     holder::by_rule_and_key,
+    kept::{Kept, Part},
     state::{Desk, Place, State},
     windows::Windows,
 };
@@ -54,6 +55,28 @@ impl Correlator {
         }
         while self.accounts.counters.entries > self.limits.max_entries as u64 && self.evict() {}
         findings
+    }
+
+    /// The state of now, to be written down.
+    pub fn keep(&self) -> Kept {
+        Kept { received: self.received, windows: self.windows.keep() }
+    }
+
+    /// Takes in a part of another correlator. `rules` is the list that its writer kept. The error is what is wrong with it.
+    pub fn put<'a>(
+        &mut self,
+        part: Part,
+        rules: impl Fn(u32) -> Option<&'a Arc<CompiledRule>>,
+    ) -> Result<(), &'static str> {
+        match part {
+            Part::Received(received) => self.received = self.received.max(received),
+            Part::Window { rule, key, state } => {
+                let rule = rules(rule).ok_or("no such rule")?;
+                let place = Place { number: self.number(rule), rule, key: &key };
+                self.windows.put(place, state, &mut self.accounts).ok_or("the rule detects otherwise")?;
+            }
+        }
+        Ok(())
     }
 
     /// The number of `rule`. A rule that now detects otherwise begins anew.

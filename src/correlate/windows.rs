@@ -1,18 +1,21 @@
 //! The state of Match, Threshold and Sequence rules, one `Holder` for each rule and key.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Finding,
     accounts::{Accounts, Loss, RuleNo},
-    holder::Holder,
+    holder::{self, Holder, StatePart},
     stamp::{minus, plus},
     state::{Desk, Place, State},
     window::Arrival,
 };
-use crate::detect::Key;
+use crate::{detect::Key, ruleset::CompiledRule};
 
 /// Names a `Holder`.
 type Slot = u64;
@@ -89,6 +92,22 @@ impl State for Windows {
 }
 
 impl Windows {
+    /// All of it as it is now.
+    pub fn keep(&self) -> Vec<(Arc<CompiledRule>, Key, holder::State)> {
+        self.holders.values().map(|(_, h)| (h.rule.clone(), h.key.clone(), h.state.clone())).collect()
+    }
+
+    /// Takes in the state of a rule and key. None when the rule detects otherwise.
+    pub fn put(&mut self, place: Place<'_>, state: StatePart, accounts: &mut Accounts) -> Option<()> {
+        let state = holder::State::of_part(state, place.rule)?;
+        let slot = self.slot(place, accounts);
+        let (_, holder) = self.holders.get_mut(&slot)?;
+        holder.state = state;
+        (0..holder.state.len()).for_each(|_| accounts.kept(place.number));
+        self.settle(slot, accounts);
+        Some(())
+    }
+
     /// The slot of a rule and key.
     fn slot(&mut self, place: Place<'_>, accounts: &mut Accounts) -> Slot {
         if let Some(slot) = self.slots.get(&place.number).and_then(|keys| keys.get(place.key)).copied() {

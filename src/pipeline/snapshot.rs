@@ -148,7 +148,7 @@ impl Snapshot {
         for part in &self.inventory {
             lines.put(&Line::Inventory(part.clone()))?;
         }
-        for part in self.correlator.parts(&mut |rule| places.of(rule)) {
+        for part in self.correlator.parts(|rule| places.of(rule)) {
             lines.put(&Line::State(part))?;
         }
         for alert in &self.alerts {
