@@ -2,17 +2,18 @@
 //!
 //! ```text
 //! ingest ─▶ store ─▶ pipeline (its own thread) ─▶ tray ─▶ alert writer
-//!   ▲         ▲─ rules, inventory (watches, as records of the log)
+//!   ▲         ▲─ rules, inventory (watches, as records of the log), ticks of the clock
 //!   └─ LogSources of each node (a watch; the newest state)
 //! ```
 
 pub mod metrics;
 mod pipeline_thread;
 mod snapshots;
+mod ticks;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     thread,
     time::Duration,
 };
@@ -44,6 +45,7 @@ use crate::{
 };
 use pipeline_thread::PipelineThread;
 use snapshots::{SnapshotArgs, Snapshots};
+use ticks::Ticks;
 
 /// How long a drain may take before what is left is abandoned; a pod's default grace period is 30 s.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -208,6 +210,7 @@ struct Parts {
     rules: RulesWatch<StoreJournal>,
     inventory: InventoryWatch<StoreJournal>,
     alerts: AlertWriter<StoreJournal>,
+    ticks: Ticks<StoreJournal>,
 }
 
 impl Parts {
@@ -223,6 +226,7 @@ impl Parts {
         let journal = StoreJournal { appender: appender.clone(), key: store.id_key().clone() };
         let activity: Activity = Arc::new(Mutex::new(BTreeMap::<_, Timestamp>::new()));
         let tray = Arc::new(Tray::default());
+        let waits = Arc::new(AtomicBool::new(false));
         let rules = RulesWatch::new(
             client.clone(),
             journal.clone(),
@@ -232,11 +236,13 @@ impl Parts {
             &standing,
         );
         Ok(Parts {
+            ticks: Ticks::new(journal.clone(), store.committed(), Arc::clone(&waits)),
             pipeline: PipelineThread::new(
                 store.clone(),
                 own_user,
                 Arc::clone(&tray),
                 activity,
+                waits,
                 metrics.pipeline.clone(),
                 Snapshots::new(store.clone(), &args.snapshots, metrics.pipeline.clone()),
             ),
@@ -255,8 +261,9 @@ impl Parts {
     }
 
     fn spawn(self, edges: &mut Edges, checks: &Checks, shutdown: &Shutdown) -> anyhow::Result<()> {
-        let Parts { pipeline, rules, inventory, alerts } = self;
+        let Parts { pipeline, rules, inventory, alerts, ticks } = self;
         edges.intake.spawn(rules.run(shutdown.intake.clone()).map(Ok));
+        edges.intake.spawn(ticks.run(shutdown.intake.clone()).map(Ok));
         edges.intake.spawn(inventory.run(shutdown.intake.clone()).map(Ok));
         edges.alerts.spawn(alerts.run(shutdown.alerts.clone()).map(Ok));
         let thread = pipeline.spawn(checks.pipeline.clone(), shutdown.pipeline.clone());

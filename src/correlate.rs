@@ -3,15 +3,19 @@
 //! any permutation, any split and any repetition of the same matches give the same findings, unless a counter says that
 //! lateness or eviction broke it. Never reads a clock: the caller says how far receipt has come.
 
+mod absence;
 mod accounts;
 mod correlator;
 mod distinct;
 mod holder;
 mod kept;
 mod lanes;
+mod new_value;
 mod plan;
 mod stamp;
 mod state;
+mod waits;
+mod watermark;
 mod window;
 mod windows;
 
@@ -26,6 +30,7 @@ use jiff::SignedDuration;
 
 pub use correlator::Correlator;
 pub use kept::{Kept, Part};
+pub use watermark::TICK;
 
 use crate::{
     detect::{Evidence, Key},

@@ -98,6 +98,11 @@ struct Places {
 }
 
 impl Places {
+    /// The place of a rule that has one.
+    fn known(&self, rule: &CompiledRule) -> u32 {
+        self.places.get(&(rule.id.clone(), rule.generation, rule.digest)).copied().unwrap_or(u32::MAX)
+    }
+
     fn of(&mut self, rule: &Arc<CompiledRule>) -> u32 {
         let next = self.rules.len() as u32;
         *self.places.entry((rule.id.clone(), rule.generation, rule.digest)).or_insert_with(|| {
@@ -148,11 +153,11 @@ impl Snapshot {
         for part in &self.inventory {
             lines.put(&Line::Inventory(part.clone()))?;
         }
-        for part in self.correlator.parts(|rule| places.of(rule)) {
+        for part in self.correlator.parts(|rule| places.known(rule)) {
             lines.put(&Line::State(part))?;
         }
         for alert in &self.alerts {
-            lines.put(&Line::Alert(alert.part(places.of(&alert.rule))))?;
+            lines.put(&Line::Alert(alert.part(places.known(&alert.rule))))?;
         }
         for id in &self.forgotten {
             lines.put(&Line::Forgotten(id.clone()))?;

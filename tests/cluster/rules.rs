@@ -159,8 +159,8 @@ const BY_THE_CONTROLLER: &[Broken] = &[
     },
     Broken {
         name: "absence",
-        breaks: |spec| spec["detection"] = json!({"type": "Absence", "absence": {"selector": "seen", "within": "1h"}}),
-        answer: Answer::NotReady("Unsupported", &["spec.detection.type", "Absence"]),
+        breaks: |spec| spec["detection"] = json!({"type": "Absence", "absence": {"selector": "gone", "within": "1h"}}),
+        answer: Answer::NotReady("InvalidRule", &["spec.detection.absence.selector", "\"gone\""]),
     },
 ];
 
