@@ -4,6 +4,7 @@
 
 pub mod rule_test;
 mod seen;
+pub mod trial;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -170,11 +171,11 @@ impl Pipeline {
 
     fn event(&mut self, seq: Seq, record: &Record) {
         let seen = self.see(seq, record);
-        self.take(seen);
+        self.take_in(seen);
     }
 
     /// Takes in what was seen of an event; call it in the order of the log.
-    pub fn take(&mut self, seen: Seen) {
+    pub fn take_in(&mut self, seen: Seen) {
         let event = match seen.what {
             What::Unreadable => return self.counters.unreadable += 1,
             What::OwnRequest => return self.counters.own_requests += 1,

@@ -42,7 +42,7 @@ pub struct SeenEvent {
 
 impl Pipeline {
     /// Looks at the event of `record`, by the rules and the inventory of this pipeline, and changes nothing. What it gives
-    /// is for `take`, of this pipeline or of one that has the same rules and inventory.
+    /// is for `take_in`, of this pipeline or of one that has the same rules and inventory.
     pub fn see(&self, seq: Seq, record: &Record) -> Seen {
         let what = match self.normaliser.event(record) {
             None => What::Unreadable,
