@@ -151,6 +151,14 @@ proptest! {
     }
 
     #[test]
+    fn whole_lines_give_what_their_bytes_give_one_by_one(
+        text in "(\\{(\"a\":(1|\\{\\}|\\[1,2\\]|\"[a\\\\n]\")[,}]{0,2}|[{}\\[\\]\",:a1 \\\\]{0,8})\\}?\r?\n?){0,6}",
+    ) {
+        let of = |piece| split(Splitter::lines(), text.as_bytes(), piece).0;
+        prop_assert_eq!(of(4096), of(1));
+    }
+
+    #[test]
     fn slimmed_items_stay_json_and_keep_their_short_fields(
         mut item in prop::collection::btree_map("[a-z]{1,3}", any_json(), 1..5), piece in 1usize..40,
     ) {
