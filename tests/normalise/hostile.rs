@@ -239,7 +239,7 @@ fn of_accounts() -> Vec<Form> {
     let mut forms = vec![
         rsyslog(su, ": (to ", ") ann on pts/", &["user.effective.name"]),
         rsyslog(su, "FAILED SU (to ", ") bob on pts/", &["user.effective.name"]),
-        rsyslog(su, "pam_unix(su:session): session closed for user ", "", &["user.effective.name"]),
+        rsyslog(su, "pam_unix(su:session): session closed for user ", "", NAME),
     ];
     // Home and shell are any text; of two that hold each other's names only what stands around both is certain.
     let either: &[&str] = &["fields.home", "fields.shell"];

@@ -50,8 +50,9 @@ fn raw(scene: &Scene, events: &[&Seen]) -> Vec<String> {
     let by = |seen: &Seen, act: &Act| act.text("address") == seen.get("source.ip");
     let is_known = |seen: &&&Seen| {
         let status = seen.get("http.response.status_code");
-        // What is sent behind a request in the same connection is a request more, and its answer is not in the truth.
-        sent.iter().any(|act| by(seen, act) && (act.number("status") == status || status == "400"))
+        // What follows a request in the same connection is one more, whose answer is not in the truth; nor is that of HTTP/0.9.
+        let answered = |act: &Act| [status, ""].contains(&&*act.number("status")) || status == "400";
+        sent.iter().any(|act| by(seen, act) && answered(act))
     };
     let unknown =
         events.iter().filter(|seen| !is_known(seen)).map(|seen| format!("nobody did this: {:?}", seen.fields));
