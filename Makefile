@@ -53,7 +53,7 @@ demo: testbed ## Attack a real control plane and look at the alerts; KEEP=1 leav
 	@$(CARGO) build $(LOCKED) --bin kubewitness --example demo
 	@$(CARGO) run $(LOCKED) --quiet --example demo -- $(if $(filter-out 0 no,$(KEEP)),--keep) $(if $(RECORD),--record $(RECORD))
 
-recordings: ## Record real sshd, sudo, kernel, nginx lines again for the tests: root, Debian, 15 minutes
+recordings: ## Record real sshd, sudo, kernel, nginx lines again for the tests: root, Debian, 25 minutes
 	@tests/node/record.sh
 	@tests/node/ordinary.sh
 

@@ -27,6 +27,9 @@ pub enum Precision {
     Second,
 }
 
+/// Most that one event counts for ([`Event::times`]): any process of a node can write that something came a billion times.
+pub const MAX_TIMES: u32 = 1000;
+
 /// ECS `event.outcome`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -95,6 +98,8 @@ pub struct Event<'a> {
     pub kubernetes: Place<'a>,
     /// What is acted upon, when it is a pod or runs on a node.
     pub target: Place<'a>,
+    /// How often it happened: 1, or how many equal lines rsyslog folded into this one (1 to [`MAX_TIMES`]).
+    pub times: u32,
     /// What a parser found beyond the schema: a JSON object, or none.
     pub fields: Option<serde_json::Value>,
     /// The text of a line behind its header. Empty for an audit event: see [`Event::message`].
@@ -138,6 +143,7 @@ impl<'a> Event<'a> {
             group: Group::default(),
             file_path: Text::EMPTY,
             log_file: Text::EMPTY,
+            times: 1,
             http: Http::default(),
             url: Url::default(),
             kubernetes: Place::default(),

@@ -4,3 +4,5 @@
 mod hostile;
 mod scenes;
 mod truth;
+mod truth_accounts;
+mod truth_web;

@@ -54,17 +54,8 @@ fn quoted<'a>(text: &'a str, opening: &str) -> Option<(&'a str, &'a str)> {
 }
 
 fn creation<'a>(draft: &mut Draft<'a>, message: &'a str) -> bool {
-    if let Some(rest) = message.strip_prefix("new user: ") {
-        mark(draft, "user-added", "user", "creation");
-        draft.event.user.target_name = item(rest, "name=").into();
-        draft.event.user.target_id = item(rest, "UID=").into();
-        draft.event.group.id = item(rest, "GID=").into();
-        draft.note("home", item(rest, "home="));
-        draft.note("shell", item(rest, "shell="));
-        let from = item(rest, "from=");
-        draft.note("from", if from == "none" { "" } else { from });
-        draft.event.process.tty = from.strip_prefix("/dev/").unwrap_or("").into();
-        return true;
+    if let Some(rest) = message.strip_prefix("new user: name=") {
+        return new_user(draft, rest);
     }
     let (rest, action) = if let Some(rest) = message.strip_prefix("new group: ") {
         (rest, "group-added")
@@ -76,6 +67,37 @@ fn creation<'a>(draft: &mut Draft<'a>, message: &'a str) -> bool {
     mark(draft, action, "group", if action == "group-added" { "creation" } else { "change" });
     draft.event.group.name = item(rest, "name=").into();
     draft.event.group.id = item(rest, "GID=").into();
+    true
+}
+
+/// `%s, UID=%u, GID=%u, home=%s, shell=%s[, from=%s]` (src/useradd.c, from shadow 4.9 on with `from`). The numbers and the terminal are
+/// the program's own. Home and shell are any text of whoever may add users, and so is a name under --badname: a line that could be
+/// cut elsewhere is flagged.
+fn new_user<'a>(draft: &mut Draft<'a>, text: &'a str) -> bool {
+    const HOME: &str = ", home=";
+    const SHELL: &str = ", shell=";
+    let number = |text: &str| super::stamp::number::<u32>(text).is_some();
+    let mut cuts = text.match_indices(", UID=").filter_map(|(index, separator)| {
+        let (name, rest) = text.split_at_checked(index)?;
+        let (uid, rest) = rest.strip_prefix(separator)?.split_once(", GID=")?;
+        let (gid, rest) = rest.split_once(HOME)?;
+        (number(uid) && number(gid)).then_some((name, uid, gid, rest))
+    });
+    let Some((name, uid, gid, rest)) = cuts.next() else { return false };
+    let several = cuts.next().is_some() || rest.matches(SHELL).count() > 1;
+    let (rest, from) = rest.rsplit_once(", from=").unwrap_or((rest, ""));
+    let (home, shell) = rest.split_once(SHELL).unwrap_or((rest, ""));
+    mark(draft, "user-added", "user", "creation");
+    draft.event.user.target_name = name.into();
+    draft.event.user.target_id = uid.into();
+    draft.event.group.id = gid.into();
+    draft.note("home", home);
+    draft.note("shell", shell);
+    draft.note("from", if from == "none" { "" } else { from });
+    draft.event.process.tty = from.strip_prefix("/dev/").unwrap_or("").into();
+    if several {
+        draft.ambiguous();
+    }
     true
 }
 

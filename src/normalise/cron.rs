@@ -20,7 +20,7 @@ pub fn read<'a>(draft: &mut Draft<'a>, message: &'a str) -> bool {
         "RELOAD" => ("crontab-reloaded", "configuration", "change", Outcome::Success),
         "AUTH" => ("crontab-refused", "configuration", "denied", Outcome::Failure),
         "error" => ("cron-error", "process", "error", Outcome::Failure),
-        "INFO" | "STARTUP" => ("cron-info", "process", "info", Outcome::Unknown),
+        "INFO" | "info" | "STARTUP" => ("cron-info", "process", "info", Outcome::Unknown),
         _ => return false,
     };
     draft.mark("cron", action, &[category], &[type_], outcome);

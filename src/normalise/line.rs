@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     api::{log_source::LineFormat, rule::Source},
-    event::Event,
+    event::{Event, MAX_TIMES},
     record::{Line, Origin, Record, RecordId, RedactionFacts},
 };
 
@@ -138,6 +138,7 @@ fn framed<'a>(draft: &mut Draft<'a>, text: &'a str) -> bool {
     let message = match syslog::repeated(framed.message) {
         Some((inner, count)) => {
             draft.note("repeated", count);
+            draft.event.times = count.clamp(1, MAX_TIMES);
             draft.event.line = inner.into();
             inner
         }
@@ -175,6 +176,8 @@ fn of_kernel<'a>(draft: &mut Draft<'a>, message: &'a str, uptime: &'a str) -> bo
     kernel::read(draft, message)
 }
 
+#[cfg(test)]
+mod forms;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]

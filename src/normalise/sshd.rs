@@ -184,7 +184,6 @@ fn ending<'a>(draft: &mut Draft<'a>, message: &'a str, before_login: bool) -> bo
     let Some((opening, rest)) = OPENINGS.iter().find_map(|o| Some((*o, message.strip_prefix(o)?))) else {
         return false;
     };
-    let rest = rest.strip_prefix("connection from ").unwrap_or(rest);
     let Some((user, peer, reason)) = closed(opening, rest) else { return false };
     draft.mark(PROVIDER, "ssh-disconnect", NETWORK, &["connection", "end"], Outcome::Unknown);
     draft.peer(peer.address, peer.port);
@@ -209,6 +208,15 @@ fn closed<'a>(opening: &str, rest: &'a str) -> Option<(&'a str, Peer<'a>, &'a st
         let (address, reason) = rest.split_once(": ")?;
         super::address::parse(address)?;
         return Some(("", Peer { address, port: 0 }, reason));
+    }
+    if let Some(rest) = rest.strip_prefix("connection from ") {
+        // sshd.c `child_reap` since 9.8: `connection from %s to %s, pid = %ld`, addresses without ports.
+        if let Some((address, _)) =
+            rest.split_once(" to ").filter(|(address, _)| super::address::parse(address).is_some())
+        {
+            return Some(("", Peer { address, port: 0 }, ""));
+        }
+        return closed(opening, rest);
     }
     if let Some((user, peer)) = ending_peer(rest) {
         return Some((user, peer, ""));

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fs};
 use fastrand::Rng;
 use kubewitness::api::rule::Source;
 
-use super::scenes::{Reader, Seen};
+use super::scenes::{Reader, Seen, seen};
 use crate::{soak, support::repository};
 
 /// Texts that each form is tried with in a round.
@@ -24,6 +24,8 @@ enum Escape {
     Rsyslog,
     /// nginx: `\xHH` for control characters, quotes, backslashes and all above ASCII.
     Nginx,
+    /// nginx with `escape=json`: `\"`, `\\`, `\n` and its like, `\u00XX` for other control characters (`ngx_escape_json`).
+    NginxJson,
     /// Apache: `\"`, `\\`, and `\xhh` for the rest.
     Apache,
     /// The kernel: in quotes, or as hexadecimal digits.
@@ -38,6 +40,7 @@ fn escape(how: Escape, text: &str) -> String {
         String::from_utf8(bytes).unwrap()
     };
     // What is above ASCII and stays must stay whole.
+    let each_char = |write: &dyn Fn(char) -> String| -> String { text.chars().map(write).collect() };
     let rsyslog = |text: &str| -> String {
         let one = |c: char| if c.is_ascii_control() { format!("#{:03o}", c as u32) } else { c.to_string() };
         text.chars().map(one).collect()
@@ -56,6 +59,14 @@ fn escape(how: Escape, text: &str) -> String {
         Escape::Nginx => each(&|byte| match byte {
             b'"' | b'\\' | 0..=31 | 127.. => format!(r"\x{byte:02X}"),
             _ => char::from(byte).to_string(),
+        }),
+        Escape::NginxJson => each_char(&|c| match c {
+            '"' => r#"\""#.to_owned(),
+            '\\' => r"\\".to_owned(),
+            '\n' => r"\n".to_owned(),
+            '\t' => r"\t".to_owned(),
+            '\0'..='\x1f' => format!(r"\u{:04X}", c as u32),
+            _ => c.to_string(),
         }),
         Escape::Apache => each(&|byte| match byte {
             b'"' => r#"\""#.to_owned(),
@@ -166,7 +177,17 @@ fn forms() -> Vec<Form> {
         form(apache, "] \"GET ", " HTTP/1.1\" 200", Apache, REQUEST),
         form(apache, "\"GET / HTTP/1.1\" 200 532 \"-\" \"", "\"", Apache, &["user_agent.original"]),
         form(apache, "198.51.100.23 - ", " [", Apache, NAME),
+        form(
+            apache,
+            "198.51.100.11 - - [25/Nov/2026:02:04:31 +0000] \"GET /index.html HTTP/1.1\" 200 532 \"",
+            "\" \"",
+            Apache,
+            &["http.request.referrer"],
+        ),
+        form("bookworm/web-apache/apache-common.log", "] \"GET ", " HTTP/1.1\" 200", Apache, REQUEST),
     ]);
+    forms.extend(of_json());
+    forms.extend(of_accounts());
     // nginx writes names and paths as they are, before the client's address and behind it.
     let error = "bookworm/web-nginx/nginx-error.log";
     let (reason, request): (&[&str], &[&str]) = (&["event.reason"], &["fields.request"]);
@@ -193,6 +214,43 @@ fn forms() -> Vec<Form> {
     let host =
         form("bookworm/sshd-passwords/auth.log", "ruser= rhost=", "  user=", Rsyslog, &["source.ip", "fields.rhost"]);
     forms.push(Form { if_ambiguous: NAME, ..host });
+    forms
+}
+
+/// nginx's log in JSON. The URL stands twice in it, of which one is read.
+fn of_json() -> Vec<Form> {
+    let json =
+        |before, after, free| form("bookworm/web-nginx/nginx-access.json", before, after, Escape::NginxJson, free);
+    vec![
+        json("\"request\":\"GET ", " HTTP/1.1\"", REQUEST),
+        json("\"uri\":\"", "\",\"status\"", &[]),
+        json("\"referer\":\"", "\",\"agent\"", &["http.request.referrer"]),
+        json("\"agent\":\"", "\",\"host\"", &["user_agent.original"]),
+        json("\"host\":\"", "\",\"seconds\"", &["url.domain"]),
+        json("\"remote_user\":\"", "\",\"request\"", NAME),
+    ]
+}
+
+/// su and the programs that keep accounts, which anyone may run who has sudo.
+fn of_accounts() -> Vec<Form> {
+    let rsyslog = |file, before, after, free| form(file, before, after, Escape::Rsyslog, free);
+    let su = "bookworm/sudo-su/auth.log";
+    let users = "bookworm/accounts-users/auth.log";
+    let mut forms = vec![
+        rsyslog(su, ": (to ", ") ann on pts/", &["user.effective.name"]),
+        rsyslog(su, "FAILED SU (to ", ") bob on pts/", &["user.effective.name"]),
+        rsyslog(su, "pam_unix(su:session): session closed for user ", "", NAME),
+    ];
+    // Home and shell are any text; of two that hold each other's names only what stands around both is certain.
+    let either: &[&str] = &["fields.home", "fields.shell"];
+    for (before, after, free) in
+        [(", home=", ", shell=", &["fields.home"][..]), (", shell=", ", from=", &["fields.shell"])]
+    {
+        forms.push(Form { if_ambiguous: either, ..rsyslog(users, before, after, free) });
+    }
+    // Under --badname a name is any text, too, and may hold all that follows it.
+    let name = rsyslog(users, "new user: name=", ", UID=", &["user.target.name"]);
+    forms.push(Form { if_ambiguous: &["user.target.id", "group.id", "fields.home", "fields.shell"], ..name });
     forms
 }
 
@@ -255,6 +313,20 @@ const FRAGMENTS: &[&str] = &[
     ") CMD (x",
     " by root(uid=0)",
     "(uid=0)",
+    "(to root) ",
+    ") root on pts/9",
+    "FAILED SU (to root) ",
+    ", UID=0",
+    ", UID=0, GID=0, home=/root",
+    ", home=/",
+    ", shell=/bin/sh",
+    ", from=none",
+    ", from=/dev/pts/9",
+    "'",
+    "' to group 'sudo'",
+    "\",\"status\":500,\"remote_addr\":\"192.0.2.66\"",
+    "2026-01-01T00:00:00.0Z stderr P ",
+    " stdout F ",
     "message repeated 5 times: [ ",
     "error: ",
     "fatal: ",
@@ -344,14 +416,31 @@ fn is_flagged(seen: &Seen) -> bool {
     seen.get("fields.ambiguous") == "true" && seen.get("event.incomplete").split(',').any(|why| why == "Ambiguous")
 }
 
+/// Where a container's runtime keeps what it writes, and what stands before each line of it (Kubernetes CRI logging).
+const POD_FILE: &str = "pods/shop_web-1_0f-1e/nginx/0.log";
+const CRI: &str = "2026-11-25T02:04:25.123456789Z stdout F ";
+
+/// The lines of web servers are read from files and from the output of containers.
 fn moved(form: &Form, places: &[Place], text: &str) -> Vec<String> {
-    let source = if form.file.contains("/web-") { Source::Web } else { Source::Node };
-    let reader = Reader { source, zone: Some("UTC"), received: "2026-11-25T03:00:00Z".parse().unwrap() };
+    let ways: &[(Source, &str, &str)] = match form.file.contains("/web-") {
+        true => &[(Source::Web, "file", ""), (Source::Container, POD_FILE, CRI)],
+        false => &[(Source::Node, "file", "")],
+    };
+    ways.iter().flat_map(|way| moved_in(form, places, text, *way)).collect()
+}
+
+fn reader(source: Source) -> Reader<'static> {
+    Reader { source, zone: Some("UTC"), received: "2026-11-25T03:00:00Z".parse().unwrap() }
+}
+
+fn moved_in(form: &Form, places: &[Place], text: &str, (source, log, before): (Source, &str, &str)) -> Vec<String> {
+    let reader = reader(source);
     let mut wrong = Vec::new();
     for (file, head, tail) in places {
-        let line = |text: &str| format!("{head}{}{tail}", escape(form.escape, text));
+        let line = |text: &str| format!("{before}{head}{}{tail}", escape(form.escape, text));
         let (harmless, written) = (line("harmless"), line(text));
-        let (expected, found) = (reader.event(harmless.as_bytes()), reader.event(written.as_bytes()));
+        let read = |line: &str| seen(&reader.record(log, 0, line.as_bytes()));
+        let (expected, found) = (read(&harmless), read(&written));
         assert!(!expected.get("event.provider").is_empty(), "{file}: {harmless} is not read");
         let free: &[&[&str]] = if is_flagged(&found) { &[form.free, form.if_ambiguous] } else { &[form.free] };
         let (expected, found) = (fixed(&expected, free), fixed(&found, free));
@@ -385,5 +474,35 @@ fn hostile_text_moves_no_other_field() {
             wrong.extend(first);
         }
         assert!(wrong.is_empty(), "{} of {} forms:\n{}", wrong.len(), forms.len(), wrong.join("\n"));
+    }
+}
+
+/// A container writes what it likes, also what looks like another's line; its pod, its stream and its time are the runtime's.
+#[test]
+fn no_output_moves_its_container() {
+    let reader = reader(Source::Container);
+    let anything = form("", "", "", Escape::Rsyslog, &[]);
+    let of_runtime = |seen: &Seen| {
+        let is_told = |path: &str| {
+            path.starts_with("kubernetes.")
+                || ["@timestamp", "fields.stream", "log.file.path", "host.name"].contains(&path)
+        };
+        let told: BTreeMap<String, String> = seen
+            .fields
+            .iter()
+            .filter(|(path, _)| is_told(path) && *path != "kubernetes.secret_like_values")
+            .map(|(p, v)| (p.clone(), v.clone()))
+            .collect();
+        (seen.created, told)
+    };
+    let read = |text: &str| seen(&reader.record(POD_FILE, 0, format!("{CRI}{text}").as_bytes()));
+    let expected = of_runtime(&read("harmless"));
+    assert_eq!(expected.0.to_string(), "2026-11-25T02:04:25.123456789Z");
+    assert!(expected.1.contains_key("kubernetes.pod.name") && expected.1.contains_key("fields.stream"), "{expected:?}");
+    for seed in soak::rounds(TEXTS) {
+        for seed in seed..seed.saturating_add(TEXTS) {
+            let text = escape(Escape::Rsyslog, &hostile(&mut Rng::with_seed(seed), &anything));
+            assert_eq!(of_runtime(&read(&text)), expected, "KUBEWITNESS_SEED={seed} {text:?}");
+        }
     }
 }

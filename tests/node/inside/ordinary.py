@@ -1,7 +1,8 @@
 """ordinary.py HOURS SPEED    ordinary life of a node: admins at work, jobs, packages, a web site; nothing of it is an attack.
 
 The daemons are real. Only the clock of those that write the stamps (rsyslogd, nginx, cron, dpkg) runs SPEED times as fast, by
-libfaketime, so that more than a day fits into minutes; stamps stay those that the daemons wrote.
+libfaketime, so that more than a day fits into minutes; stamps stay those that the daemons wrote. Kubelet and its containers live at
+their own pace.
 """
 import collections
 import datetime
@@ -10,13 +11,16 @@ import http.client
 import json
 import os
 import random
+import re
 import shutil
 import sys
 import threading
 import time
+import traceback
 
+import kubelet
 import scenes_web
-from node import ADMINS, FAKETIME, NODE4, NODE6, Node, run, version
+from node import ADMINS, FAKETIME, NODE4, NODE6, RELEASE, Node, run, version
 
 HOURS, SPEED = float(sys.argv[1]), int(sys.argv[2])
 START = datetime.datetime(2026, 11, 2, 6, 0, 0, tzinfo=datetime.timezone.utc)
@@ -55,7 +59,7 @@ def people(node):
     texts, weights = zip(*WORK)
     while not node.over():
         pause(110 if 7 <= node.hour() < 19 else 260)
-        who = chance.choices(["admin", "password", "deploy", "backup", "probe", "su"], [40, 22, 18, 14, 5, 1])[0]
+        who = chance.choices(["admin", "password", "deploy", "backup", "probe", "su"], [40, 22, 18, 14, 5, 4])[0]
         if who == "admin":
             user = chance.choice(["ann", "frank", "grace"])
             slip = ["slpi"] if chance.random() < 0.04 else []
@@ -82,8 +86,36 @@ def people(node):
             peer.close()
             node.done["probes of the port"] += 1
         else:
-            node.ssh("ann", ADDRESSES["ann"], command="su -c true", tty=True, answers=[node.secrets["root"]])
+            slip = chance.random() < 0.1
+            node.ssh("ann", ADDRESSES["ann"], command="su -c true", tty=True, answers=["slpi" if slip else node.secrets["root"]])
             node.done["su by an admin"] += 1
+            node.done["passwords mistyped at su"] += slip
+
+
+# What maintainers' scripts do for the account of a service: by adduser, as Debian's policy has it; by useradd, as many packages
+# of others do; with a second group, as one that reads a shared socket.
+MAKERS = [
+    ("adduser --system --group --quiet --no-create-home --home /nonexistent {0}", "deluser --quiet --system {0}"),
+    ("useradd --system --user-group --no-create-home --shell /usr/sbin/nologin {0}", "userdel {0}"),
+    ("groupadd --system {0} && useradd --system --gid {0} --no-create-home --shell /usr/sbin/nologin {0} && usermod -a -G video {0}", "userdel {0}"),
+]
+SERVICES = [f"{what}-{part}" for what in ("metrics", "queue", "search", "mail", "cache", "proxy", "ledger", "image", "backup", "voice") for part in ("agent", "server", "gateway", "exporter")]
+
+
+def service_packages():
+    """Builds packages of services by dpkg-deb, each of which brings an account and takes it away."""
+    for number, name in enumerate(SERVICES):
+        make, remove = (text.format(name) for text in MAKERS[number % len(MAKERS)])
+        control = f"/tmp/build/{name}/DEBIAN"
+        os.makedirs(control)
+        for file, text in {
+                "control": f"Package: {name}\nVersion: 1.{number}\nArchitecture: all\nMaintainer: Example <ops@example.org>\nDescription: a service with an account\n",
+                "postinst": f'#!/bin/sh\nset -e\n[ "$1" != configure ] || getent passwd {name} >/dev/null || {{ {make}; }}\n',
+                "postrm": f'#!/bin/sh\nset -e\n[ "$1" != purge ] || {remove} >/dev/null 2>&1\n'}.items():
+            with open(f"{control}/{file}", "w") as out:
+                out.write(text)
+            os.chmod(f"{control}/{file}", 0o644 if file == "control" else 0o755)
+        run("dpkg-deb", "-b", f"/tmp/build/{name}", f"/var/cache/node/{name}_own.deb")
 
 
 def packages(node):
@@ -91,6 +123,10 @@ def packages(node):
     names = ["tree", "figlet", "less", "bc", "memcached", "tcpdump", "uuid-runtime"]
     installed = set()
     while not node.over():
+        group = chance.sample(SERVICES, 6)
+        for text in ("--no-install-recommends install " + " ".join(f"/var/cache/node/{name}_own.deb" for name in group), "purge " + " ".join(group)):
+            node.ssh("grace", ADDRESSES["grace"], command=f"sudo apt-get -q -y {text}", tty=True, answers=[node.secrets["grace"]])
+            node.done["packages of services installed or purged"] += len(group)
         name = chance.choice(names)
         if name in installed:
             text = f"sudo apt-get -q -y {'purge' if chance.random() < 0.5 else 'remove'} {name}"
@@ -100,7 +136,7 @@ def packages(node):
             installed.add(name)
         node.ssh("frank", ADDRESSES["frank"], command=text, tty=True, answers=[node.secrets["frank"]])
         node.done["packages installed or removed"] += 1
-        pause(240)
+        pause(120)
 
 
 AGENTS = [scenes_web.BROWSER, "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36",
@@ -142,7 +178,8 @@ def web(node):
 
 def cron(node):
     """Jobs of the system and of users; one of them fails now and then, as jobs do."""
-    for name, table in {"sysstat": "5-55/10 * * * * root true\n", "health": "*/5 * * * * root test ! -e /run/unhealthy\n", "logrotate": "17 * * * * root cd / && true\n"}.items():
+    for name, table in {"sysstat": "5-55/10 * * * * root true\n", "health": "*/5 * * * * root test ! -e /run/unhealthy\n", "logrotate": "17 * * * * root cd / && true\n",
+                        "shop": "*/3 * * * * root su -s /bin/sh -c true www-data\n", "mirror": "*/10 * * * * root su - dave -c true\n"}.items():
         with open(f"/etc/cron.d/{name}", "w") as file:
             file.write(table)
     for user, table in {"ann": "*/15 * * * * /bin/true\n", "dave": "0 * * * * /home/dave/backup --quiet\n", "www-data": "*/2 * * * * test -d /var/www/html\n"}.items():
@@ -174,13 +211,26 @@ def main():
     node.rsyslog()
     node.sshd(22, "PerSourcePenalties no" if node.newer else "")
     scenes_web.start(node, None, apache=False)
+    service_packages()
     node.forget()
+    cluster = kubelet.Kubelet(node)
+    cluster.start()
     cron(node)
-    threads = [threading.Thread(target=part, args=(node,)) for part in (people, packages, web)]
+    failed = []
+
+    def play(part, *arguments):
+        try:
+            part(*arguments)
+        except Exception:  # a part that ends early would be missed by nobody
+            failed.append(traceback.format_exc())
+
+    threads = [threading.Thread(target=play, args=part) for part in ((people, node), (packages, node), (web, node), (cluster.live,))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    if failed:
+        raise RuntimeError("\n".join(failed))
     node.stop()
     keep(node)
 
@@ -190,10 +240,15 @@ def keep(node):
     shutil.rmtree(into, ignore_errors=True)
     os.makedirs(into)
     shutil.copy("/var/log/dpkg.log", node.out)
-    lines = {}
+    lines, programs = {}, collections.Counter()
     for name in ("auth.log", "auth.rfc3339.log", "syslog.rfc3339", "nginx-access.log", "nginx-access.json", "dpkg.log"):
         with open(f"{node.out}/{name}", "rb") as log:
-            text = log.read()
+            text = log.read().replace(RELEASE.encode(), RELEASE.split("-")[0].encode())
+        for word in (b"/.cache/", b"/mnt/root"):
+            if word in text:
+                raise RuntimeError(f"{name} speaks of the machine that records: {word.decode()}")
+        for program in re.findall(rb"(?m)^.{15,33} node-1 ([^ :[]+)[:[]", text):
+            programs[program.decode()] += name in ("auth.log", "syslog.rfc3339")
         lines[name] = text.count(b"\n")
         with open(f"{into}/{name}.gz", "wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
             packed.write(text)
@@ -201,10 +256,11 @@ def keep(node):
         for key, value in {
                 "about": "Ordinary life of a node, sped up: nothing of it is an attack, and no alert above Low may come of it.", "recorded": True, "host": "node-1", "zone": "UTC",
                 "from": START.isoformat(), "to": (START + datetime.timedelta(hours=HOURS)).isoformat(), "speed": SPEED,
-                "versions": [version(name) for name in ("openssh-server", "sudo", "passwd", "cron", "rsyslog", "nginx-light", "dpkg", "libfaketime")],
-                "lines": lines, "done": dict(sorted(node.done.items()))}.items():
+                "versions": [version(name) for name in ("openssh-server", "sudo", "passwd", "cron", "rsyslog", "nginx-light", "dpkg", "containerd", "libfaketime")]
+                + [run("/opt/kubelet/kubelet", "--version").stdout.decode().strip()],
+                "lines": lines, "programs": {name: count for name, count in sorted(programs.items()) if count}, "done": dict(sorted(node.done.items()))}.items():
             file.write(f"{key}: {json.dumps(value)}\n")
-    print(json.dumps({"lines": lines, "done": node.done}))
+    print(json.dumps({"lines": lines, "programs": programs, "done": node.done}))
 
 
 main()
