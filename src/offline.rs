@@ -2,6 +2,7 @@
 
 pub mod eval;
 pub mod explain;
+mod hint;
 mod input;
 mod inventory_file;
 pub mod normalise;

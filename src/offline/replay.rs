@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
+    hint::Hint,
     input::{self, Entry, InputArgs, Reader},
     inventory_file, rule_files,
 };
@@ -100,12 +101,15 @@ pub fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let name = input::shown(input);
     let file = input::open(input).with_context(|| format!("opening {name}"))?;
     let mut reader = Reader::new(&args.how, input);
-    let all = |entry| {
+    let mut hint = Hint::new(args.how.lines);
+    let all = |entry: Entry| {
+        entry.record.iter().for_each(|record| hint.look(record));
         replay.take(entry);
         ControlFlow::Continue(())
     };
     reader.read(file, all).with_context(|| format!("reading {name}"))?;
     replay.report();
+    hint.tell();
     if replay.events == 0 && replay.rejected > 0 {
         bail!(
             "the input holds no record at all: it is neither the audit log of an API server nor a stream of envelopes; \

@@ -6,7 +6,10 @@ use std::{fmt, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{Counters, Pipeline, PipelineConfig};
+use super::{
+    Counters, Pipeline, PipelineConfig,
+    keyless::{self, Keyless},
+};
 use crate::{
     alert::Alert,
     api::{
@@ -40,6 +43,8 @@ pub enum Failed {
     Count { expected: usize, found: Vec<String>, matched: u64, events: u64 },
     /// A difference, with evaluations that ended without a value: probably why.
     Unevaluated { difference: Box<Failed>, count: u64, first: String },
+    /// A difference, with events that a selector takes and whose key is empty: probably why.
+    Keyless { difference: Box<Failed>, keyless: Keyless },
     /// An expected alert that no raised one equals.
     Missing { expected: String, found: Vec<String> },
 }
@@ -59,6 +64,7 @@ impl fmt::Display for Failed {
             Failed::Unevaluated { difference, count, first } => {
                 write!(f, "{difference}\n  {count} evaluation(s) ended without a value, the first with: {first}")
             }
+            Failed::Keyless { difference, keyless } => write!(f, "{difference}\n  {keyless}"),
             Failed::Missing { expected, found } => {
                 write!(f, "expected: {expected}")?;
                 found.iter().try_for_each(|alert| write!(f, "\n  found:    {alert}"))
@@ -92,23 +98,27 @@ fn start() -> Timestamp {
 
 /// Runs one test of `rule` in a pipeline of its own.
 pub fn run(rule: &Arc<CompiledRule>, test: &RuleTest) -> Result<(), Failed> {
-    let normaliser = Normaliser { dates_lines_by_receipt: true, ..Normaliser::default() };
-    let mut pipeline = Pipeline::new(PipelineConfig { normaliser, ..PipelineConfig::offline() });
+    let normaliser = || Normaliser { dates_lines_by_receipt: true, ..Normaliser::default() };
+    let mut pipeline = Pipeline::new(PipelineConfig { normaliser: normaliser(), ..PipelineConfig::offline() });
     pipeline.accept(Arc::clone(rule));
     if let Some(inventory) = &test.inventory {
         for change in inventory_changes(inventory) {
             pipeline.inventory.apply(&change, start() - SignedDuration::from_hours(1));
         }
     }
-    for (seq, record) in (1..).zip(records(rule, test)?) {
-        pipeline.push(seq, &record);
+    let records = records(rule, test)?;
+    for (seq, record) in (1..).zip(&records) {
+        pipeline.push(seq, record);
     }
     let found: Vec<&Alert> = pipeline.alerts().collect();
     compare(&test.expect, &found, pipeline.counters()).map_err(|difference| match pipeline.failures().get(&rule.id) {
         Some((count, first)) => {
             Failed::Unevaluated { difference: Box::new(difference), count: *count, first: first.clone() }
         }
-        None => difference,
+        None => match keyless::find(rule, &records, &normaliser(), &pipeline.inventory) {
+            Some(keyless) => Failed::Keyless { difference: Box::new(difference), keyless },
+            None => difference,
+        },
     })
 }
 
