@@ -43,8 +43,7 @@ fn both_sides(rule: &str, alert: &Value) -> Result<()> {
 
 /// What happened, then one line for each piece of evidence, of whichever source, in the order of time.
 fn timeline(kubectl: &Kubectl, alert: &str) -> Result<()> {
-    const LINES: &str =
-        r#"jsonpath={.status.summary}{"\n"}{range .status.evidence[*]}{.time}{"\t"}{.source}{"\t"}{.host}{"\t"}{.message}{"\n"}{end}"#;
+    const LINES: &str = r#"jsonpath={.status.summary}{"\n"}{range .status.evidence[*]}{.time}{"\t"}{.source}{"\t"}{.host}{"\t"}{.message}{"\n"}{end}"#;
     println!("\n$ kubectl get {alert} -o '{LINES}'");
     let arguments: Vec<&str> = ["get"].into_iter().chain(alert.split_whitespace()).chain(["-o", LINES]).collect();
     print!("{}", kubectl.run(&arguments).success()?);
@@ -83,7 +82,7 @@ It runs on until Ctrl-C (or: kill {pid}), which ends and removes all of it. In a
   kubectl create clusterrolebinding mine --clusterrole=cluster-admin --user=me
   kubectl get securityalerts -A --watch
   # the same on the node: a line in its log, as sudo writes it for one who may not use it
-  echo "$(date +%FT%T.%6N%:z) {name} sudo:  $USER : user NOT in sudoers ; TTY=pts/0 ; PWD=/tmp ; USER=root ; COMMAND=/usr/bin/id" >> {auth}
+  echo \"$(date +%FT%T.%6N%:z) {name} sudo:  $USER : user NOT in sudoers ; TTY=pts/0 ; PWD=/tmp ; USER=root ; COMMAND=/usr/bin/id\" >> {auth}
   # what a rule says of itself
   kubectl get csrule cluster-admin-granted -o yaml
   # the controller's metrics

@@ -3,24 +3,26 @@
 //! are written so again. The arguments of EXECVE stand in words of their own (`a0="mysql" a1="-px"`), those of PROCTITLE
 //! end in NUL.
 
-use super::{command::secret_arguments, ledger::Ledger, pattern::REDACTED};
+use super::{command::secret_arguments, ledger::Ledger, line::plain, pattern::REDACTED};
 
 pub fn redact(text: &str, ledger: &mut Ledger) -> String {
-    let words: Vec<&str> = text.split(' ').collect();
-    let arguments: Vec<(usize, &str, String)> =
-        words.iter().enumerate().filter_map(|(at, word)| argument(word).map(|(key, value)| (at, key, value))).collect();
+    let mut words: Vec<String> = text.split(' ').map(|word| of_word(word, ledger)).collect();
+    let arguments: Vec<(usize, String, String)> = words
+        .iter()
+        .enumerate()
+        .filter_map(|(at, word)| argument(word).map(|(key, value)| (at, key.to_owned(), value)))
+        .collect();
     let values: Vec<&str> = arguments.iter().map(|(.., value)| value.as_str()).collect();
-    let mut kept: Vec<String> = words.iter().map(|word| of_word(word, ledger)).collect();
     for index in secret_arguments(&values) {
         if let Some((at, key, value)) = arguments.get(index)
             && value != REDACTED
-            && let Some(word) = kept.get_mut(*at)
+            && let Some(word) = words.get_mut(*at)
         {
             *word = format!("{key}=\"{REDACTED}\"");
             ledger.note_secret_like(1);
         }
     }
-    kept.join(" ")
+    words.join(" ")
 }
 
 /// `a1="-u"` or `a1=2D75`, also of an argument in pieces (`a1[0]=…`): its key, and what it says.
@@ -36,27 +38,14 @@ fn argument(word: &str) -> Option<(&str, String)> {
 }
 
 fn of_word(word: &str, ledger: &mut Ledger) -> String {
-    let plain = |text: &str, ledger: &mut Ledger| {
-        let mut text = text.to_owned();
-        ledger.text(&mut text);
-        text
-    };
     let Some((key, value)) = word.split_once('=') else { return plain(word, ledger) };
+    let (value, end) = value.split_at_checked(value.trim_end_matches(['\'', '\n']).len()).unwrap_or((value, ""));
     let Some(meant) = digits(value).filter(|_| is_text(key)) else { return plain(word, ledger) };
-    let arguments: Vec<&str> = meant.split('\0').collect();
-    let secret = secret_arguments(&arguments);
-    let hidden: Vec<String> = arguments
-        .iter()
-        .enumerate()
-        .map(|(index, argument)| match secret.contains(&index) && *argument != REDACTED {
-            true => {
-                ledger.note_secret_like(1);
-                REDACTED.to_owned()
-            }
-            false => plain(argument, ledger),
-        })
-        .collect();
-    let hidden = hidden.join("\0");
+    let hidden = match is_command(key) {
+        // Its arguments are joined by blanks, and no quotes tell of those within.
+        true => of_list(&plain(&meant, ledger), ' ', ledger),
+        false => of_list(&meant, '\0', ledger),
+    };
     if hidden == meant {
         return word.to_owned();
     }
@@ -64,7 +53,25 @@ fn of_word(word: &str, ledger: &mut Ledger) -> String {
     for byte in hidden.bytes() {
         kept.push_str(&format!("{byte:02X}"));
     }
-    kept
+    kept + end
+}
+
+/// The arguments of a list, each for itself and by those before it.
+fn of_list(text: &str, between: char, ledger: &mut Ledger) -> String {
+    let arguments: Vec<&str> = text.split(between).collect();
+    let secret = secret_arguments(&arguments);
+    let hidden = arguments.iter().enumerate().map(|(index, argument)| {
+        if secret.contains(&index) && !argument.contains(REDACTED) {
+            ledger.note_secret_like(1);
+            return REDACTED.to_owned();
+        }
+        plain(argument, ledger)
+    });
+    hidden.collect::<Vec<_>>().join(&between.to_string())
+}
+
+fn is_command(key: &str) -> bool {
+    key.trim_start_matches('\'') == "cmd"
 }
 
 /// Keys of texts that processes choose and that can hold a command or an address.
@@ -81,7 +88,6 @@ fn argument_key(key: &str) -> bool {
 
 /// What upper-case hexadecimal digits stand for; bytes that are no UTF-8 become U+FFFD.
 fn digits(text: &str) -> Option<String> {
-    let text = text.trim_end_matches(['\'', '\n']);
     let value = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'A'..=b'F' => Some(byte - b'A' + 10),

@@ -8,14 +8,18 @@ use regex::Regex;
 
 use super::pattern::{MAX_MATCHES, NAME, REDACTED};
 
-/// Before a flag or word.
+/// Before a flag.
 const B: &str = r#"(?:^|[\s"',])"#;
-/// Between a flag or word and the next: space, or a comma in a list in quotes.
-const S: &str = r#"(?:\s+|\\*["']\s*,\s*\\*["'])"#;
+/// Between a flag or word and a value: space, or a comma in a list in quotes.
+const S: &str = r#"(?:\s+|\\*["']\s*,\s*\\*)"#;
+/// The same before a word.
+const T: &str = r#"(?:\s+["']?|\\*["']\s*,\s*\\*["']?)"#;
+/// A word.
+const W: &str = r#"[^\s"']+"#;
 /// A value: in quotes, or up to a space or quote.
 const V: &str = r#"(?:"[^"]*"|'[^']*'|["']?[^\s"']+)"#;
-/// A flag of `htpasswd`, with its number; of those with `n` it prints and has no FILE.
-const HT: &str = r"(?:\s+-[Cr]\s*[0-9]+|\s+-[A-Za-z0-9]+)";
+/// Flags of curl that take nothing and may stand before another in one word.
+const CURL: &str = "[afgGiIjJkLlMnNOpqRsSvZ0-46#]*";
 
 /// Bytes behind a program that are looked at for its first secret, so that a text made of its name costs no square of its length.
 const WINDOW: usize = 4096;
@@ -35,60 +39,66 @@ struct Command {
     takes: Takes,
 }
 
-/// (programs, what stands before the secret within their statement, the secret). `needle` must know each program.
+/// (programs, which, what stands before the secret within their statement, the secret). `needle` must know each program.
 fn table() -> Vec<(&'static str, Takes, String, &'static str)> {
     use Takes::{All, First};
-    let quiet = r"(?:\s+-[Cr]\s*[0-9]+|\s+-[A-Zabcd-mo-z0-9]+)";
     let user = r#"[^\s:"']+:"#;
-    vec![
+    let after_colon = r#"[^\s"']+"#;
+    let mut table = vec![
         ("mysql[a-z]*|mariadb[a-z-]*", All, format!("{B}-p"), V),
         ("mysqladmin|mariadb-admin", All, format!("{B}(?:old-)?password{S}"), V),
         ("redis-cli", All, format!("{B}-a(?:{S})?"), V),
-        ("redis-cli", All, format!("{B}(?i:auth){S}"), r#"[^\s"']+(?:\s+[^\s"']+)?"#),
-        ("sshpass", First, format!(r"^(?s:.{{0,256}}?\s)??-p(?:{S})?"), V),
+        ("redis-cli", All, format!("{B}(?i:auth){T}"), r#"[^\s"']+(?:[\s"',]+[^\s"']+)?"#),
+        ("sshpass", First, format!(r#"^(?s:.{{0,256}}?[\s"',])??-p(?:{S})?"#), V),
         ("mongo[a-z]*|login", All, format!("{B}-p(?:{S})?"), V),
         ("ldap[a-z]+", All, format!("{B}-w(?:{S})?"), V),
         // Of the hash of a password, too.
-        ("(?:user|group)(?:add|mod)", All, format!("{B}-[A-Za-z]*p(?:{S})?"), V),
-        ("htpasswd", First, format!(r"^{quiet}*\s+-[A-Zabcd-mo-z0-9]*b[A-Zabcd-mo-z0-9]*{quiet}*\s+\S+\s+\S+\s+"), V),
-        (
-            "htpasswd",
-            First,
-            format!(r"^{HT}*\s+-[A-Za-z0-9]*(?:n[A-Za-z0-9]*b|b[A-Za-z0-9]*n)[A-Za-z0-9]*{HT}*\s+\S+\s+"),
-            V,
-        ),
-        ("htpasswd", First, format!(r"^{HT}*(?:\s+-n{HT}*\s+-b|\s+-b{HT}*\s+-n){HT}*\s+\S+\s+"), V),
-        ("openssl", All, format!(r#"{B}-pass(?:in|out)?(?:{S}|=)["']?pass:"#), r#"[^\s"']+"#),
+        ("(?:user|group)(?:add|mod)", All, format!("{B}-[aDFlLmMNorU]*p(?:{S})?"), V),
+        ("openssl", All, format!(r#"{B}-pass(?:in|out)?(?:{S}|=)["']?pass:"#), after_colon),
         ("openssl", All, format!("{B}-[kK]{S}"), V),
         (
             "openssl",
             First,
-            format!(r"^\s*passwd(?:\s+-salt\s+\S+|\s+-\S+)*\s+"),
-            r#"(?:"[^"]*"|'[^']*'|[^\s"'-][^\s"']*)"#,
+            format!("^{T}passwd(?:{T}-salt{T}{W}|{T}-{W})*{S}"),
+            r#"(?:"[^"-][^"]*"|'[^'-][^']*'|[^\s"'-][^\s"']*)"#,
         ),
         ("keytool|jarsigner", All, format!("{B}-[a-z]*(?:store|key)pass{S}"), V),
-        ("curl", All, format!("{B}-[A-Za-z0-9#]*[uU](?:{S})?[\"']?{user}"), r#"[^\s"']+"#),
-        ("curl", All, format!(r#"{B}(?:-[A-Za-z0-9#]*[uU]|--(?:proxy-)?user)(?:{S}|=)?"[^:"]+:"#), r#"[^"]+"#),
-        ("curl", All, format!(r#"{B}(?:-[A-Za-z0-9#]*[uU]|--(?:proxy-)?user)(?:{S}|=)?'[^:']+:"#), r#"[^']+"#),
+        ("configure", First, format!("(?i)^{T}set{T}[^\\s\"'=]*?{NAME}{S}"), V),
+        ("redis-cli|npm|yarn|pnpm", All, format!("(?i){B}config{T}set{T}[^\\s\"'=]*?{NAME}{S}"), V),
+        ("smb[a-z]+|rpcclient", All, format!(r#"{B}(?:-U|--user)(?:{S}|=)?["']?[^\s%"']+%"#), after_colon),
+        ("ipmitool|sqlcmd", All, format!("{B}-P(?:{S})?"), V),
+        ("snmp[a-z]+", All, format!("{B}-[cAX](?:{S})?"), V),
+        ("plink|pscp|psftp|kadmin", All, format!("{B}-p?w{S}"), V),
+        ("lftp", All, format!(r#"{B}-u(?:{S})?["']?[^\s,"']+,"#), after_colon),
+        ("sqlplus", First, format!(r#"^(?:{T}-{W})*{T}[^\s/"'@-][^\s/"'@]*/"#), r#"[^\s@"']+"#),
+        ("rabbitmqctl", All, format!("{B}(?:add_user|change_password|authenticate_user){T}{W}{S}"), V),
+        ("wpa_passphrase", First, format!(r#"^{S}(?:"[^"]*"|'[^']*'|["']?{W}){S}"#), V),
+        ("curl", All, format!(r#"{B}-{CURL}[uU](?:{S})?["']?{user}"#), after_colon),
+        ("curl", All, format!(r#"{B}(?:-{CURL}[uU]|--(?:proxy-)?user)(?:{S}|=)?"[^":]+:"#), r#"[^"]+"#),
+        ("curl", All, format!(r#"{B}(?:-{CURL}[uU]|--(?:proxy-)?user)(?:{S}|=)?'[^':]+:"#), r#"[^']+"#),
+        ("curl", All, format!("{B}--oauth2-bearer(?:{S}|=)"), V),
+        ("curl", All, format!(r#"{B}(?:-{CURL}E|--(?:proxy-)?cert)(?:{S}|=)?["']?{user}"#), after_colon),
         // Without `=` it is a file.
         (
             "curl",
             All,
-            format!("{B}(?:-[A-Za-z0-9#]*b|--cookie)(?:{S}|=)?"),
-            r#"(?:"[^"=]+=[^"]*"|'[^'=]+=[^']*'|[^\s"'=-][^\s"'=]*=[^\s"']*)"#,
+            format!("{B}(?:-{CURL}b|--cookie)(?:{S}|=)?"),
+            r#"(?:"[^"=]+=[^"]*"|'[^'=]+=[^']*'|["']?[^\s"'=-][^\s"'=]*=[^\s"']*)"#,
         ),
-        ("curl", All, format!("{B}--oauth2-bearer(?:{S}|=)"), V),
-        ("curl", All, format!(r#"{B}(?:-[A-Za-z0-9#]*E|--(?:proxy-)?cert)(?:{S}|=)?["']?{user}"#), r#"[^\s"']+"#),
-        ("configure", First, format!("(?i)^{S}set{S}[^\\s\"'=]*?{NAME}{S}"), V),
-        ("redis-cli|npm|yarn|pnpm", All, format!("(?i){B}config{S}set{S}[^\\s\"'=]*?{NAME}{S}"), V),
-        ("smb[a-z]+|rpcclient", All, format!(r#"{B}(?:-U|--user)(?:{S}|=)?["']?[^\s%"']+%"#), r#"[^\s"']+"#),
-        ("ipmitool|sqlcmd", All, format!("{B}-P(?:{S})?"), V),
-        ("snmp[a-z]+", All, format!("{B}-[cAX](?:{S})?"), V),
-        ("plink|pscp|psftp|kadmin", All, format!("{B}-p?w{S}"), V),
-        ("lftp", All, format!(r#"{B}-u(?:{S})?["']?[^\s,"']+,"#), r#"[^\s"']+"#),
-        ("sqlplus", First, format!(r#"^(?:\s+-\S+)*\s+["']?[^\s/"'@-][^\s/"'@]*/"#), r#"[^\s@"']+"#),
-        ("rabbitmqctl", All, format!(r"{B}(?:add_user|change_password|authenticate_user){S}[^\s]+\s+"), V),
-        ("wpa_passphrase", First, format!(r#"^\s+(?:"[^"]*"|'[^']*'|\S+)\s+"#), V),
+    ];
+    table.extend(htpasswd().map(|keep| ("htpasswd", First, keep, V)));
+    table
+}
+
+/// `htpasswd -b FILE USER SECRET`; with `-n` it prints, and there is no FILE.
+fn htpasswd() -> [String; 3] {
+    let any = format!("(?:{T}-[Cr](?:{T})?[0-9]+|{T}-[A-Za-z0-9]+)*");
+    let files = format!("(?:{T}-[Cr](?:{T})?[0-9]+|{T}-[A-Zabcd-mo-z0-9]+)*");
+    let both = "-[A-Za-z0-9]*(?:n[A-Za-z0-9]*b|b[A-Za-z0-9]*n)[A-Za-z0-9]*";
+    [
+        format!("^{files}{T}-[A-Zabcd-mo-z0-9]*b[A-Zabcd-mo-z0-9]*{files}{T}{W}{T}{W}{S}"),
+        format!("^{any}{T}{both}{any}{T}{W}{S}"),
+        format!("^{any}(?:{T}-n{any}{T}-b|{T}-b{any}{T}-n){any}{T}{W}{S}"),
     ]
 }
 
@@ -109,7 +119,7 @@ static USER: LazyLock<Regex> = LazyLock::new(|| Regex::new(ANY_USER).expect("the
 pub const ANY_USER: &str = r#"(?P<keep>(?:^|\s)(?:-u|--user|--proxy-user)[=\s]+["']?[^\s:"']+:)[^\s"']+"#;
 
 fn program(names: &str) -> String {
-    format!(r#"\b(?:{names})(?:\s|\\*["'],)"#)
+    format!(r#"\b(?:{names})(?:(?-u:\s)|\\*["']\s*,)"#)
 }
 
 /// Finds all texts that name a program of the table before an argument.
@@ -123,13 +133,14 @@ impl Command {
     fn find(&self, text: &str, is_list: bool, found: &mut Vec<Range<usize>>) -> bool {
         let mut at = 0;
         while let Some(program) = self.program.find_at(text, at) {
-            // The space behind the program may be the one before its flag.
-            let start = program.end() - 1;
+            // What ends its name is what stands before its first flag.
+            let name = program.as_str().find(|c: char| c.is_ascii_whitespace() || matches!(c, '\\' | '"' | '\''));
+            let start = program.start() + name.unwrap_or_default();
             let window = match self.takes {
                 Takes::All => text,
-                Takes::First => text.get(..text.floor_char_boundary(start + WINDOW)).unwrap_or(text),
+                Takes::First => text.get(..text.floor_char_boundary(program.end() + WINDOW)).unwrap_or(text),
             };
-            let end = if is_list { window.len() } else { statement_end(window, start) };
+            let end = if is_list { window.len() } else { statement_end(window, program.end()) };
             let statement = text.get(start..end).unwrap_or_default();
             let before = found.len();
             let most = if self.takes == Takes::First { 1 } else { MAX_MATCHES + 1 };
@@ -193,7 +204,7 @@ pub fn hide(text: &str) -> Option<(String, u32)> {
     let (mut kept, mut at, mut count) = (String::with_capacity(text.len()), 0, 0);
     for range in found {
         let secret = text.get(range.clone())?;
-        if secret.trim_matches(['"', '\'']) == REDACTED {
+        if is_hidden(secret) {
             continue;
         }
         let quote = secret.chars().next().filter(|c| matches!(c, '"' | '\'')).map(String::from).unwrap_or_default();
@@ -206,6 +217,10 @@ pub fn hide(text: &str) -> Option<(String, u32)> {
     (count > 0).then_some((kept, count))
 }
 
+fn is_hidden(secret: &str) -> bool {
+    secret.trim_matches(['"', '\'']) == REDACTED
+}
+
 /// Which elements of an argument list are, or hold, the secret of a flag that says so only by its program: their positions.
 /// All of them in a list of too many matches.
 pub fn after_short_flags(arguments: &[&str]) -> BTreeSet<usize> {
@@ -214,6 +229,7 @@ pub fn after_short_flags(arguments: &[&str]) -> BTreeSet<usize> {
     let found = secrets(&line, true).filter(|_| users.len() <= MAX_MATCHES);
     let Some(mut found) = found else { return (0..arguments.len()).collect() };
     found.extend(users.iter().filter_map(|user| Some(user.name("keep")?.end()..user.get(0)?.end())));
+    found.retain(|secret| !line.get(secret.clone()).is_some_and(is_hidden));
     let mut hidden = BTreeSet::new();
     let mut start = 0;
     for (index, argument) in arguments.iter().enumerate() {
