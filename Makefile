@@ -28,7 +28,7 @@ lint: rust ## Clippy on every target, warnings are errors; cargo-deny when it is
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check; \
 	else echo "lint: cargo-deny is not installed, so licences and advisories of dependencies were not checked (deny.toml)"; fi
 
-test: testbed ## All tests, on a real kube-apiserver; the first run builds it (5-15 minutes)
+test: testbed ## All tests, on a real kube-apiserver; the first run builds it (13 minutes on two cores)
 	@$(TESTBED)/prerequisites.sh test
 	$(CARGO) test $(LOCKED)
 

@@ -66,12 +66,14 @@ pub enum CollectorError {
     Controller(String),
     #[error("--spool-max {0}: at least 8MiB, which is four batches")]
     SpoolTooSmall(ByteSize),
-    #[error("{path}: {source}")]
-    Read { path: PathBuf, source: io::Error },
-    #[error("--controller-ca {path}: {reason}")]
+    #[error(
+        "--controller-ca {path}: {reason}: name the PEM file of the authority that signed the controller's certificate"
+    )]
     Authority { path: PathBuf, reason: String },
-    #[error("--state-dir {path}: {source}")]
-    State { path: PathBuf, source: io::Error },
+    #[error("--host-root {path}: {reason}: name the directory where the node's file system is mounted")]
+    HostRoot { path: PathBuf, reason: io::Error },
+    #[error("--state-dir {path}: {reason}: name a directory that this user may write to")]
+    State { path: PathBuf, reason: io::Error },
     #[error("--state-dir {0}: another collector uses it; each needs its own")]
     Taken(PathBuf),
     #[error(transparent)]
@@ -80,10 +82,10 @@ pub enum CollectorError {
     Logs(#[from] telemetry::BadFilter),
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
-    #[error("--admin-listen {address}: {source}")]
-    Listen { address: std::net::SocketAddr, source: io::Error },
-    #[error("starting {what}: {source}")]
-    Start { what: &'static str, source: io::Error },
+    #[error("--admin-listen {address}: {reason}: name an address of this host and a free port, such as 127.0.0.1:0")]
+    Listen { address: std::net::SocketAddr, reason: io::Error },
+    #[error("starting {what}: {reason}")]
+    Start { what: &'static str, reason: io::Error },
     #[error("{0} ended early")]
     Ended(&'static str),
 }
@@ -103,18 +105,20 @@ pub fn main(args: &CollectorArgs) -> Result<(), CollectorError> {
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|source| CollectorError::Start { what: "the runtime", source })?;
+        .map_err(|reason| CollectorError::Start { what: "the runtime", reason })?;
     runtime.block_on(run(config, args.admin.admin_listen))
 }
 
 async fn run(config: CollectorConfig, address: std::net::SocketAddr) -> Result<(), CollectorError> {
     let (registry, metrics) = register_metrics()?;
+    let host_root = |reason| CollectorError::HostRoot { path: config.host_root.clone(), reason };
+    std::fs::read_dir(&config.host_root).map(drop).map_err(host_root)?;
     // Held until the end: the kernel lets go of it whatever happens to the process.
     let _lock = lock_state(&config)?;
     let parts = Parts::new(&config, &metrics)?;
-    let admin = TcpListener::bind(address).await.map_err(|source| CollectorError::Listen { address, source })?;
+    let admin = TcpListener::bind(address).await.map_err(|reason| CollectorError::Listen { address, reason })?;
     let shutdown = Shutdown::default();
-    let mut signals = Signals::new().map_err(|source| CollectorError::Start { what: "waiting for signals", source })?;
+    let mut signals = Signals::new().map_err(|reason| CollectorError::Start { what: "waiting for signals", reason })?;
     tracing::info!(controller = config.controller, state = %config.state_dir.display(), "collector started");
     let mut running = parts.spawn(&config, registry, admin, &shutdown)?;
     let outcome = tokio::select! {
@@ -134,13 +138,13 @@ async fn run(config: CollectorConfig, address: std::net::SocketAddr) -> Result<(
 /// One collector a state directory.
 fn lock_state(config: &CollectorConfig) -> Result<File, CollectorError> {
     let path = config.state_dir.clone();
-    let state = |source| CollectorError::State { path: path.clone(), source };
+    let state = |reason| CollectorError::State { path: path.clone(), reason };
     std::fs::create_dir_all(&config.state_dir).map_err(state)?;
     let file = File::create(config.state_dir.join("lock")).map_err(state)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(CollectorError::Taken(path)),
-        Err(std::fs::TryLockError::Error(source)) => Err(CollectorError::State { path, source }),
+        Err(std::fs::TryLockError::Error(reason)) => Err(CollectorError::State { path, reason }),
     }
 }
 
@@ -178,7 +182,7 @@ impl Parts {
             tracing::error!("the checkpoints were damaged and set aside: files are read again from their beginning");
         }
         let checkpoints = Arc::new(Mutex::new(checkpoints));
-        let state = |source| CollectorError::State { path: config.state_dir.clone(), source };
+        let state = |reason| CollectorError::State { path: config.state_dir.clone(), reason };
         let key = fingerprint::load_key(&config.state_dir.join("key")).map_err(state)?;
         let spool = Spool::open(config.state_dir.join("spool"), config.spool_max).map_err(state)?;
         Ok(Parts {
@@ -221,7 +225,7 @@ impl Parts {
         thread::Builder::new()
             .name("reader".into())
             .spawn(read)
-            .map_err(|source| CollectorError::Start { what: "the reader's thread", source })?;
+            .map_err(|reason| CollectorError::Start { what: "the reader's thread", reason })?;
         let file = config.state_dir.join("assignment.json");
         let sources = Sources {
             door: Arc::clone(&door),

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     match kubewitness::cli::Cli::parse().run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("kubewitness: {error:#}");
+            eprintln!("kubewitness: {}", kubewitness::cli::told(&error));
             ExitCode::from(2)
         }
     }

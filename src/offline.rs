@@ -3,6 +3,7 @@
 mod crew;
 pub mod eval;
 pub mod explain;
+mod hint;
 mod input;
 mod inventory_file;
 pub mod normalise;

@@ -2,6 +2,7 @@
 //! one replayable state. In: records of the log, in its order. Out: alerts that changed. The unit of scenario tests,
 //! rule tests, replay and benches.
 
+mod keyless;
 pub mod rule_test;
 mod seen;
 pub mod snapshot;

@@ -260,12 +260,12 @@ fn is_auto(format: &LineFormat) -> bool {
 }
 
 /// One line of a stream of records, as collectors send it to `/records` and offline commands read it. `log` holds a line,
-/// `event` an audit event; one of the two is there. What a sender may not decide (`host`) is taken from its credential.
+/// `event` an audit event; one of the two is there. The node (`host`) is that of its sender's credential, and one that names another is refused.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope {
     pub source: Source,
-    /// The node. Offline only.
+    /// The node. Offline; online, none or the sender's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// Path on the node.

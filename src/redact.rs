@@ -4,10 +4,13 @@
 //! Canonical: keys in the sender's order, but the bodies last, behind `BODY_MARK`; no other space; no `kind` and
 //! `apiVersion`, no top-level nulls; always readable as an `event::AuditEvent`.
 
+mod audit_record;
 mod body;
+mod command;
 mod copy;
 mod fields;
 mod json;
+mod json_line;
 mod key;
 mod ledger;
 mod line;

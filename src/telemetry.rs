@@ -31,15 +31,15 @@ pub struct LogArgs {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("--log {filter:?} must be a level or a comma-separated list of module=level: {source}")]
+#[error("--log {filter:?} must be a level or a comma-separated list of module=level: {reason}")]
 pub struct BadFilter {
     filter: String,
-    source: tracing_subscriber::filter::ParseError,
+    reason: tracing_subscriber::filter::ParseError,
 }
 
 /// Starts logging to standard output. Event bodies are never logged.
 pub fn init_logs(args: &LogArgs) -> Result<(), BadFilter> {
-    let filter = EnvFilter::try_new(&args.log).map_err(|source| BadFilter { filter: args.log.clone(), source })?;
+    let filter = EnvFilter::try_new(&args.log).map_err(|reason| BadFilter { filter: args.log.clone(), reason })?;
     let registry = tracing_subscriber::registry().with(filter);
     // A second start (in tests) finds a subscriber in place and keeps it.
     let started = match args.log_format {

@@ -1,30 +1,49 @@
 //! What the demo shows in the end: the alerts as kubectl prints them, and where to go from here.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use serde_json::Value;
 
+use crate::node::Node;
 use crate::support::{Kubectl, WatchedCluster, kubewitness, repository};
 
-/// The rule whose alert is shown in full: its evidence is of the node and of the API server.
-const SHOWN: &str = "brute-force-then-cluster-secrets";
+/// Rules whose alerts are shown in full: each rests on the node and on the API server.
+const JOINT: [&str; 2] = ["node-credentials-used-after-ssh-login", "brute-force-then-cluster-secrets"];
 const RULES: &str = "manifests/rules";
 
 pub fn print(cluster: &WatchedCluster) -> Result<()> {
     let admin = cluster.kubectl();
     shell(&admin, "get securityalerts -A")?;
     shell(&admin, "get clustersecurityrules")?;
-    for alert in cluster.alerts_of(SHOWN)? {
-        let field = |name| alert["metadata"][name].as_str().unwrap_or_default();
-        let alert = format!("securityalert {} -n {}", field("name"), field("namespace"));
+    let mut shown = Vec::new();
+    for rule in JOINT {
+        for alert in cluster.alerts_of(rule)? {
+            both_sides(rule, &alert)?;
+            let field = |name| alert["metadata"][name].as_str().unwrap_or_default();
+            shown.push(format!("securityalert {} -n {}", field("name"), field("namespace")));
+        }
+    }
+    ensure!(shown.len() == JOINT.len(), "{} alerts of {} joint rules", shown.len(), JOINT.len());
+    for alert in &shown {
         shell(&admin, &format!("get {alert} -o yaml"))?;
-        timeline(&admin, &alert)?;
+    }
+    for alert in &shown {
+        timeline(&admin, alert)?;
     }
     Ok(())
 }
 
-/// One line for each piece of evidence, of whichever source, in the order of time.
+/// Fails when the evidence of an alert is of one source alone.
+fn both_sides(rule: &str, alert: &Value) -> Result<()> {
+    let evidence = alert["status"]["evidence"].as_array().map_or(&[][..], Vec::as_slice);
+    for source in ["Node", "Audit"] {
+        ensure!(evidence.iter().any(|piece| piece["source"] == source), "{rule} has no evidence of source {source}");
+    }
+    Ok(())
+}
+
+/// What happened, then one line for each piece of evidence, of whichever source, in the order of time.
 fn timeline(kubectl: &Kubectl, alert: &str) -> Result<()> {
-    const LINES: &str =
-        r#"jsonpath={range .status.evidence[*]}{.time}{"\t"}{.source}{"\t"}{.host}{"\t"}{.message}{"\n"}{end}"#;
+    const LINES: &str = r#"jsonpath={.status.summary}{"\n"}{range .status.evidence[*]}{.time}{"\t"}{.source}{"\t"}{.host}{"\t"}{.message}{"\n"}{end}"#;
     println!("\n$ kubectl get {alert} -o '{LINES}'");
     let arguments: Vec<&str> = ["get"].into_iter().chain(alert.split_whitespace()).chain(["-o", LINES]).collect();
     print!("{}", kubectl.run(&arguments).success()?);
@@ -53,7 +72,7 @@ README.md says how to write a rule, and what it takes to watch a cluster of your
     );
 }
 
-pub fn invite(cluster: &WatchedCluster) {
+pub fn invite(cluster: &WatchedCluster, node: &Node) {
     println!(
         "
 It runs on until Ctrl-C (or: kill {pid}), which ends and removes all of it. In another terminal:
@@ -62,6 +81,8 @@ It runs on until Ctrl-C (or: kill {pid}), which ends and removes all of it. In a
   # do something that you should not, and see it
   kubectl create clusterrolebinding mine --clusterrole=cluster-admin --user=me
   kubectl get securityalerts -A --watch
+  # the same on the node: a line in its log, as sudo writes it for one who may not use it
+  echo \"$(date +%FT%T.%6N%:z) {name} sudo:  $USER : user NOT in sudoers ; TTY=pts/0 ; PWD=/tmp ; USER=root ; COMMAND=/usr/bin/id\" >> {auth}
   # what a rule says of itself
   kubectl get csrule cluster-admin-granted -o yaml
   # the controller's metrics
@@ -73,6 +94,8 @@ It runs on until Ctrl-C (or: kill {pid}), which ends and removes all of it. In a
         pid = std::process::id(),
         kubeconfig = cluster.kubeconfig().display(),
         kubectl = cluster.kubectl().program().display(),
+        name = crate::node::NAME,
+        auth = node.auth_log().display(),
         admin = cluster.admin_port(),
         binary = binary(),
         rules = repository(RULES).display(),

@@ -112,7 +112,7 @@ fn perform(args: &Args, story: &mut Story) -> Result<()> {
         record(&cluster, &node, dir)?;
     }
     if args.keep {
-        look::invite(&cluster);
+        look::invite(&cluster, &node);
         story.stop.wait();
     } else {
         look::farewell();

@@ -103,6 +103,11 @@ impl Node {
         Ok(())
     }
 
+    /// Where the node's sshd, sudo and the like write.
+    pub fn auth_log(&self) -> PathBuf {
+        self.disk.join(SUDO.file)
+    }
+
     /// Runs one request as `who` from the node's own address.
     pub fn request(&self, who: &Kubectl, command: &str) -> Result<()> {
         allowed(who, &format!("--server=https://127.0.0.1:{} {command}", self.forwarder.port()))

@@ -69,10 +69,9 @@ pub enum Asked {
 
 impl Door {
     pub fn new(config: &CollectorConfig) -> Result<Door, CollectorError> {
-        let pem = read(&config.controller_ca)
-            .map_err(|source| CollectorError::Read { path: config.controller_ca.clone(), source })?;
-        let client =
-            client(&pem).map_err(|reason| CollectorError::Authority { path: config.controller_ca.clone(), reason })?;
+        let unusable = |reason| CollectorError::Authority { path: config.controller_ca.clone(), reason };
+        let pem = read(&config.controller_ca).map_err(|error| unusable(error.to_string()))?;
+        let client = client(&pem).map_err(unusable)?;
         Ok(Door {
             controller: config.controller.clone(),
             ca: config.controller_ca.clone(),
@@ -134,7 +133,7 @@ impl Door {
     }
 
     fn bearer(&self) -> Result<String, String> {
-        let path = self.token.display();
+        let path = format!("--token-file {}", self.token.display());
         let token = read(&self.token).map_err(|error| format!("{path}: {error}"))?;
         let token = String::from_utf8(token).map_err(|_| format!("{path}: no text"))?;
         match token.trim() {

@@ -94,6 +94,7 @@ pub struct Metrics {
     pub(super) files_refused: IntGauge,
     pub(super) files_failed: IntCounter,
     lost_bytes: IntCounterVec,
+    lost_lines: IntCounterVec,
     losses: IntCounterVec,
     pub(super) truncations: IntCounter,
     pub(super) checkpoint_errors: IntCounter,
@@ -145,7 +146,14 @@ impl Metrics {
             files_failed: counter("file_errors_total", "Reads, searches and openings of files that failed.")?,
             lost_bytes: by_reason(
                 "lost_bytes_total",
-                "Bytes that were never sent, as far as they are known.",
+                "Bytes that were never sent, as far as they are known: what was truncated or gone before it was read is \
+                 known by the file's size alone.",
+                &losses,
+            )?,
+            lost_lines: by_reason(
+                "lost_lines_total",
+                "Lines that were read and never sent. Of Truncated, Gone and SpoolDamaged always 0, since nobody read \
+                 what was lost: see lost_bytes_total.",
                 &losses,
             )?,
             losses: by_reason(
@@ -163,6 +171,12 @@ impl Metrics {
     pub(super) fn lost(&self, loss: Loss, bytes: u64) {
         self.losses.with_label_values(&[loss.as_str()]).inc();
         self.lost_bytes.with_label_values(&[loss.as_str()]).inc_by(bytes);
+    }
+
+    /// A line that was read, of so many bytes.
+    pub(super) fn lost_line(&self, loss: Loss, bytes: u64) {
+        self.lost(loss, bytes);
+        self.lost_lines.with_label_values(&[loss.as_str()]).inc();
     }
 
     /// Further bytes of a loss that was counted.

@@ -191,18 +191,18 @@ impl Tail {
                 Piece::Line { at, bytes } => {
                     metrics.lines.inc();
                     if batch.add(bytes, begin + at as u64, &origin, received).is_err() {
-                        metrics.lost(Loss::Unreadable, bytes.len() as u64);
+                        metrics.lost_line(Loss::Unreadable, bytes.len() as u64);
                     }
                 }
                 // The head of an audit event is no event; of a line it is kept and flagged.
                 Piece::Oversized { bytes, .. } if origin.source == Source::Audit => {
-                    metrics.lost(Loss::Oversized, bytes.len() as u64);
+                    metrics.lost_line(Loss::Oversized, bytes.len() as u64);
                 }
                 Piece::Oversized { at, bytes } => {
                     metrics.lines.inc();
                     metrics.lost(Loss::Oversized, 1);
                     if batch.add(bytes, begin + at as u64, &origin, received).is_err() {
-                        metrics.lost(Loss::Unreadable, bytes.len() as u64);
+                        metrics.lost_line(Loss::Unreadable, bytes.len() as u64);
                     }
                 }
                 Piece::Skipped(bytes) => metrics.lost_more(Loss::Oversized, bytes as u64),

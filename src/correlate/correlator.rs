@@ -90,7 +90,9 @@ impl Correlator {
             Part::Wait { rule, key, state } => {
                 let rule = rules(rule).ok_or("no such rule")?;
                 let place = Place { number: self.number(rule), rule, key: &key };
-                self.waits.put(place, state, &mut self.accounts).ok_or("the rule detects otherwise, or of an unknown source")?;
+                self.waits
+                    .put(place, state, &mut self.accounts)
+                    .ok_or("the rule detects otherwise, or of an unknown source")?;
             }
         }
         Ok(())

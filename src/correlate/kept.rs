@@ -28,10 +28,18 @@ pub struct Kept {
 pub enum Part {
     /// How far receipt had come.
     Received(Timestamp),
-    Window { rule: u32, key: Key, state: StatePart },
+    Window {
+        rule: u32,
+        key: Key,
+        state: StatePart,
+    },
     /// How far the time of each source had come.
     Marks(Watermarks),
-    Wait { rule: u32, key: Key, state: WaitPart },
+    Wait {
+        rule: u32,
+        key: Key,
+        state: WaitPart,
+    },
 }
 
 impl Kept {

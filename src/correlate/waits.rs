@@ -413,7 +413,10 @@ impl Waits {
     }
 
     fn unqueue(&mut self, slot: Slot) {
-        let Some((source, due)) = self.keys.get_mut(&slot).map(Arc::make_mut).and_then(|waiting| waiting.queued.take()) else { return };
+        let Some((source, due)) = self.keys.get_mut(&slot).map(Arc::make_mut).and_then(|waiting| waiting.queued.take())
+        else {
+            return;
+        };
         if let Some(queue) = self.queues.get_mut(&source) {
             queue.due.remove(&(due, slot));
         }

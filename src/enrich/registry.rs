@@ -118,7 +118,8 @@ impl<F: Findable + Clone> Registry<F> {
             self.overflow += u64::from(!key.is_empty());
             return;
         }
-        let (key, mut timeline) = self.objects.remove_entry(key).unwrap_or_else(|| (Arc::from(key), Arc::new(Timeline::new())));
+        let (key, mut timeline) =
+            self.objects.remove_entry(key).unwrap_or_else(|| (Arc::from(key), Arc::new(Timeline::new())));
         let before = handles(&timeline);
         Arc::make_mut(&mut timeline).set(facts, at);
         self.reindex(&key, &before, &handles(&timeline));

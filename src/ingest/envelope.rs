@@ -1,6 +1,6 @@
 //! One envelope of a collector -> a record of the log. In: a line of a body, and what the sender's node may send.
-//! Out: the record, redacted once more; or why this envelope, and it alone, is not taken. What the sender says of itself
-//! is ignored: the node is that of its token, format and time zone are those of the LogSource.
+//! Out: the record, redacted once more; or why this envelope, and it alone, is not taken. The node is that of
+//! the sender's token, and an envelope that names another is refused; format and time zone are those of the LogSource.
 
 use jiff::Timestamp;
 
@@ -32,6 +32,8 @@ pub(super) enum Unfit {
     TooLong,
     /// No envelope: broken JSON, bytes that are no UTF-8, or fields of another type.
     Unreadable,
+    /// It names another node than its sender's token does.
+    OtherNode,
     /// The node has no LogSource of this kind that names the file.
     OutOfScope,
     /// Without a position, equal lines can't be told from one line that is sent twice.
@@ -41,13 +43,20 @@ pub(super) enum Unfit {
 }
 
 impl Unfit {
-    pub(super) const ALL: [Unfit; 5] =
-        [Unfit::TooLong, Unfit::Unreadable, Unfit::OutOfScope, Unfit::NoPosition, Unfit::WrongContent];
+    pub(super) const ALL: [Unfit; 6] = [
+        Unfit::TooLong,
+        Unfit::Unreadable,
+        Unfit::OtherNode,
+        Unfit::OutOfScope,
+        Unfit::NoPosition,
+        Unfit::WrongContent,
+    ];
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Unfit::TooLong => "TooLong",
             Unfit::Unreadable => "Unreadable",
+            Unfit::OtherNode => "OtherNode",
             Unfit::OutOfScope => "OutOfScope",
             Unfit::NoPosition => "NoPosition",
             Unfit::WrongContent => "WrongContent",
@@ -67,7 +76,11 @@ pub(super) type Taken = (Record, Option<QuarantineReason>);
 
 pub(super) fn record(line: &[u8], sender: &Sender, received_at: Timestamp, key: &IdKey) -> Result<Taken, Unfit> {
     let envelope: Envelope = serde_json::from_slice(line).map_err(|_| Unfit::Unreadable)?;
-    let Envelope { source, host: _, file, received: _, position, log, event, facts } = envelope;
+    let Envelope { source, host, file, received: _, position, log, event, facts } = envelope;
+    // It could only be stored under a name that its sender did not mean.
+    if host.is_some_and(|host| *host != *sender.node) {
+        return Err(Unfit::OtherNode);
+    }
     let file = file.filter(|file| file.len() <= MAX_PATH).ok_or(Unfit::OutOfScope)?;
     let assigned = sender.sources.source_of(source, &file).ok_or(Unfit::OutOfScope)?;
     let origin = |provenance| Origin { cluster: sender.cluster.clone(), reporter: sender.node.clone(), provenance };

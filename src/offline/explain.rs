@@ -157,7 +157,9 @@ fn records(args: &ExplainArgs) -> anyhow::Result<Vec<Record>> {
         eprintln!("kubewitness: only the first {MAX_EVENTS} events are explained; `replay` takes any number");
         entries.truncate(MAX_EVENTS);
     }
-    let of = |entry: Entry| entry.record.map_err(|problem| anyhow!("line {}: {problem}", entry.line));
+    let of = |entry: Entry| {
+        entry.record.map_err(|problem| anyhow!("line {}: {problem}{}", entry.line, input::lines_hint(&args.how)))
+    };
     let records = entries.into_iter().map(of).collect::<anyhow::Result<Vec<Record>>>()?;
     if records.is_empty() {
         bail!("the input holds no event");

@@ -52,6 +52,14 @@ impl From<LineSource> for Source {
     }
 }
 
+/// What to try when a place of the input is no record.
+pub fn lines_hint(args: &InputArgs) -> &'static str {
+    match args.lines {
+        None => "; for a log file of a node or web server, give --lines node or --lines web",
+        Some(_) => "",
+    }
+}
+
 /// Reads one input on one thread.
 pub struct Reader {
     parser: Parser,

@@ -11,6 +11,7 @@ use anyhow::Context;
 use serde_json::{Map, Value, json};
 
 use super::{
+    hint::Hint,
     input::{self, Entry, InputArgs, Reader},
     inventory_file,
     replay::Progress,
@@ -56,8 +57,10 @@ pub fn main(args: &NormaliseArgs) -> anyhow::Result<ExitCode> {
     let file = input::open(&args.input).with_context(|| format!("opening {name}"))?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     let (mut written, mut records, mut progress) = (Ok(()), 0, Progress::new());
+    let mut hint = Hint::new(args.how.lines);
     Reader::new(&args.how, &args.input)
         .read(file, |entry| {
+            entry.record.iter().for_each(|record| hint.look(record));
             written = write(&document(&entry, &inventory), &mut out);
             records += 1;
             progress.show(records);
@@ -65,6 +68,7 @@ pub fn main(args: &NormaliseArgs) -> anyhow::Result<ExitCode> {
         })
         .with_context(|| format!("reading {name}"))?;
     progress.clear();
+    hint.tell();
     input::ended(written.and_then(|()| out.flush())).context("writing the documents")
 }
 

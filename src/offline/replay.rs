@@ -7,7 +7,7 @@ use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use super::{
     crew,
+    hint::{self, Hint},
     input::{self, Cutter, Entry, InputArgs, Parser},
     inventory_file, rule_files,
 };
@@ -130,12 +131,22 @@ pub fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let name = input::shown(input);
     let file = input::open(input).with_context(|| format!("opening {name}"))?;
     let parser = Parser::new(&args.how, input);
+    let hint = Mutex::new(Hint::new(args.how.lines));
+    let see = |entry: Entry| {
+        if entry.line <= hint::LOOKED_AT
+            && let (Ok(record), Ok(mut hint)) = (&entry.record, hint.lock())
+        {
+            hint.look(record);
+        }
+        look(&front, entry)
+    };
     let threads = args.threads.or(std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
     Cutter::new(file, parser.reads_lines())
-        .and_then(|cutter| crew::run(threads, cutter, &parser, |entry| look(&front, entry), |entry| replay.take(entry)))
+        .and_then(|cutter| crew::run(threads, cutter, &parser, see, |entry| replay.take(entry)))
         .with_context(|| format!("reading {name}"))?;
     replay.pipeline.end(None);
     replay.report();
+    hint.into_inner().unwrap_or_else(PoisonError::into_inner).tell();
     if let Some(path) = &args.summary {
         replay.summarise(path).with_context(|| format!("writing the summary to {}", path.display()))?;
     }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use self::absent::SetFields;
 use super::{
     Counters, Pipeline, PipelineConfig,
+    keyless::{self, Keyless},
     trial::{Cost, Exercised, MAX_BYTES, MAX_INPUTS, MAX_STEPS},
 };
 use crate::{
@@ -51,6 +52,8 @@ pub enum Failed {
     Count { expected: usize, found: Vec<String>, matched: u64, events: u64 },
     /// A difference, with evaluations that ended without a value: probably why.
     Unevaluated { difference: Box<Failed>, count: u64, first: String },
+    /// A difference, with events that a selector takes and whose key is empty: probably why.
+    Keyless { difference: Box<Failed>, keyless: Keyless },
     /// An expected alert that no raised one equals.
     Missing { expected: String, found: Vec<String> },
 }
@@ -90,6 +93,7 @@ impl fmt::Display for Failed {
             Failed::Unevaluated { difference, count, first } => {
                 write!(f, "{difference}\n  {count} evaluation(s) ended without a value, the first with: {first}")
             }
+            Failed::Keyless { difference, keyless } => write!(f, "{difference}\n  {keyless}"),
             Failed::Missing { expected, found } => {
                 write!(f, "expected: {expected}")?;
                 found.iter().try_for_each(|alert| write!(f, "\n  found:    {alert}"))
@@ -134,8 +138,8 @@ fn attempt(
     exercised: &mut Exercised,
 ) -> Result<(), Failed> {
     cost.admit(test)?;
-    let normaliser = Normaliser { dates_lines_by_receipt: true, ..Normaliser::default() };
-    let mut pipeline = Pipeline::new(PipelineConfig { normaliser, ..PipelineConfig::offline() });
+    let normaliser = || Normaliser { dates_lines_by_receipt: true, ..Normaliser::default() };
+    let mut pipeline = Pipeline::new(PipelineConfig { normaliser: normaliser(), ..PipelineConfig::offline() });
     pipeline.accept(Arc::clone(rule));
     if let Some(inventory) = &test.inventory {
         for change in inventory_changes(inventory) {
@@ -162,7 +166,10 @@ fn attempt(
             Some((count, first)) => {
                 Failed::Unevaluated { difference: Box::new(difference), count: *count, first: first.clone() }
             }
-            None => difference,
+            None => match keyless::find(rule, &records, &normaliser(), &pipeline.inventory) {
+                Some(keyless) => Failed::Keyless { difference: Box::new(difference), keyless },
+                None => difference,
+            },
         }
     })
 }

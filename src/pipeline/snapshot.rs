@@ -197,7 +197,8 @@ impl Restoring {
                 Some(_) if read as u64 == MAX_LINE => return Err(SnapshotError::TooLong { line: lines + 1 }),
                 Some(_) | None => return Err(SnapshotError::Cut { lines }),
             }
-            let line = serde_json::from_slice(&text).map_err(|source| SnapshotError::Line { line: lines + 1, source })?;
+            let line =
+                serde_json::from_slice(&text).map_err(|source| SnapshotError::Line { line: lines + 1, source })?;
             match line {
                 Line::End(count) if count == lines => return Ok((self.pipeline, self.seq)),
                 Line::End(_) => return Err(SnapshotError::Cut { lines }),

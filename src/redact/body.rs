@@ -4,9 +4,10 @@
 use serde_json::{Map, Value};
 
 use super::{
+    command::{after_short_flags, is_secret_flag},
     ledger::Ledger,
     names,
-    pattern::{REDACTED, after_short_flags, is_secret_flag, refused},
+    pattern::{REDACTED, refused},
 };
 
 /// kubectl keeps a copy of the whole object here, Secret data included.

@@ -124,15 +124,21 @@ impl Ledger {
         }
     }
 
+    /// Walks `inside` a text that is JSON.
+    pub fn within_text<T>(&mut self, inside: impl FnOnce(&mut Ledger) -> T) -> T {
+        self.embedded += 1;
+        let result = inside(self);
+        self.embedded -= 1;
+        result
+    }
+
     fn embedded_json(&mut self, text: &mut String) -> Option<()> {
         if self.embedded >= MAX_EMBEDDED || !text.trim_start().starts_with(['{', '[']) {
             return None;
         }
         let (mut value, _) = json::read(text.as_bytes()).ok()?;
         let before = self.hidden;
-        self.embedded += 1;
-        super::body::walk(&mut value, self);
-        self.embedded -= 1;
+        self.within_text(|ledger| super::body::walk(&mut value, ledger));
         (self.hidden > before).then(|| *text = value.to_string())
     }
 

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use regex::{Captures, Regex};
 
 use super::{
+    audit_record, json_line,
     ledger::{Ledger, clip},
     uri,
 };
@@ -77,17 +78,26 @@ pub fn line(bytes: &[u8]) -> (String, RedactionFacts) {
     (text, ledger.into_facts())
 }
 
+/// What may stand before a JSON object: the runtime's stamp in a container's log, or a tag of syslog.
+static BEFORE_JSON: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"^(?P<head>(?:[^\s{]+ std(?:out|err) [FP] |[^{"]{0,200}\]?: ?)?)(?P<json>\{.*\})\s*$|^(?P<cut>\{.*)$"#)
+        .expect("the pattern is fixed and tested")
+});
+
 fn redact(text: &str, ledger: &mut Ledger) -> String {
-    // A line of JSON is one value, whose members are judged by their names.
-    if text.starts_with('{') {
-        return plain(text, ledger);
+    if let Some(found) = BEFORE_JSON.captures(text) {
+        let part = |name| found.name(name).map(|part| part.as_str());
+        let json = part("json").or(part("cut")).unwrap_or_default();
+        if let Some(kept) = json_line::redact(json, ledger) {
+            let head = part("head").unwrap_or_default();
+            return format!("{}{kept}", parts(head, ledger));
+        }
     }
     if let Some(found) = ACCESS.captures(text) {
         return access(&found, ledger);
     }
     if AUDIT.is_match(text) {
-        let words: Vec<String> = text.split(' ').map(|word| plain(word, ledger)).collect();
-        return words.join(" ");
+        return audit_record::redact(text, ledger);
     }
     parts(text, ledger)
 }
@@ -139,7 +149,7 @@ fn access(found: &Captures<'_>, ledger: &mut Ledger) -> String {
 }
 
 /// `METHOD TARGET HTTP/VERSION`, each for itself.
-fn request(text: &str, ledger: &mut Ledger) -> String {
+pub fn request(text: &str, ledger: &mut Ledger) -> String {
     let Some((method, rest)) = text.split_once(' ') else { return plain(text, ledger) };
     let (target, version) = match rest.rsplit_once(" HTTP/") {
         Some((target, version)) => (target, format!(" HTTP/{}", plain(version, ledger))),
@@ -164,7 +174,7 @@ fn end_of_quoted(text: &str) -> usize {
 }
 
 /// `text` so that it ends no quotes: a secret may have taken the backslash before a quote with it.
-fn quotable(text: &str) -> String {
+pub fn quotable(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut escaped = false;
     for character in text.chars() {
@@ -180,7 +190,7 @@ fn quotable(text: &str) -> String {
     kept
 }
 
-fn plain(text: &str, ledger: &mut Ledger) -> String {
+pub fn plain(text: &str, ledger: &mut Ledger) -> String {
     let mut text = text.to_owned();
     ledger.text(&mut text);
     text

@@ -75,6 +75,14 @@ const NEEDLES: &[(&str, Around)] = &[
     ("token", Around::Name),
     ("credential", Around::Name),
     ("key", Around::NamedKey),
+    ("cookie", Around::Name),
+    ("sess", Around::Anything),
+    // Of what reads a password from a pipe.
+    ("stdin", Around::Anything),
+    ("sudo -s", Around::Anything),
+    ("kinit", Around::Anything),
+    ("cryptsetup", Around::Anything),
+    // Programs of `command`.
     ("mysql", Around::Program),
     ("mariadb", Around::Program),
     ("redis-cli", Around::Program),
@@ -82,6 +90,31 @@ const NEEDLES: &[(&str, Around)] = &[
     ("mongo", Around::Program),
     ("ldap", Around::Program),
     ("login", Around::Program),
+    ("useradd", Around::Program),
+    ("usermod", Around::Program),
+    ("groupadd", Around::Program),
+    ("groupmod", Around::Program),
+    ("htpasswd", Around::Program),
+    ("openssl", Around::Program),
+    ("keytool", Around::Program),
+    ("jarsigner", Around::Program),
+    ("curl", Around::Program),
+    ("configure", Around::Program),
+    ("npm", Around::Program),
+    ("yarn", Around::Program),
+    ("smb", Around::Program),
+    ("rpcclient", Around::Program),
+    ("ipmitool", Around::Program),
+    ("sqlcmd", Around::Program),
+    ("snmp", Around::Program),
+    ("plink", Around::Program),
+    ("pscp", Around::Program),
+    ("psftp", Around::Program),
+    ("kadmin", Around::Program),
+    ("lftp", Around::Program),
+    ("sqlplus", Around::Program),
+    ("rabbitmqctl", Around::Program),
+    ("wpa_passphrase", Around::Program),
     ("-user", Around::Program),
     ("-u ", Around::Flag),
     ("-u=", Around::Flag),
@@ -134,7 +167,8 @@ pub fn flag(text: &[u8], nodes: &mut [Node]) {
 
 impl Beginnings {
     fn flags(&self, string: &[u8]) -> u8 {
-        let (mut flags, mut last) = (0, 0);
+        let mut flags = if may_name_user(string) { flag::HOT } else { 0 };
+        let mut last = 0;
         for (end, byte) in string.iter().enumerate() {
             last = with(last, *byte);
             let (word, bit) = place(last);
@@ -187,10 +221,20 @@ fn flags(around: Around, before: &[u8], after: &[u8]) -> u8 {
         }
         Around::Program => {
             let name = after.iter().take(NEAR).take_while(|byte| byte.is_ascii_lowercase() || **byte == b'-').count();
-            name == NEAR || after.get(name).is_some_and(|next| matches!(next, b' ' | b'\\' | b'='))
+            name == NEAR || after.get(name).is_some_and(|next| matches!(next, b' ' | b'\\' | b'=' | b'\''))
         }
     };
     if is_hot { flag::HOT } else { 0 }
+}
+
+/// `user:password@registry/image`, which no needle finds.
+fn may_name_user(string: &[u8]) -> bool {
+    if !string.contains(&b'@') {
+        return false;
+    }
+    let first = |wanted: u8| string.iter().position(|byte| *byte == wanted);
+    let last = |wanted: u8| string.iter().rposition(|byte| *byte == wanted);
+    first(b':') < last(b'@') && first(b':').is_some() && first(b'@') < last(b'/')
 }
 
 /// True when what follows `before` may be a word by itself.

@@ -2,16 +2,18 @@
 //! password. In: any text. Out: the text with each such value replaced, and how many. One set of patterns is searched
 //! first, so that text without secrets costs one pass.
 
-use std::{borrow::Cow, collections::BTreeSet, sync::LazyLock};
+use std::{borrow::Cow, sync::LazyLock};
 
 use regex::{Captures, Regex, RegexSet};
+
+use super::command;
 
 /// What stands where a secret stood.
 pub const REDACTED: &str = "[redacted]";
 
 /// Names in free text, case-insensitive. Narrower than `names`: prose must survive.
-const NAME: &str = concat!(
-    r"(?:[A-Za-z0-9_.-]*(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|client[_-]?key[_-]?data|credential)s?",
+pub const NAME: &str = concat!(
+    r"(?:[A-Za-z0-9_.-]*(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|client[_-]?key[_-]?data|credential|cookie)s?",
     // `pass` is a word of its own: not in bypass, not in compass.
     r"|[A-Za-z0-9_.-]*(?:[_.-]|db|smtp|user|root|redis|require|mail|admin|mysql|pg)pass|\bpass",
     r"|(?-i:[A-Za-z0-9_.-]*(?:[a-xz0-9]|[ac-z0-9]y)Pass))",
@@ -62,6 +64,17 @@ fn patterns() -> Vec<String> {
         r#"(?i)(?P<keep>authorization\\*["']?\s*[:=]\s*\\*["']?(?:(?:bearer|basic|token|digest|negotiate)\s+)?)[^\r\n"'\\]+"#
             .to_owned(),
         r"(?i)(?P<keep>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{16,}".to_owned(),
+        r#"(?i)(?P<keep>[:=]\s*\\*["']?bearer\s+)[^\s"'\\]+"#.to_owned(),
+        r#"(?i)(?P<keep>\bcookie2?\\*["']?\s*:\s*\\*["']?)[^\r\n"'\\]+"#.to_owned(),
+        r#"(?i)(?P<keep>(?:sessid|session[_-]?id|session)=)[^\s"'\\;&,]{8,}"#.to_owned(),
+        // Of an image, whose registry is told a user without a scheme before it.
+        r#"(?P<keep>(?:^|[\s"'=,(\[])[A-Za-z0-9][A-Za-z0-9._+-]*:)[^\s/@"']+(?P<tail>@[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?/)"#
+            .to_owned(),
+        // What is given to a program that reads a password.
+        format!(
+            r#"(?P<keep>\becho\s+(?:-[neE]+\s+)*)(?:{QUOTED}|[^\s"'|]+)(?P<tail>\s*\|[^|;\n]*(?:stdin\b|\bpasswd\s|\bsudo -S|\bkinit\b|\bcryptsetup\b))"#
+        ),
+        command::ANY_USER.to_owned(),
         format!(r#"(?i)(?P<keep>{NAME}\\*["']?\s*[:=]\s*\\*){QUOTED}"#),
         // An entry of an environment in YAML.
         format!(r#"(?i)(?P<keep>\bname:\s*["']?{NAME}["']?\s+(?:value|default):[ \t]+)(?:{QUOTED}|[^\s"'|>][^\r\n]*)"#),
@@ -69,49 +82,12 @@ fn patterns() -> Vec<String> {
         format!(r#"(?im)(?P<keep>^[ \t]*(?:-[ \t]+)*["']?{NAME}["']?:[ \t]+)[^\s|>"'][^\r\n]*"#),
         format!(r#"(?i)(?P<keep>{NAME}\\*["']?\s*(?:=\s*|:\s+(?:[|>][-+]?\s+)?))(?:{WORD})"#),
         format!(r#"(?i)(?P<keep>{NAME}\\*["']?\s*(?:=|:)\s*\\*["'])[^\s"'&,;\\]+"#),
-        format!(r#"(?i)(?P<keep>--?{NAME}\s+["']?)[^\s"'-][^\s"']*"#),
+        format!(r#"(?i)(?P<keep>--?{NAME}(?:\s+|\\*["']\s*,\s*\\*)["']?)[^\s"'-][^\s"']*"#),
         // The API server takes no URL with a user, and quotes the user that it refuses.
         r#"(?i)(?P<keep>invalid value:\s+)"[^"]*"(?P<tail>:\s+user information is not permitted)"#.to_owned(),
         r#"(?P<keep>--from-literal[=\s]+["']?[^\s=]+=)[^\s"']+"#.to_owned(),
     ];
-    let short = SHORT_FLAGS.iter().map(ToString::to_string);
-    plain.iter().map(ToString::to_string).chain(around).chain(short).collect()
-}
-
-/// Secrets after flags of one letter, which say so only by their program. Also searched for over the elements of an
-/// argument list, joined.
-const SHORT_FLAGS: [&str; 6] = [
-    r#"(?P<keep>(?:^|\s)(?:-u|--user|--proxy-user)[=\s]+["']?[^\s:"']+:)[^\s"']+"#,
-    r#"(?P<keep>\b(?:mysql[a-z]*|mariadb[a-z-]*)\s(?:[^|;&\n]*?\s)??-p["']?)[^\s"']+"#,
-    r#"(?P<keep>\bredis-cli\s(?:[^|;&\n]*?\s)??-a\s*["']?)[^\s"']+"#,
-    r#"(?P<keep>\b(?:sshpass|mongo[a-z]*)\s(?:[^|;&\n]*?\s)??-p\s*["']?)[^\s"']+"#,
-    r#"(?P<keep>\bldap[a-z]+\s(?:[^|;&\n]*?\s)??-w\s*["']?)[^\s"']+"#,
-    r#"(?P<keep>\blogin\s(?:[^|;&\n]*?\s)??-p\s*["']?)[^\s"']+"#,
-];
-
-static SHORT: LazyLock<Vec<Regex>> =
-    LazyLock::new(|| SHORT_FLAGS.iter().map(|p| Regex::new(p).expect("the patterns are fixed and tested")).collect());
-
-/// Which elements of an argument list are, or hold, the secret of a flag of one letter: their positions. All of them in
-/// a list of too many matches.
-pub fn after_short_flags(arguments: &[&str]) -> BTreeSet<usize> {
-    let line = arguments.join("\t");
-    let found: Vec<_> = SHORT.iter().flat_map(|pattern| pattern.captures_iter(&line)).take(MAX_MATCHES + 1).collect();
-    if found.len() > MAX_MATCHES {
-        return (0..arguments.len()).collect();
-    }
-    let secrets = found.iter().filter_map(|captures| Some(captures.name("keep")?.end()..captures.get(0)?.end()));
-    let secrets: Vec<_> = secrets.collect();
-    let mut hidden = BTreeSet::new();
-    let mut start = 0;
-    for (index, argument) in arguments.iter().enumerate() {
-        let end = start + argument.len();
-        if secrets.iter().any(|secret| start < secret.end && secret.start < end) {
-            hidden.insert(index);
-        }
-        start = end + 1;
-    }
-    hidden
+    plain.iter().map(ToString::to_string).chain(around).collect()
 }
 
 struct Patterns {
@@ -120,7 +96,8 @@ struct Patterns {
 }
 
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
-    any: RegexSet::new(patterns()).expect("the patterns are fixed and tested"),
+    // Last, and without a pattern in `each`: texts that `command` has to look at.
+    any: RegexSet::new(patterns().into_iter().chain([command::gate()])).expect("the patterns are fixed and tested"),
     each: patterns().iter().map(|p| Regex::new(p).expect("the patterns are fixed and tested")).collect(),
 });
 
@@ -129,7 +106,7 @@ const ROUNDS: usize = 4;
 
 /// Matches of one pattern in one text. A text with more is hidden whole, so that a body made of nothing but assignments
 /// costs no more than any other of its size.
-const MAX_MATCHES: usize = 128;
+pub const MAX_MATCHES: usize = 128;
 
 static BLOCK: LazyLock<Regex> = LazyLock::new(|| {
     let head = format!(r#"(?i)^\s*(?:-\s+)*["']?{NAME}["']?:\s*[|>][-+0-9]*\s*(?:#.*)?$"#);
@@ -206,6 +183,12 @@ pub fn redact(text: &str) -> (Cow<'_, str>, u32) {
                 next = Some(replaced.into_owned());
             }
         }
+        if hits.matched(PATTERNS.each.len())
+            && let Some((hidden, more)) = command::hide(next.as_deref().unwrap_or(current.as_ref()))
+        {
+            count = count.saturating_add(more);
+            next = Some(hidden);
+        }
         match next {
             Some(changed) => current = Cow::Owned(changed),
             None => break,
@@ -225,14 +208,6 @@ fn replacement(found: &Captures<'_>, count: &mut u32) -> String {
     *count = count.saturating_add(1);
     let quote = secret.chars().next().filter(|c| matches!(c, '"' | '\'')).map(String::from).unwrap_or_default();
     format!("{keep}{quote}{REDACTED}{quote}{tail}")
-}
-
-/// Whole elements of an argument list: `--password=x` by pattern, and `--password` makes the next element a secret.
-pub fn is_secret_flag(argument: &str) -> bool {
-    match argument.strip_prefix('-') {
-        Some(flag) => !flag.contains(['=', ' ']) && super::names::is_secret(flag),
-        None => false,
-    }
 }
 
 #[cfg(test)]
@@ -277,25 +252,6 @@ mod tests {
             assert!(count > 0, "{text}");
             assert_eq!(redact(&redacted), (Cow::Borrowed(expected), 0), "again: {text}");
         }
-    }
-
-    #[test]
-    fn elements_after_short_flags_are_found_by_their_program() {
-        for (arguments, hidden) in [
-            (&["curl", "-u", "bob:hunter2", "http://x"][..], &[2][..]),
-            (&["/usr/bin/mysql", "-uroot", "-phunter2", "shop"], &[2]),
-            (&["mysql", "-p", "shop"], &[]),
-            (&["redis-cli", "-a", "hunter2", "ping"], &[2]),
-            (&["sshpass", "-phunter2", "ssh", "db"], &[1]),
-            (&["docker", "run", "-p", "80:80"], &[]),
-            (&["mkdir", "-p", "/data"], &[]),
-            (&["ps", "-u", "root"], &[]),
-            (&[], &[]),
-        ] {
-            assert_eq!(after_short_flags(arguments), hidden.iter().copied().collect(), "{arguments:?}");
-        }
-        let many = ["sshpass -p hunter2"; MAX_MATCHES + 1];
-        assert_eq!(after_short_flags(&many).len(), many.len());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::*;
 use crate::{event::AuditEvent, record::Provenance};
 
 mod canaries;
+mod commands;
 mod ways;
 
 fn redact_value(event: &Value) -> Redacted {

@@ -4,9 +4,10 @@
 use percent_encoding::percent_decode_str;
 
 use super::{
+    command::secret_arguments,
     ledger::{Ledger, clip},
     names::is_secret_parameter,
-    pattern::{self, REDACTED, after_short_flags, is_secret_flag},
+    pattern::{self, REDACTED},
 };
 use crate::record::Incomplete;
 
@@ -45,21 +46,18 @@ pub fn redact(uri: &mut String, ledger: &mut Ledger) {
 
 fn parameters(query: &str, secret_like: &mut u32) -> String {
     let commands: Vec<String> = query.split('&').map(command).collect();
-    let short = after_short_flags(&commands.iter().map(String::as_str).collect::<Vec<_>>());
-    let mut after_flag = false;
+    let secret = secret_arguments(&commands.iter().map(String::as_str).collect::<Vec<_>>());
     let mut parts = Vec::new();
-    for (index, (parameter, argument)) in query.split('&').zip(&commands).enumerate() {
+    for (index, parameter) in query.split('&').enumerate() {
         let Some((name, value)) = parameter.split_once('=') else {
             parts.push(hidden(parameter, secret_like).to_owned());
             continue;
         };
         let plain_name = decode(name);
-        let follows = after_flag && !argument.is_empty() && !argument.starts_with("--");
-        after_flag = is_secret_flag(argument);
         let name = hidden(name, secret_like);
         let value = match () {
             () if value.is_empty() => value,
-            () if follows || short.contains(&index) || is_secret_parameter(&plain_name) => REDACTED,
+            () if secret.contains(&index) || is_secret_parameter(&plain_name) => REDACTED,
             () => hidden(value, secret_like),
         };
         parts.push(format!("{name}={value}"));

@@ -34,7 +34,7 @@ fn expected() -> Vec<Value> {
         json!(["account-added-to-privileged-group", {"account": "mallet", "node": "node-1"}, 1,
             "mallet joined sudo on node-1 (by usermod)"]),
         json!(["brute-force-then-cluster-secrets", {"node": "node-1"}, 2,
-            format!("After 16 failures bob logged in to node-1 from 203.0.113.50, {called}")]),
+            format!("After 16 failed logins to node-1, of any user and address, bob logged in there from 203.0.113.50; {called}")]),
         json!(["node-credentials-used-after-ssh-login", {"node": "node-1"}, 2,
             format!("bob logged in to node-1 from 10.20.0.5, {called}")]),
         // Of twelve failures the tenth and those after it are findings.

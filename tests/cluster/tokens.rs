@@ -131,14 +131,15 @@ fn a_node_speaks_for_itself_alone() {
     let asked = reviews("Good");
     let mut claims_another = line(0, "sshd[1]: one");
     claims_another["host"] = "apiserver-1".into();
-    assert_eq!(post_records(&watched, &good, &[claims_another, line(20, "sshd[1]: two")]), tally(2, 0, 0));
-    assert_eq!(post_records(&watched, &good, &[line(0, "sshd[1]: one"), line(40, "sshd[1]: two")]), tally(1, 1, 0));
+    assert_eq!(post_records(&watched, &good, &[claims_another, line(20, "sshd[1]: two")]), tally(1, 0, 1));
+    assert_eq!(post_records(&watched, &good, &[line(0, "sshd[1]: one"), line(40, "sshd[1]: two")]), tally(2, 0, 0));
     assert_eq!(post_records(&watched, &other, &[line(0, "sshd[1]: one")]), tally(1, 0, 0));
     let event = json!({"source": "Audit", "file": "/var/log/kubernetes/audit/audit.log", "event": {"kind": "Event"}});
     let shadow = json!({"source": "Node", "file": "/etc/shadow", "position": line(0, "")["position"], "log": "root:x"});
     assert_eq!(post_records(&watched, &good, &[event, shadow]), tally(0, 0, 2));
     let metric = |name: &str| watched.metric(&format!("kubewitness_ingest_{name}")).unwrap();
     assert_eq!(metric("records_refused_total{reason=\"OutOfScope\"}"), 2.0);
+    assert_eq!(metric("records_refused_total{reason=\"OtherNode\"}"), 1.0);
     assert_eq!((metric("records_received_total"), metric("records_stored_total")), (7.0, 4.0));
     assert_eq!(reviews("Good") - asked, 0.0, "one question a token, not one a request");
     watched.end_controller("TERM").unwrap();

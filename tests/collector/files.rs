@@ -205,6 +205,8 @@ fn what_is_seen_and_destroyed_between_copy_and_truncation_counts_as_lost() {
     node.until_lines(&["first", "after"]);
     node.until_metric(r#"lost_bytes_total{reason="Truncated"}"#, 10);
     assert_eq!(node.metric(r#"losses_total{reason="Truncated"}"#), Some(1));
+    // How many lines they were, nobody saw.
+    assert_eq!(node.metric(r#"lost_lines_total{reason="Truncated"}"#), Some(0));
 }
 
 #[test]
@@ -262,4 +264,5 @@ fn audit_events_are_sent_as_events_and_other_lines_of_their_file_are_not_sent() 
     assert!(lines[0].text.contains("a-1") && lines[1].text.contains("a-2"), "{lines:?}");
     assert!(lines.iter().all(|line| !line.text.contains("aHVudGVyMg") && !line.text.contains("hunter2")), "{lines:?}");
     node.until_metric(r#"lost_bytes_total{reason="Unreadable"}"#, broken.len() as u64);
+    node.until_metric(r#"lost_lines_total{reason="Unreadable"}"#, 1);
 }

@@ -95,7 +95,7 @@ const CONTROL: &str = "control.x.x";
 
 fn line(offset: u64, text: &str) -> Value {
     json!({
-        "source": "Node", "host": "another-node", "file": "/var/log/auth.log", "received": "2001-01-01T00:00:00Z",
+        "source": "Node", "file": "/var/log/auth.log", "received": "2001-01-01T00:00:00Z",
         "position": {"file": FILE, "offset": offset}, "log": text,
     })
 }
@@ -137,6 +137,9 @@ async fn a_line_is_stored_once_for_the_node_of_its_token() {
     let body = jsonl(&[line(0, "sshd[1]: password=hunter2"), line(40, "sshd[1]: same"), line(80, "sshd[1]: same")]);
     assert_eq!(send(&server, WORKER, &body).await.body, tally(3, 0, 0, 0));
     assert_eq!(send(&server, WORKER, &body).await.body, tally(0, 3, 0, 0));
+    let mut named = line(0, "sshd[1]: password=hunter2");
+    named["host"] = "worker-1".into();
+    assert_eq!(send(&server, WORKER, &jsonl(&[named])).await.body, tally(0, 1, 0, 0), "its own name changes nothing");
     assert_eq!(send(&server, CONTROL, &body).await.body, tally(3, 0, 0, 0), "another node's file is another");
     let records = server.records();
     let origin = records[0].origin.clone().unwrap();
@@ -147,9 +150,9 @@ async fn a_line_is_stored_once_for_the_node_of_its_token() {
     assert_eq!(&*kept.text, "sshd[1]: password=[redacted]");
     assert_eq!((kept.format, kept.zone.as_deref()), (LineFormat::Syslog, Some("Europe/Berlin")));
     assert_eq!(records[0].facts.redacted, ["message"]);
-    assert_eq!(server.metric("records_received_total"), 9.0);
+    assert_eq!(server.metric("records_received_total"), 10.0);
     assert_eq!(server.metric("records_stored_total"), 6.0);
-    assert_eq!(server.metric("records_duplicate_total"), 3.0);
+    assert_eq!(server.metric("records_duplicate_total"), 4.0);
     server.stop().await;
 }
 
@@ -168,6 +171,8 @@ async fn one_bad_envelope_among_good_ones_is_refused_alone_and_counted() {
         ("another kind", with(json!({"source": "Journal"})), "Unreadable"),
         ("offset below zero", with(json!({"position": {"file": FILE, "offset": -1}})), "Unreadable"),
         ("too long", with(json!({"log": "x".repeat(2 << 20)})), "TooLong"),
+        ("of another node", with(json!({"host": "cp-1"})), "OtherNode"),
+        ("of no node", with(json!({"host": ""})), "OtherNode"),
         ("other file", with(json!({"file": "/etc/shadow"})), "OutOfScope"),
         ("up and down", with(json!({"file": "/var/log/../log/auth.log"})), "OutOfScope"),
         ("no file", with(json!({"file": null})), "OutOfScope"),

@@ -33,7 +33,7 @@ impl CollectorMetrics {
             refused: counters(
                 registry,
                 "records_refused_total",
-                "Envelopes of collectors that were not taken, by why.",
+                "Envelopes of collectors that were not taken, by why; OtherNode: it names another node than its token's.",
                 "reason",
                 Unfit::ALL.iter().map(|unfit| unfit.as_str()),
             )?,

@@ -4,9 +4,9 @@
 use super::{Copy, Path};
 use crate::redact::{
     body::{Resource, is_secret_path},
+    command::{after_short_flags, is_secret_flag},
     key::{Class, Word},
     names,
-    pattern::{after_short_flags, is_secret_flag},
     tape::{Kind, Node, flag},
 };
 
