@@ -114,7 +114,10 @@ fn exception(rule: &Rule) -> String {
 fn decision(spec: &RuleSpec) -> String {
     let mut text = "\n## How it decides\n".to_owned();
     for variable in &spec.variables {
-        put(&mut text, format_args!("\n`variables.{}`\n\n```cel\n{}\n```\n", variable.name, variable.expression.trim()));
+        put(
+            &mut text,
+            format_args!("\n`variables.{}`\n\n```cel\n{}\n```\n", variable.name, variable.expression.trim()),
+        );
     }
     for Selector { name, source, where_, .. } in &spec.selectors {
         let source = source.as_str();
@@ -171,10 +174,16 @@ fn overview(rules: &[Rule]) -> String {
     {
         let mut chosen: Vec<&Rule> = rules.iter().filter(|rule| rule.directory() == directory).collect();
         chosen.sort_by_key(|rule| (std::cmp::Reverse(rule.spec.severity), rule.name.as_str()));
-        put(&mut text, format_args!("\n## {title}: {}\n\n| rule | severity | type | finds |\n|---|---|---|---|\n", chosen.len()));
+        put(
+            &mut text,
+            format_args!("\n## {title}: {}\n\n| rule | severity | type | finds |\n|---|---|---|---|\n", chosen.len()),
+        );
         for Rule { name, spec, .. } in chosen {
             let kind = spec.detection.type_.as_str();
-            put(&mut text, format_args!("| [{name}]({name}.md) | {} | {kind} | {} |\n", spec.severity, cell(&spec.title)));
+            put(
+                &mut text,
+                format_args!("| [{name}]({name}.md) | {} | {kind} | {} |\n", spec.severity, cell(&spec.title)),
+            );
         }
     }
     put(&mut text, format_args!("\n{}", types(rules)));
@@ -259,7 +268,11 @@ mod tests {
             let sections: Vec<&str> = file.text.split("\n## ").skip(1).collect();
             assert_eq!(sections.len(), 7, "{}", file.path);
             for section in sections {
-                assert!(section.split_once("\n\n").is_some_and(|(_, body)| body.trim().len() > 5), "{}: {section}", file.path);
+                assert!(
+                    section.split_once("\n\n").is_some_and(|(_, body)| body.trim().len() > 5),
+                    "{}: {section}",
+                    file.path
+                );
             }
         }
     }
