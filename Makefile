@@ -46,7 +46,7 @@ verify: prerequisites ## Format, lints, architecture, and that generated files a
 	$(MAKE) lint
 	$(CARGO) test $(LOCKED) --test it -- architecture:: generated::
 
-generate: rust ## Rewrite crds/, manifests/rbac/ and docs/reference/ from the code
+generate: rust ## Rewrite crds/, manifests/rbac/, docs/reference/ and docs/rules/ from the code and the rules
 	$(CARGO) run $(LOCKED) --quiet -- generate
 
 demo: testbed ## Attack a real control plane and look at the alerts; KEEP=1 leaves it running

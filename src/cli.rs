@@ -37,7 +37,7 @@ pub enum Command {
 
 #[derive(Debug, clap::Args)]
 pub struct GenerateArgs {
-    /// Top of the repository to write to.
+    /// Top of the repository: where the rules are read and the files are written.
     #[arg(long, default_value = ".")]
     pub into: std::path::PathBuf,
 }
@@ -59,8 +59,8 @@ impl Cli {
 }
 
 fn write_generated(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
-    for file in generate::files()? {
-        let path = args.into.join(file.path);
+    for file in generate::files(&args.into)? {
+        let path = args.into.join(&file.path);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
         }

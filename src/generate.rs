@@ -1,14 +1,16 @@
 //! Prints the files that are made from code: CRDs, ClusterRoles, references. `make generate` writes them, a test compares.
 
+mod attack;
 mod chapters;
 mod detections;
 mod examples;
 mod fields;
 mod lints;
 mod rule_language;
+mod rule_pages;
 mod rule_tests;
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::Path};
 
 use clap::CommandFactory;
 use kube::CustomResourceExt;
@@ -16,13 +18,14 @@ use kube::CustomResourceExt;
 use crate::{
     api::{ClusterSecurityRule, LogSource, SecurityAlert, SecurityRule},
     cluster::rbac,
+    offline::rule_files::RuleFileError,
 };
 
 /// A file of the repository that is made from code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GeneratedFile {
     /// Path from the top of the repository.
-    pub path: &'static str,
+    pub path: String,
     pub text: String,
 }
 
@@ -30,6 +33,8 @@ pub struct GeneratedFile {
 pub enum GenerateError {
     #[error("{path} does not serialise: {source}")]
     Yaml { path: &'static str, source: serde_saphyr::SerializeError },
+    #[error("the shipped rules do not read: {0}")]
+    Rules(Box<RuleFileError>),
     #[error("the metrics do not register: {0}")]
     Metrics(#[from] prometheus::Error),
 }
@@ -40,12 +45,12 @@ fn yaml<T: serde::Serialize>(path: &'static str, object: &T) -> Result<Generated
     // Through a JSON value, so that maps are sorted and the text does not depend on a struct's field order.
     let value = serde_json::to_value(object).expect("Kubernetes objects have string keys and so serialise to JSON");
     let text = serde_saphyr::to_string(&value).map_err(|source| GenerateError::Yaml { path, source })?;
-    Ok(GeneratedFile { path, text: format!("{YAML_HEADER}{text}") })
+    Ok(GeneratedFile { path: path.to_owned(), text: format!("{YAML_HEADER}{text}") })
 }
 
-/// Every generated file.
-pub fn files() -> Result<Vec<GeneratedFile>, GenerateError> {
-    Ok(vec![
+/// Every generated file. `root` is the top of the repository, whose rules have a page each.
+pub fn files(root: &Path) -> Result<Vec<GeneratedFile>, GenerateError> {
+    let mut files = vec![
         yaml("crds/kubewitness.io_clustersecurityrules.yaml", &ClusterSecurityRule::crd())?,
         yaml("crds/kubewitness.io_securityrules.yaml", &SecurityRule::crd())?,
         yaml("crds/kubewitness.io_securityalerts.yaml", &SecurityAlert::crd())?,
@@ -54,15 +59,20 @@ pub fn files() -> Result<Vec<GeneratedFile>, GenerateError> {
         yaml("manifests/rbac/view-clusterrole.yaml", &rbac::view())?,
         yaml("manifests/rbac/triage-clusterrole.yaml", &rbac::triage())?,
         yaml("manifests/rbac/rule-author-clusterrole.yaml", &rbac::rule_author())?,
-        GeneratedFile { path: "docs/reference/event-fields.md", text: format!("{MD_HEADER}{}", fields::page()) },
+        GeneratedFile { path: "docs/reference/event-fields.md".into(), text: format!("{MD_HEADER}{}", fields::page()) },
         GeneratedFile {
-            path: "docs/reference/rule-language.md",
+            path: "docs/reference/rule-language.md".into(),
             text: format!("{MD_HEADER}{}", rule_language::page()),
         },
-        GeneratedFile { path: "docs/reference/rule-tests.md", text: format!("{MD_HEADER}{}", rule_tests::page()) },
-        GeneratedFile { path: "docs/reference/metrics.md", text: metrics()? },
-        GeneratedFile { path: "docs/reference/flags.md", text: flags() },
-    ])
+        GeneratedFile {
+            path: "docs/reference/rule-tests.md".into(),
+            text: format!("{MD_HEADER}{}", rule_tests::page()),
+        },
+        GeneratedFile { path: "docs/reference/metrics.md".into(), text: metrics()? },
+        GeneratedFile { path: "docs/reference/flags.md".into(), text: flags() },
+    ];
+    files.extend(rule_pages::pages(root)?);
+    Ok(files)
 }
 
 const MD_HEADER: &str = "<!-- Made by `make generate` from the code. Do not edit. -->\n";

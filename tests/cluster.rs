@@ -17,7 +17,7 @@ mod secrets;
 mod seen;
 mod shipping;
 mod sources;
-mod steps;
+pub mod steps;
 mod tenants;
 mod tokens;
 mod triage;

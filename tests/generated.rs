@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use kubewitness::generate::{GeneratedFile, files};
 
 /// Directories in which every file is generated.
-const GENERATED: [&str; 3] = ["crds", "manifests/rbac", "docs/reference"];
+const GENERATED: [&str; 4] = ["crds", "manifests/rbac", "docs/reference", "docs/rules"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -33,9 +33,9 @@ fn difference(path: &str, expected: &str, found: &str) -> Option<String> {
 #[test]
 fn every_generated_file_is_up_to_date() {
     let mut wrong = Vec::new();
-    for GeneratedFile { path, text } in files().unwrap() {
-        match fs::read_to_string(root().join(path)) {
-            Ok(found) => wrong.extend(difference(path, &text, &found)),
+    for GeneratedFile { path, text } in files(root()).unwrap() {
+        match fs::read_to_string(root().join(&path)) {
+            Ok(found) => wrong.extend(difference(&path, &text, &found)),
             Err(error) => wrong.push(format!("{path}: {error}")),
         }
     }
@@ -44,7 +44,7 @@ fn every_generated_file_is_up_to_date() {
 
 #[test]
 fn no_file_stands_among_the_generated_ones() {
-    let known: BTreeSet<String> = files().unwrap().iter().map(|file| file.path.to_owned()).collect();
+    let known: BTreeSet<String> = files(root()).unwrap().iter().map(|file| file.path.clone()).collect();
     for directory in GENERATED.iter().filter(|directory| root().join(directory).is_dir()) {
         for entry in fs::read_dir(root().join(directory)).unwrap() {
             let path = format!("{directory}/{}", entry.unwrap().file_name().to_str().unwrap());

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)] // all of it is tests; clippy.toml's exception sees only #[test] functions
 
 mod architecture;
+mod attacks;
+mod benign;
 mod cluster;
 mod collector;
 mod demo;

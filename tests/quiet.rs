@@ -34,7 +34,7 @@ fn repository() -> &'static Path {
 }
 
 /// A pipeline with all rules of the repository.
-fn pipeline() -> Pipeline {
+pub fn pipeline() -> Pipeline {
     let mut pipeline = Pipeline::new(PipelineConfig::offline());
     for directory in ["audit", "node", "joint"] {
         for entry in fs::read_dir(repository().join("manifests/rules").join(directory)).unwrap() {

