@@ -1,8 +1,9 @@
 //! `make bench`: what selection, each stage and the whole pipeline cost, and what correlation keeps. Prints a table and writes
 //! target/bench.json, a flat map of name to number. Without `--bench`, as `cargo test` runs it, all sizes are tiny: that shows
-//! that every number is there, and no speed. `cargo bench -- select` measures selection alone.
+//! that every number is there, and no speed. `cargo bench -- select` measures selection alone, `-- hostile` hostile sources.
 
 mod corpus;
+mod hostile;
 mod keys;
 mod measure;
 mod rules;
@@ -14,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kubewitness::ruleset::compile::RuleSource;
+use kubewitness::{record::Record, ruleset::compile::RuleSource};
 use measure::Report;
 
 /// How much is done.
@@ -26,6 +27,9 @@ pub struct Scale {
     naive_rounds: usize,
     builds: usize,
     keys: usize,
+    /// Every so many-th hostile source is compiled.
+    hostile_step: usize,
+    hostile_rounds: usize,
 }
 
 const FULL: Scale = Scale {
@@ -36,18 +40,30 @@ const FULL: Scale = Scale {
     naive_rounds: 7,
     builds: 7,
     keys: 1_000_000,
+    hostile_step: 1,
+    hostile_rounds: 5,
 };
-const TINY: Scale =
-    Scale { rules: [8, 20, 40], events: 64, rounds: 2, naive_events: 16, naive_rounds: 1, builds: 1, keys: 100 };
+const TINY: Scale = Scale {
+    rules: [8, 20, 40],
+    events: 64,
+    rounds: 2,
+    naive_events: 16,
+    naive_rounds: 1,
+    builds: 1,
+    keys: 100,
+    hostile_step: 50,
+    hostile_rounds: 1,
+};
 
 /// Numbers that others read.
-const PROMISED: [&str; 6] = [
+const PROMISED: [&str; 7] = [
     "select_10_rules_ns",
     "select_1000_rules_ns",
     "select_5000_rules_ns",
     "select_1000_naive_over_ours",
     "pipeline_events_per_second_core",
     "correlate_1m_keys_mib",
+    "compile_hostile_worst_ms",
 ];
 
 fn main() {
@@ -59,6 +75,11 @@ fn main() {
     let scale = if timed { &FULL } else { &TINY };
     if has("select") {
         return print(&selected(scale).0);
+    }
+    if has("hostile") {
+        let mut report = Report::default();
+        hostile::run(&mut report, scale, &records(&corpus::Corpus::new(42).events(scale.events)));
+        return print(&report);
     }
     let report = measured(scale);
     for name in PROMISED {
@@ -83,9 +104,12 @@ fn selected(scale: &Scale) -> (Report, Vec<RuleSource>, Vec<String>) {
     let most = scale.rules.into_iter().max().unwrap_or_default();
     let sources = rules::rules(shipped, most);
     let raw = corpus::Corpus::new(42).events(scale.events);
-    let records: Vec<_> = raw.iter().enumerate().map(|(place, raw)| stages::record(raw, place)).collect();
-    select::run(&mut report, scale, &sources, &records);
+    select::run(&mut report, scale, &sources, &records(&raw));
     (report, sources, raw)
+}
+
+fn records(raw: &[String]) -> Vec<Record> {
+    raw.iter().enumerate().map(|(place, raw)| stages::record(raw, place)).collect()
 }
 
 fn measured(scale: &Scale) -> Report {
@@ -93,6 +117,7 @@ fn measured(scale: &Scale) -> Report {
     let thousand = select::compiled(sources.get(..scale.rules[1]).unwrap_or(&sources));
     stages::run(&mut report, scale, &thousand, &raw);
     report.set("correlate_1m_keys_mib", keys::mib(scale.keys));
+    hostile::run(&mut report, scale, &records(&raw));
     report
 }
 
@@ -128,6 +153,7 @@ fn print(report: &Report) {
         ("select_1000_rules_ns", 600.0, false),
         ("select_5000_rules_ns", 800.0, false),
         ("pipeline_events_per_second_core", 150_000.0, true),
+        ("compile_hostile_worst_ms", hostile::BAR, false),
     ];
     for (name, bar, at_least) in bars {
         if report.get(name).is_nan() {
