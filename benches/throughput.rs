@@ -1,8 +1,10 @@
 //! `make bench`: what selection, each stage and the whole pipeline cost, and what correlation keeps. Prints a table and writes
 //! target/bench.json, a flat map of name to number. Without `--bench`, as `cargo test` runs it, all sizes are tiny: that shows
-//! that every number is there, and no speed. `cargo bench -- select` measures selection alone, `-- replay` the command.
+//! that every number is there, and no speed. `cargo bench -- select` measures selection alone, `-- replay` the command,
+//! `-- hostile` hostile sources.
 
 mod corpus;
+mod hostile;
 mod keys;
 mod measure;
 mod replay;
@@ -15,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kubewitness::ruleset::compile::RuleSource;
+use kubewitness::{record::Record, ruleset::compile::RuleSource};
 use measure::Report;
 
 /// How much is done.
@@ -29,6 +31,9 @@ pub struct Scale {
     keys: usize,
     replayed: usize,
     replays: usize,
+    /// Every so many-th hostile source is compiled.
+    hostile_step: usize,
+    hostile_rounds: usize,
 }
 
 const FULL: Scale = Scale {
@@ -41,6 +46,8 @@ const FULL: Scale = Scale {
     keys: 1_000_000,
     replayed: 100_000,
     replays: 3,
+    hostile_step: 1,
+    hostile_rounds: 5,
 };
 const TINY: Scale = Scale {
     rules: [8, 20, 40],
@@ -52,16 +59,19 @@ const TINY: Scale = Scale {
     keys: 100,
     replayed: 200,
     replays: 1,
+    hostile_step: 50,
+    hostile_rounds: 1,
 };
 
 /// Numbers that others read.
-const PROMISED: [&str; 6] = [
+const PROMISED: [&str; 7] = [
     "select_10_rules_ns",
     "select_1000_rules_ns",
     "select_5000_rules_ns",
     "select_1000_naive_over_ours",
     "pipeline_events_per_second_core",
     "correlate_1m_keys_mib",
+    "compile_hostile_worst_ms",
 ];
 
 fn main() {
@@ -77,6 +87,11 @@ fn main() {
     if has("replay") {
         let (mut report, (sources, raw)) = (Report::default(), traffic(scale));
         replay::run(&mut report, scale, &sources, &raw);
+        return print(&report);
+    }
+    if has("hostile") {
+        let mut report = Report::default();
+        hostile::run(&mut report, scale, &records(&corpus::Corpus::new(42).events(scale.events)));
         return print(&report);
     }
     let report = measured(scale);
@@ -97,8 +112,7 @@ fn main() {
 fn selected(scale: &Scale) -> (Report, Vec<RuleSource>, Vec<String>) {
     let mut report = Report::default();
     let (sources, raw) = traffic(scale);
-    let records: Vec<_> = raw.iter().enumerate().map(|(place, raw)| stages::record(raw, place)).collect();
-    select::run(&mut report, scale, &sources, &records);
+    select::run(&mut report, scale, &sources, &records(&raw));
     (report, sources, raw)
 }
 
@@ -112,12 +126,17 @@ fn traffic(scale: &Scale) -> (Vec<RuleSource>, Vec<String>) {
     (sources, corpus::Corpus::new(42).events(scale.events))
 }
 
+fn records(raw: &[String]) -> Vec<Record> {
+    raw.iter().enumerate().map(|(place, raw)| stages::record(raw, place)).collect()
+}
+
 fn measured(scale: &Scale) -> Report {
     let (mut report, sources, raw) = selected(scale);
     let thousand = select::compiled(sources.get(..scale.rules[1]).unwrap_or(&sources));
     stages::run(&mut report, scale, &thousand, &raw);
     replay::run(&mut report, scale, &sources, &raw);
     report.set("correlate_1m_keys_mib", keys::mib(scale.keys));
+    hostile::run(&mut report, scale, &records(&raw));
     report
 }
 
@@ -155,6 +174,7 @@ fn print(report: &Report) {
         ("pipeline_events_per_second_core", 150_000.0, true),
         ("replay_10_rules_1_threads_events_per_second", 150_000.0, true),
         ("replay_1000_rules_1_threads_events_per_second", 150_000.0, true),
+        ("compile_hostile_worst_ms", hostile::BAR, false),
     ];
     for (name, bar, at_least) in bars {
         if report.get(name).is_nan() {

@@ -4,6 +4,7 @@
 //! The sources are compiled in a child process, which may die, and whose peak of memory the kernel counts.
 //! `KUBEWITNESS_SEED=N` begins with source N, which is what a failure names; `make soak` sets it, and for how long to go on.
 
+mod corpus;
 mod inputs;
 
 use std::{
@@ -121,7 +122,7 @@ fn check(seeds: impl Iterator<Item = u64>, sources: &[String]) {
 
 #[test]
 fn hostile_sources_are_answered_within_bounds() {
-    let named = inputs::worst();
+    let named = corpus::worst();
     check(0.., &named);
     for first in soak::rounds(SOURCES) {
         let seeds = first..first + SOURCES;

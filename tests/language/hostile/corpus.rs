@@ -1,0 +1,224 @@
+//! Sources that nobody means well with: the worst that we could think of. `make bench` times them too, so this file needs
+//! nothing beside it.
+
+fn nested(n: usize, open: &str, middle: &str, close: &str) -> String {
+    format!("{}{middle}{}", open.repeat(n), close.repeat(n))
+}
+
+/// What opens, stands in the middle and closes.
+pub const NESTS: &[(&str, &str, &str)] = &[
+    ("(", "1", ")"),
+    ("[", "", "]"),
+    ("{1:", "1", "}"),
+    ("!", "true", ""),
+    ("- ", "1", ""),
+    ("-", "1", ""),
+    ("true?1:", "1", ""),
+    ("(", "true", "?true:false)"),
+    ("int(", "1", ")"),
+    ("dyn(", "1", ")"),
+    ("a[", "0", "]"),
+    ("a[?", "0", "]"),
+    ("optional.of(", "1", ")"),
+    ("[1].all(x,", "true", ")"),
+    ("[1].map(x,", "x", ")"),
+    ("[1].transformMap(k,v,", "v", ")"),
+    ("cel.bind(x,1,", "x", ")"),
+    ("cel.bind(x,[x,x],", "x", ")"),
+    ("cel.bind(x,", "1", ",x)"),
+    ("has(", "a.b", ")"),
+    ("optional.of(1).optMap(x,", "x", ")"),
+    ("sets.contains([],", "[]", ")"),
+    ("'%s'.format([", "1", "])"),
+    ("math.greatest(1,2,", "3", ")"),
+    ("1+(", "1", ")"),
+    ("1==(", "1", ")"),
+    ("A{a:", "1", "}"),
+    ("``", "a", "``"),
+    ("r'", "(", "'"),
+];
+
+/// What can be repeated behind an operand.
+pub const CHAINS: &[&str] = &[
+    "+1",
+    "-1",
+    "==1",
+    "<1",
+    "&&true",
+    "||true",
+    "||audit.verb=='a'",
+    " in [1]",
+    ".a",
+    ".?a",
+    "[0]",
+    "[?0]",
+    ".trim()",
+    ".size()",
+    ".map(x,x)",
+    ".filter(x,true)",
+    ".replace('a','aaaaaaaa')",
+    ".split('')",
+    ".reverse()",
+    ".orValue(1)",
+    "?1:2",
+    ".matches('a')",
+    ",",
+    " ",
+    "//\n",
+    "+'a'",
+    "+[1]",
+    "+b'\\xff'",
+];
+
+pub const PATTERNS: &[&str] = &[
+    "(a{1000}){1000}",
+    "(((a{30}){30}){30}){30}",
+    r"(\\w{500}){500}",
+    r"\\pL{999}",
+    "(?i)[a-z]{1000}",
+    "(a|aa)+$",
+    "(a*)*b",
+    "((((((((((((((((((((a))))))))))))))))))))",
+    "(x+x+)+y",
+    r"[\\p{Greek}\\p{Lu}]{400}",
+    "((a{1,100}){1,100}){1,100}",
+    "|||||||||||",
+    "(?:a?){1000}a{1000}",
+    "[^\\u0000]{1000}",
+];
+
+pub const WORDS: &[&str] = &[
+    "audit",
+    ".",
+    "verb",
+    "audit.verb",
+    "audit.requestObject",
+    "has",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    "?",
+    ".?",
+    "[?",
+    "==",
+    "!=",
+    "<",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "&&",
+    "||",
+    "!",
+    " in ",
+    "1",
+    "0u",
+    "1.5",
+    "1e400",
+    "0x",
+    "'a'",
+    "\"\"",
+    "b'x'",
+    "true",
+    "null",
+    "x",
+    "map",
+    ".map(x,",
+    ".exists(x,",
+    ".all(k,v,",
+    ".size()",
+    "optional.of(",
+    ".orValue(",
+    ".matches(",
+    "'('",
+    "timestamp(",
+    "duration(",
+    "'1h'",
+    "sets.contains(",
+    "r'\\d'",
+    "\"\"\"",
+    "'''",
+    "'",
+    "\"",
+    "\n",
+    "// c\n",
+    "`",
+    "\\",
+    "é",
+    "variables.v",
+    "dyn(",
+    "type(",
+    "9223372036854775808",
+    "{1:2}",
+    "[1,2]",
+    ".split(",
+    "cel.bind(x,",
+    ".format(",
+    "\u{0}",
+    "\u{feff}",
+    "😀",
+    "\u{202e}",
+    "for",
+    "in",
+    "_",
+    "__result__",
+    "@",
+    "#",
+    "$",
+    ";",
+    "\\u",
+    "'\\ud800'",
+    "-9223372036854775808",
+];
+
+/// The worst by hand.
+pub fn worst() -> Vec<String> {
+    let mut all =
+        vec![String::new(), " ".repeat(4097), "\0".repeat(4096), "😀".repeat(1000), ",".repeat(1999), "'".repeat(4096)];
+    for (open, middle, close) in NESTS {
+        let one = open.len() + close.len();
+        for most in [8, 15, 32, 64, (4096 - middle.len()) / one, 4000] {
+            all.push(nested(most, open, middle, close));
+        }
+    }
+    for link in CHAINS {
+        for operand in ["1", "'aaaaaaaaaaaaaaaa'", "[1,2,3]", "a"] {
+            for most in [400, 990, 4090 / link.len()] {
+                all.push(format!("{operand}{}", link.repeat(most)));
+            }
+        }
+    }
+    for pattern in PATTERNS {
+        all.push(format!("'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'.matches('{pattern}')"));
+        let many: Vec<String> = (0..16).map(|n| format!("audit.verb.matches('{pattern}{n}')")).collect();
+        all.push(many.join("||"));
+        all.push(format!("[1,2,3].all(x, audit.verb.matches('{pattern}' + string(x)))"));
+    }
+    let hundred = format!("[{}]", vec!["1"; 100].join(","));
+    // A zone that is looked up at each of many steps.
+    all.push("lists.range(24000).map(i, event.created.getFullYear('America/New_York')).size() > 0".to_owned());
+    all.push(format!("{hundred}.map(a,{hundred}.map(b,{hundred}.map(c,[a,b,c])))"));
+    all.push(format!("{hundred}.transformMap(a,b,{hundred}.transformMap(c,d,'aaaaaaaa'))"));
+    all.push((0..14).fold("[1]".to_owned(), |inner, _| format!("[{inner}].map(x, [x, x, x, x])[0]")));
+    all.push((0..24).fold("'aaaaaaaa'".to_owned(), |inner, n| format!("cel.bind(v{n},{inner},v{n}+v{n})")));
+    all.push((0..40).rev().fold("v0".to_owned(), |inner, n| {
+        format!("cel.bind(v{n},optional.none().value(),[v{n}=={{v{}:v{}}},{inner}])", n + 1, n + 1)
+    }));
+    all.push(format!("lists.range({})", i64::MAX));
+    all.push("lists.range(99999).map(x, lists.range(99999))".into());
+    all.push(format!("'{}'.split('').map(x, '{}')", "a".repeat(1900), "b".repeat(1900)));
+    all.push(format!("'%.{}f'.format([1.5])", u64::MAX));
+    all.push("'%.999999999f%.999999999e'.format([1.5, 1.5])".into());
+    all.push(format!("timestamp('{}')", "9".repeat(3000)));
+    all.push(format!("duration('{}h')", "9".repeat(3000)));
+    all.push(format!("{}.{}", "1".repeat(2000), "1".repeat(2000)));
+    all.push(format!("1e{}", "9".repeat(4000)));
+    all.push(format!("double('{}e-{}')", "1".repeat(2000), "9".repeat(1900)));
+    all
+}
