@@ -7,7 +7,7 @@ pub mod metrics;
 pub mod rbac;
 pub mod rules;
 pub mod sources;
-mod status;
+pub mod status;
 pub mod tokens;
 
 use std::{future::Future, sync::Arc, time::Duration};

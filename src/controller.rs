@@ -21,7 +21,6 @@ use std::{
 use anyhow::{Context, bail};
 use arc_swap::ArcSwapOption;
 use futures::{FutureExt, future::BoxFuture};
-use jiff::Timestamp;
 use kube::Client;
 use prometheus::Registry;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -224,7 +223,7 @@ impl Parts {
     ) -> anyhow::Result<Parts> {
         let standing = store.standing()?;
         let journal = StoreJournal { appender: appender.clone(), key: store.id_key().clone() };
-        let activity: Activity = Arc::new(Mutex::new(BTreeMap::<_, Timestamp>::new()));
+        let activity: Activity = Arc::new(Mutex::new(BTreeMap::new()));
         let tray = Arc::new(Tray::default());
         let waits = Arc::new(AtomicBool::new(false));
         let rules = RulesWatch::new(

@@ -86,7 +86,12 @@ pub struct Detected {
     pub failed: Vec<(Arc<CompiledRule>, EvalError)>,
     /// What the evaluations have cost.
     pub steps: u64,
+    /// Those that cost more than `CHEAP` steps.
+    pub costly: Vec<(Arc<CompiledRule>, u64)>,
 }
+
+/// Steps of a selector's evaluation that nobody counts: some 5 us.
+const CHEAP: u64 = 250;
 
 /// Evaluates the rules that can match the event: those that see it and whose necessary conditions hold. An expression that
 /// is not evaluated can't fail, so `Detected::failed` holds the failures of the rest alone.
@@ -120,7 +125,13 @@ impl Detected {
         {
             return;
         }
-        match select(rule, index, selector, (event, seq), &mut self.steps) {
+        let mut steps = 0;
+        let selected = select(rule, index, selector, (event, seq), &mut steps);
+        self.steps += steps;
+        if steps > CHEAP {
+            self.costly.push((Arc::clone(rule), steps));
+        }
+        match selected {
             Ok(Some(found)) => self.matches.push(found),
             Ok(None) => {}
             Err(error) => self.failed.push((Arc::clone(rule), error)),

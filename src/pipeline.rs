@@ -3,6 +3,7 @@
 //! rule tests, replay and benches.
 
 mod keyless;
+pub mod budget;
 pub mod rule_test;
 mod seen;
 pub mod snapshot;
@@ -16,6 +17,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::budget::{Budgets, Over};
 use crate::{
     alert::{Alert, AlertBook, AlertId, BookConfig},
     api::{GROUP, alert::RuleKind, rule::Source},
@@ -97,6 +99,7 @@ pub struct Pipeline {
     book: AlertBook,
     counters: Counters,
     activity: BTreeMap<RuleId, RuleActivity>,
+    budgets: Budgets,
     changed: BTreeSet<AlertId>,
     forgotten: BTreeSet<AlertId>,
     /// The last that were forgotten: after a restart they are again, for their objects may stand yet.
@@ -118,6 +121,7 @@ impl Pipeline {
             book: AlertBook::new(config.book),
             counters: Counters::default(),
             activity: BTreeMap::new(),
+            budgets: Budgets::default(),
             changed: BTreeSet::new(),
             forgotten: BTreeSet::new(),
             went: VecDeque::new(),
@@ -161,7 +165,7 @@ impl Pipeline {
     /// Puts a compiled rule to work. The state of an unchanged rule is kept.
     pub fn accept(&mut self, rule: Arc<CompiledRule>) {
         match self.rules.get(&rule.id) {
-            Some(old) if old.digest == rule.digest => return,
+            Some(old) if old.digest == rule.digest && !self.is_retried(old, &rule) => return,
             // Its state goes first: a rule that was deleted and made anew may have its old generation number.
             Some(_) => {
                 self.rules.remove(&rule.id);
@@ -169,6 +173,7 @@ impl Pipeline {
             }
             None => {}
         }
+        self.budgets.clear(&rule.id);
         self.rules.insert(rule.id.clone(), rule);
         self.swap();
     }
@@ -179,6 +184,7 @@ impl Pipeline {
         if self.rules.remove(rule).is_some() {
             self.activity.remove(rule);
             self.failures.remove(rule);
+            self.budgets.clear(rule);
             self.swap();
         }
         if rule.kind == RuleKind::SecurityRule {
@@ -199,7 +205,8 @@ impl Pipeline {
 
     fn swap(&mut self) {
         self.waits = self.rules.values().any(|rule| rule.detection.waits() && !rule.suspended);
-        self.ruleset = Ruleset::new(self.rules.values().cloned().collect());
+        let at_work = self.rules.values().filter(|rule| !self.budgets.is_over(&rule.id));
+        self.ruleset = Ruleset::new(at_work.cloned().collect());
         let rules = &self.rules;
         self.correlator.retain_rules(|id, generation| rules.get(id).is_some_and(|r| r.generation == generation));
     }
@@ -234,7 +241,11 @@ impl Pipeline {
         if self.waits {
             self.correlator.observe(event.source, &event.reporter, event.at, seen.received_at);
         }
-        let detected = event.detected;
+        let mut detected = event.detected;
+        self.budgets.count();
+        // Events may have been seen before what they are taken in after: what is over is over all the same.
+        detected.matches.retain(|found| !self.budgets.is_over(&found.rule.id));
+        detected.failed.retain(|(rule, _)| !self.budgets.is_over(&rule.id));
         for (rule, error) in &detected.failed {
             *self.counters.failed.entry(Failure::of(error)).or_default() += 1;
             let failures = self.failures.entry(rule.id.clone()).or_insert_with(|| (0, error.to_string()));
@@ -242,11 +253,28 @@ impl Pipeline {
         }
         if !detected.matches.is_empty() {
             self.counters.matched += 1;
-            for finding in self.correlator.step(detected.matches) {
+            for finding in self.correlator.step(std::mem::take(&mut detected.matches)) {
                 self.fold(finding);
             }
         }
+        self.charge(&detected.costly);
         self.correlator.expire(seen.received_at);
+    }
+
+    /// A rule that is over its budget gets another chance with its next generation, even one that says the same.
+    fn is_retried(&self, old: &CompiledRule, new: &CompiledRule) -> bool {
+        old.generation != new.generation && self.budgets.is_over(&new.id)
+    }
+
+    /// Switches off what has cost too much. What it has found stands.
+    fn charge(&mut self, costly: &[(Arc<CompiledRule>, u64)]) {
+        let mut is_over = false;
+        for (rule, steps) in costly {
+            is_over |= self.budgets.charge(rule, *steps);
+        }
+        if is_over {
+            self.swap();
+        }
     }
 
     fn is_own_request(&self, event: &Event<'_>) -> bool {
@@ -304,6 +332,11 @@ impl Pipeline {
     /// Rules with evaluations that ended without a value: how many, and why the first did.
     pub fn failures(&self) -> &BTreeMap<RuleId, (u64, String)> {
         &self.failures
+    }
+
+    /// Rules that are switched off because of what they cost, until another version of them is accepted.
+    pub fn over_budget(&self) -> &BTreeMap<RuleId, Over> {
+        self.budgets.over()
     }
 
     pub fn activity(&self) -> &BTreeMap<RuleId, RuleActivity> {

@@ -395,6 +395,11 @@ pub struct RuleStatus {
     /// Event time of the newest finding, to the minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_finding_time: Option<Timestamp>,
+    /// Matches of the rule that were dropped before their time, for want of room, since the controller started: what they
+    /// would have been part of is missing. 0 is left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0))]
+    pub evicted_matches: i64,
     /// What the accepted generation needs from its sources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requires: Option<Requirements>,
@@ -402,6 +407,10 @@ pub struct RuleStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), transform = list_atomic)]
     pub warnings: Vec<RuleWarning>,
+}
+
+fn is_zero(count: &i64) -> bool {
+    *count == 0
 }
 
 /// One warning of the linter.

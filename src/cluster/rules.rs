@@ -8,7 +8,6 @@ use std::{
 };
 
 use futures::{Stream, StreamExt, stream};
-use jiff::Timestamp;
 use kube::{
     Api, Client, Resource as _, ResourceExt,
     api::{Patch, PatchParams},
@@ -22,7 +21,7 @@ use super::{
     ClusterError, FIELD_MANAGER, Journal, Metrics, Validate, call, is_status,
     metrics::Watched,
     rbac::Access,
-    status::{Checked, Verdict, rule_status},
+    status::{Checked, RuleNews, Verdict, rule_status},
     watch,
 };
 use crate::{
@@ -42,11 +41,11 @@ pub const ACCESS: &[Access] = &[
 ];
 
 const RETRY: Duration = Duration::from_secs(2);
-/// How often last finding times go into statuses.
+/// How often what became of the rules goes into statuses.
 const ACTIVITY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// When each rule last had a finding; filled by the root from the pipeline.
-pub type Activity = Arc<Mutex<BTreeMap<RuleId, Timestamp>>>;
+/// What became of the rules at work; filled by the root from the pipeline.
+pub type Activity = Arc<Mutex<BTreeMap<RuleId, RuleNews>>>;
 
 /// A rule as the API server has it.
 #[derive(Debug, Clone)]
@@ -273,7 +272,7 @@ impl<J: Journal> RulesWatch<J> {
 
     /// Writes the statuses that differ from what the API server has. What fails stays for the next round.
     async fn write_statuses(&mut self, shutdown: &CancellationToken) {
-        let last_findings = self.activity.lock().map(|a| a.clone()).unwrap_or_default();
+        let news = self.activity.lock().map(|a| a.clone()).unwrap_or_default();
         let mut unwritten = std::mem::take(&mut self.unwritten);
         while let Some(id) = unwritten.pop_first() {
             if shutdown.is_cancelled() {
@@ -286,7 +285,7 @@ impl<J: Journal> RulesWatch<J> {
                 accepted,
                 outcome: known.outcome.as_ref(),
                 suspended: known.suspended,
-                last_finding: last_findings.get(&id).copied(),
+                news: news.get(&id).cloned().unwrap_or_default(),
             };
             let status = rule_status(known.status.as_ref(), &verdict, telemetry::now());
             if known.status.as_ref() == Some(&status) {

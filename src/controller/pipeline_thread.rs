@@ -2,6 +2,7 @@
 //! restart finds the state that it left; then follows what is committed. CPU-bound work never sits on an I/O thread.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use super::{metrics::PipelineMetrics, snapshots::Snapshots};
 use crate::{
     admin::Check,
-    cluster::{alerts::Tray, rules::Activity},
+    cluster::{alerts::Tray, rules::Activity, status::RuleNews},
     pipeline::{Pipeline, PipelineConfig},
-    record::Seq,
+    record::{RuleId, Seq},
     store::Store,
 };
 
@@ -39,6 +40,8 @@ pub struct PipelineThread {
     waits: Arc<AtomicBool>,
     metrics: PipelineMetrics,
     snapshots: Snapshots,
+    /// Evictions and rules over their budget, when the statuses were last told.
+    told: Option<(u64, usize)>,
 }
 
 impl PipelineThread {
@@ -52,7 +55,7 @@ impl PipelineThread {
         snapshots: Snapshots,
     ) -> PipelineThread {
         let committed = store.committed();
-        PipelineThread { store, committed, own_user, tray, activity, waits, metrics, snapshots }
+        PipelineThread { store, committed, own_user, tray, activity, waits, metrics, snapshots, told: None }
     }
 
     /// Ends when `shutdown` is cancelled and everything committed is evaluated. `alive` turns false if it panics.
@@ -134,18 +137,32 @@ impl PipelineThread {
             self.tray.put(pipeline.alerts().cloned());
             self.metrics.replayed();
         }
-        if !changed.is_empty() {
-            self.tell_activity(pipeline);
-        }
+        self.tell_news(pipeline, !changed.is_empty());
         if let Err(error) = self.store.set_offset(OFFSET, last) {
             tracing::warn!(%error, "the pipeline's offset is not stored");
         }
     }
 
-    fn tell_activity(&self, pipeline: &Pipeline) {
+    /// Tells the statuses what became of the rules, when that changed.
+    fn tell_news(&mut self, pipeline: &Pipeline, changed: bool) {
+        let evicted = pipeline.correlator().evicted_by_rule();
+        let now = (evicted.values().sum(), pipeline.over_budget().len());
+        if !changed && self.told == Some(now) {
+            return;
+        }
+        self.told = Some(now);
+        let mut news: BTreeMap<RuleId, RuleNews> = BTreeMap::new();
+        for (id, activity) in pipeline.activity() {
+            news.entry(id.clone()).or_default().last_finding = activity.last_finding;
+        }
+        for (id, count) in evicted {
+            news.entry(id.clone()).or_default().evicted = count;
+        }
+        for (id, over) in pipeline.over_budget() {
+            news.entry(id.clone()).or_default().over_budget = Some((over.generation, over.to_string()));
+        }
         if let Ok(mut activity) = self.activity.lock() {
-            let seen = pipeline.activity().iter().filter_map(|(id, a)| Some((id.clone(), a.last_finding?)));
-            *activity = seen.collect();
+            *activity = news;
         }
     }
 }

@@ -261,6 +261,9 @@ impl Replay {
             self.pipeline.alerts().count(),
             self.pipeline.rules().len()
         );
+        for (rule, over) in self.pipeline.over_budget() {
+            eprintln!("kubewitness: rule {rule} {over}");
+        }
         for (rule, (count, first)) in self.pipeline.failures() {
             eprintln!("kubewitness: rule {rule}: {count} evaluation(s) ended without a value, the first with: {first}");
         }

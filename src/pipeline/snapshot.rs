@@ -13,7 +13,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Pipeline, PipelineConfig, RuleActivity};
+use super::{
+    Pipeline, PipelineConfig, RuleActivity,
+    budget::{Budgets, BudgetsPart},
+};
 use crate::{
     alert::{Alert, AlertId, AlertPart},
     api::RuleSpec,
@@ -21,7 +24,7 @@ use crate::{
     enrich::InventoryPart,
     record::{RecordId, RuleId, Seq},
     ruleset::{
-        CompiledRule, Ruleset,
+        CompiledRule,
         compile::{RuleSource, compile},
     },
 };
@@ -71,6 +74,7 @@ enum Line {
     Head(Head),
     Rule(RulePart),
     Activity(RuleId, RuleActivity),
+    Budgets(BudgetsPart),
     Inventory(InventoryPart),
     State(correlate::Part),
     Alert(AlertPart),
@@ -84,6 +88,7 @@ pub struct Snapshot {
     pub seq: Seq,
     rules: BTreeMap<RuleId, Arc<CompiledRule>>,
     activity: BTreeMap<RuleId, RuleActivity>,
+    budgets: BudgetsPart,
     inventory: Vec<InventoryPart>,
     correlator: correlate::Kept,
     alerts: Vec<Arc<Alert>>,
@@ -119,6 +124,7 @@ impl Pipeline {
             seq,
             rules: self.rules.clone(),
             activity: self.activity.clone(),
+            budgets: self.budgets.part(),
             inventory: self.inventory.parts(),
             correlator: self.correlator.keep(),
             alerts: self.book.shared(),
@@ -150,6 +156,7 @@ impl Snapshot {
         for (rule, activity) in &self.activity {
             lines.put(&Line::Activity(rule.clone(), *activity))?;
         }
+        lines.put(&Line::Budgets(self.budgets.clone()))?;
         for part in &self.inventory {
             lines.put(&Line::Inventory(part.clone()))?;
         }
@@ -219,6 +226,10 @@ impl Restoring {
             Line::Head(head) => self.seq = head.seq,
             Line::Rule(part) => self.rule(part)?,
             Line::Activity(rule, activity) => drop(pipeline.activity.insert(rule, activity)),
+            Line::Budgets(part) => {
+                pipeline.budgets = Budgets::of_part(part);
+                pipeline.swap();
+            }
             Line::Inventory(part) => pipeline.inventory.put(part),
             Line::State(part) => {
                 let rules = &self.rules;
@@ -243,7 +254,6 @@ impl Restoring {
         self.rules.push(rule.clone());
         if part.evaluates {
             self.pipeline.rules.insert(rule.id.clone(), rule);
-            self.pipeline.ruleset = Ruleset::new(self.pipeline.rules.values().cloned().collect());
         }
         Ok(())
     }
