@@ -1,7 +1,8 @@
 //! Matches + state -> findings, on event time. Monotone: a finding comes as soon as the events that prove it are there, in
 //! whatever order they came, and never goes away. State is keyed by (rule, key), bounded, and what is evicted is counted:
 //! any permutation, any split and any repetition of the same matches give the same findings, unless a counter says that
-//! lateness or eviction broke it. Never reads a clock: the caller says how far receipt has come.
+//! lateness or eviction broke it. Absence and NewValue are not monotone: they wait until nothing more can come, and decide
+//! once. Never reads a clock: the caller says how far receipt has come.
 
 mod absence;
 mod accounts;
@@ -83,7 +84,7 @@ pub struct Counters {
     pub keys: u64,
     /// Matches that came again and added nothing.
     pub repeated: u64,
-    /// Matches older than lateness allows: what belonged to them may be gone.
+    /// Matches older than lateness allows: what belonged to them may be gone. A rule that waits has decided, and ignores them.
     pub late: u64,
     /// Matches dropped because nothing can join them any more.
     pub expired: u64,

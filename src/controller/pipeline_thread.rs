@@ -154,3 +154,6 @@ async fn pause(shutdown: &CancellationToken) -> bool {
         () = tokio::time::sleep(PAUSE) => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

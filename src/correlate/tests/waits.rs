@@ -356,7 +356,7 @@ fn history() -> impl Strategy<Value = Vec<Sent>> {
     let selectors = prop_oneof![3 => Just(vec![0]), 3 => Just(vec![1]), 1 => Just(vec![0, 1])];
     let one = (0..48i64, 0..4usize, prop::bool::weighted(0.3), selectors, 0..4u8, 0..=LATENESS / 2);
     prop::collection::vec(one, 0..24).prop_map(|all| {
-        let of = |(n, (halves, source, coarse, selectors, value, delay)): (usize, (_, usize, _, _, u8, _))| {
+        let of = |(n, (halves, source, coarse, selectors, value, delay)): (usize, (i64, usize, bool, _, u8, i64))| {
             let (key, source, skew) = SOURCES[source];
             let (happened, value) = (halves * 500, ["", "x", "y", "z"][usize::from(value)].to_owned());
             // In whole seconds, an event is stamped up to a second before it happened: that is a part of its delay.
