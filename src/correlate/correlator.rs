@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{
     Counters, Finding, Limits,
     accounts::{Accounts, RuleNo},
-    holder::by_rule_and_key,
+    arrivals::by_rule_and_key,
     state::{Desk, Place, State},
     windows::Windows,
 };
@@ -85,6 +85,11 @@ impl Correlator {
         self.received = self.received.max(received);
         let Correlator { limits, accounts, windows, received } = self;
         windows.expire(&mut Desk { limits, received: *received, accounts });
+    }
+
+    /// A version of a rule takes the place of one with the same sense, and takes over its state.
+    pub fn succeed(&mut self, old: &CompiledRule, new: &Arc<CompiledRule>) {
+        self.accounts.rename(old, new);
     }
 
     /// Drops the state of every rule and generation that `keep` refuses. The state of the others stays as it is.
