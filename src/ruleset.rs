@@ -26,6 +26,9 @@ pub struct CompiledRule {
     pub generation: i64,
     /// Of the whole spec: equal for equal rules.
     pub digest: RecordId,
+    /// Of what decides which events take part and what is kept of them: equal for versions of a rule that can share their
+    /// state.
+    pub sense: RecordId,
     pub title: String,
     pub severity: Severity,
     pub attack: Vec<String>,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{
     Counters, Finding, Limits,
     accounts::{Accounts, RuleNo},
-    holder::by_rule_and_key,
+    arrivals::by_rule_and_key,
     state::{Desk, Place, State},
     waits::Waits,
     windows::Windows,
@@ -115,6 +115,11 @@ impl Correlator {
     /// What waiting rules find when nothing comes any more, as of `until` by the clock; None: as of the newest receipt.
     pub fn end(&mut self, until: Option<Timestamp>) -> Vec<Finding> {
         self.waits.end(until, &mut self.accounts)
+    }
+
+    /// A version of a rule takes the place of one with the same sense, and takes over its state.
+    pub fn succeed(&mut self, old: &CompiledRule, new: &Arc<CompiledRule>) {
+        self.accounts.rename(old, new);
     }
 
     /// Drops the state of every rule and generation that `keep` refuses. The state of the others stays as it is.

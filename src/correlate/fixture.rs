@@ -34,6 +34,7 @@ pub fn rule(name: &str, selectors: &[&str], detection: CompiledDetection) -> Com
         id: RuleId::cluster(name),
         generation: 1,
         digest: RecordId([0; 16]),
+        sense: RecordId([0; 16]),
         title: format!("Title of {name}"),
         severity: Severity::High,
         attack: vec!["T1110".into()],

@@ -13,23 +13,33 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Finding,
+    Contribution, Finding,
     absence::{Absence, Expectation, Passed},
     accounts::{Accounts, Loss, RuleNo},
     new_value::{Learning, NewValue},
     stamp::{Stamp, minus, plus},
     state::{Desk, Place, State},
     watermark::{SourceNo, Watermarks},
-    window::{Arrival, Completion},
+    window::Arrival,
 };
 use crate::{
     api::rule::Source,
     detect::{Evidence, Key},
-    ruleset::{CompiledDetection, CompiledRule},
+    ruleset::CompiledDetection,
 };
 
 /// Sources of one key that are waited for. One seen by more waits for the first.
 const MAX_SOURCES_OF_KEY: usize = 16;
+
+/// Entries that an event counts for while its words are kept: about what they take more than a mere stamp or value does.
+pub const WITH_WORDS: usize = 16;
+
+/// What time has decided: a finding without its rule and key.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    pub completing: Arc<Evidence>,
+    pub contributing: Vec<Contribution>,
+}
 
 /// Names a `Waiting`.
 type Slot = u64;
@@ -56,10 +66,10 @@ impl Detection {
         }
     }
 
-    fn len(&self) -> usize {
+    fn weight(&self) -> usize {
         match self {
-            Detection::Absence(_, state) => state.len(),
-            Detection::NewValue(_, state) => state.len(),
+            Detection::Absence(_, state) => state.weight(),
+            Detection::NewValue(_, state) => state.weight(),
         }
     }
 
@@ -77,7 +87,7 @@ impl Detection {
         }
     }
 
-    fn decide(&mut self, passed: Passed) -> Vec<Completion> {
+    fn decide(&mut self, passed: Passed) -> Vec<Decided> {
         match self {
             Detection::Absence(expectation, state) => state.decide(expectation, passed),
             Detection::NewValue(learning, state) => state.decide(learning, passed),
@@ -96,7 +106,6 @@ impl Detection {
 #[derive(Debug)]
 struct Waiting {
     number: RuleNo,
-    rule: Arc<CompiledRule>,
     key: Key,
     detection: Detection,
     sources: Vec<SourceNo>,
@@ -141,14 +150,15 @@ impl State for Waits {
         }
         let Some(slot) = known.or_else(|| self.open(place, desk.accounts)) else { return };
         let Some(waiting) = self.keys.get_mut(&slot) else { return };
-        let before = waiting.detection.len();
+        let before = waiting.detection.weight();
         if !waiting.detection.arrive(arrival) {
             desk.accounts.counters.repeated += 1;
         }
-        account(place.number, before, waiting.detection.len(), Loss::Expired, desk.accounts);
-        while waiting.detection.len() > desk.limits.max_entries_per_key.max(1) && waiting.detection.drop_oldest() {
-            desk.accounts.lost(place.number, 1, Loss::FullKey);
-        }
+        let after = waiting.detection.weight();
+        account(place.number, before, after, Loss::Expired, desk.accounts);
+        let most = desk.limits.max_entries_per_key.max(WITH_WORDS);
+        while waiting.detection.weight() > most && waiting.detection.drop_oldest() {}
+        account(place.number, after, waiting.detection.weight(), Loss::FullKey, desk.accounts);
         if waiting.sources.len() < MAX_SOURCES_OF_KEY && !waiting.sources.contains(&source) {
             waiting.sources.push(source);
         }
@@ -252,18 +262,19 @@ impl Waits {
         if let Passed::Before(horizon) = passed {
             waiting.horizon = waiting.horizon.max(horizon);
         }
-        let before = waiting.detection.len();
+        let before = waiting.detection.weight();
         let found = waiting.detection.decide(match passed {
             Passed::Before(_) => Passed::Before(waiting.horizon),
             Passed::End(until) => Passed::End(until),
         });
-        account(waiting.number, before, waiting.detection.len(), Loss::Expired, accounts);
-        findings.extend(found.into_iter().map(|completion| Finding {
-            rule: waiting.rule.clone(),
+        account(waiting.number, before, waiting.detection.weight(), Loss::Expired, accounts);
+        let Some(rule) = accounts.rule(waiting.number) else { return };
+        findings.extend(found.into_iter().map(|Decided { completing, contributing }| Finding {
+            rule: rule.clone(),
             key: waiting.key.clone(),
-            completing: completion.completing,
-            new: completion.new,
-            contributing: completion.contributing,
+            completing,
+            new: true,
+            contributing,
         }));
     }
 
@@ -294,7 +305,6 @@ impl Waits {
         accounts.counters.keys += 1;
         let waiting = Waiting {
             number: place.number,
-            rule: place.rule.clone(),
             key: place.key.clone(),
             detection,
             sources: Vec::new(),
@@ -310,7 +320,7 @@ impl Waits {
         self.unqueue(slot);
         let Some(waiting) = self.keys.remove(&slot) else { return };
         self.by_age.remove(&(waiting.number, waiting.newest, slot));
-        accounts.lost(waiting.number, waiting.detection.len() as u64, why);
+        accounts.lost(waiting.number, waiting.detection.weight() as u64, why);
         accounts.counters.keys -= 1;
         if let Some(keys) = self.slots.get_mut(&waiting.number) {
             keys.remove(&waiting.key);
