@@ -53,7 +53,12 @@ impl PipelineConfig {
         PipelineConfig {
             normaliser: Normaliser::default(),
             own_user: None,
-            limits: Limits { lateness: None, max_entries: 8_000_000, max_entries_per_key: 1_000_000 },
+            limits: Limits {
+                lateness: None,
+                max_entries: 8_000_000,
+                max_entries_per_key: 1_000_000,
+                max_text_bytes: 4 << 30,
+            },
             book: BookConfig { keep_all_contributions: true, max_alerts: 1_000_000 },
         }
     }
@@ -162,10 +167,12 @@ impl Pipeline {
         }
     }
 
-    /// Puts a compiled rule to work. The state of an unchanged rule is kept.
+    /// Puts a compiled rule to work. The state of an unchanged rule is kept, and so is that of one whose new version selects
+    /// and detects the same: an edit of title, severity or tests costs no window.
     pub fn accept(&mut self, rule: Arc<CompiledRule>) {
         match self.rules.get(&rule.id) {
             Some(old) if old.digest == rule.digest && !self.is_retried(old, &rule) => return,
+            Some(old) if old.sense == rule.sense => self.correlator.succeed(old, &rule),
             // Its state goes first: a rule that was deleted and made anew may have its old generation number.
             Some(_) => {
                 self.rules.remove(&rule.id);

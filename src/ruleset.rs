@@ -28,6 +28,9 @@ pub struct CompiledRule {
     pub digest: RecordId,
     /// What it was compiled from.
     pub spec: Arc<RuleSpec>,
+    /// Of what decides which events take part and what is kept of them: equal for versions of a rule that can share their
+    /// state.
+    pub sense: RecordId,
     pub title: String,
     pub severity: Severity,
     pub attack: Vec<String>,

@@ -174,3 +174,6 @@ async fn pause(shutdown: &CancellationToken) -> bool {
         () = tokio::time::sleep(PAUSE) => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

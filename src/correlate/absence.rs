@@ -8,13 +8,13 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use super::{
     Contribution,
     plan::bit,
     stamp::{Stamp, plus, second_before},
-    window::{Arrival, Completion},
+    waits::{Decided, WITH_WORDS},
+    window::Arrival,
 };
 use crate::detect::Evidence;
 
@@ -66,26 +66,10 @@ impl Expectation {
     }
 }
 
-/// An `Absence` as it is written down.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct AbsencePart {
-    waiting: Vec<(Timestamp, Arc<Evidence>)>,
-    answers: Vec<Stamp>,
-}
-
 impl Absence {
-    pub fn part(&self) -> AbsencePart {
-        let waiting = self.waiting.iter().map(|((closes, _), evidence)| (*closes, evidence.clone()));
-        AbsencePart { waiting: waiting.collect(), answers: self.answers.iter().copied().collect() }
-    }
-
-    pub fn of_part(part: AbsencePart) -> Absence {
-        let waiting = part.waiting.into_iter().map(|(closes, evidence)| ((closes, Stamp::of(&evidence)), evidence));
-        Absence { waiting: waiting.collect(), answers: part.answers.into_iter().collect() }
-    }
-
-    pub fn len(&self) -> usize {
-        self.waiting.len() + self.answers.len()
+    /// What it holds, in entries.
+    pub fn weight(&self) -> usize {
+        self.waiting.len() * WITH_WORDS + self.answers.len()
     }
 
     /// False when the event changes nothing.
@@ -144,7 +128,7 @@ impl Absence {
     }
 
     /// Decides what time has passed over. Each finding completes at its deadline and consists of what waited.
-    pub fn decide(&mut self, expectation: &Expectation, passed: Passed) -> Vec<Completion> {
+    pub fn decide(&mut self, expectation: &Expectation, passed: Passed) -> Vec<Decided> {
         let due: Vec<(Timestamp, Stamp)> = match passed {
             Passed::Before(horizon) => {
                 self.waiting.keys().take_while(|(closes, _)| *closes < horizon).copied().collect()
@@ -156,7 +140,7 @@ impl Absence {
         };
         let missed = |place: (Timestamp, Stamp)| {
             let evidence = self.waiting.remove(&place)?;
-            Some(completion(expectation, &place.1, evidence))
+            Some(decided(expectation, &place.1, evidence))
         };
         let missed = due.into_iter().filter_map(missed).collect();
         if let Passed::Before(horizon) = passed {
@@ -169,15 +153,15 @@ impl Absence {
 
     /// Drops the oldest of what there is more of. False when there is nothing.
     pub fn drop_oldest(&mut self) -> bool {
-        match self.waiting.len() < self.answers.len() {
+        match self.waiting.len() * WITH_WORDS < self.answers.len() {
             true => self.answers.pop_first().is_some(),
             false => self.waiting.pop_first().is_some(),
         }
     }
 }
 
-fn completion(expectation: &Expectation, asked: &Stamp, evidence: Arc<Evidence>) -> Completion {
+fn decided(expectation: &Expectation, asked: &Stamp, evidence: Arc<Evidence>) -> Decided {
     let deadline = Evidence { at: plus(asked.at, expectation.within), ..(*evidence).clone() };
     let selector = expectation.after.unwrap_or(expectation.expected);
-    Completion { completing: Arc::new(deadline), new: true, contributing: vec![Contribution { selector, evidence }] }
+    Decided { completing: Arc::new(deadline), contributing: vec![Contribution { selector, evidence }] }
 }

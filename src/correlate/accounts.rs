@@ -1,16 +1,12 @@
-//! The books of correlation: which rules have state, how much each holds, and who gives way when the total is full.
-//!
-//! Each rule has a reservation: its share of the total, by the weight of its severity, among the rules that hold anything.
-//! The rule that holds most for its weight gives way, so that one within its reservation never does: a flood costs the
-//! flooded rule alone.
+//! The books of correlation: which rules have state, how many entries each holds, and what was lost.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
-use super::Counters;
-use crate::{api::rule::Severity, record::RuleId, ruleset::CompiledRule};
+use super::{Counters, shares::Shares};
+use crate::{record::RuleId, ruleset::CompiledRule};
 
 /// Names one accepted version of a rule while it has state here. Given anew after it is freed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,10 +32,15 @@ struct Version {
     generation: i64,
 }
 
+impl Version {
+    fn of(rule: &CompiledRule) -> Version {
+        Version { rule: rule.id.clone(), generation: rule.generation }
+    }
+}
+
 #[derive(Debug)]
 struct Account {
     rule: Arc<CompiledRule>,
-    entries: u64,
     evicted: u64,
 }
 
@@ -48,8 +49,7 @@ pub struct Accounts {
     numbers: HashMap<Version, RuleNo>,
     accounts: Vec<Option<Account>>,
     free: Vec<RuleNo>,
-    /// By what it holds for its weight.
-    order: BTreeSet<(u64, RuleNo)>,
+    entries: Shares,
     pub counters: Counters,
 }
 
@@ -63,28 +63,33 @@ impl Accounts {
 
     /// The number of this rule and generation, whatever it detects.
     pub fn known(&self, rule: &CompiledRule) -> Option<RuleNo> {
-        self.numbers.get(&Version { rule: rule.id.clone(), generation: rule.generation }).copied()
+        self.numbers.get(&Version::of(rule)).copied()
     }
 
     pub fn open(&mut self, rule: &Arc<CompiledRule>) -> RuleNo {
-        let account = Account { rule: rule.clone(), entries: 0, evicted: 0 };
-        let number = match self.free.pop() {
-            Some(number) => number,
-            None => {
-                self.accounts.push(None);
-                RuleNo(u32::try_from(self.accounts.len() - 1).unwrap_or(u32::MAX))
-            }
-        };
-        self.accounts[number.0 as usize] = Some(account);
-        self.numbers.insert(Version { rule: rule.id.clone(), generation: rule.generation }, number);
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.accounts.push(None);
+            RuleNo(u32::try_from(self.accounts.len() - 1).unwrap_or(u32::MAX))
+        });
+        self.accounts[number.0 as usize] = Some(Account { rule: rule.clone(), evicted: 0 });
+        self.numbers.insert(Version::of(rule), number);
         number
+    }
+
+    /// The state of `old` is now that of `new`.
+    pub fn rename(&mut self, old: &CompiledRule, new: &Arc<CompiledRule>) {
+        let Some(number) = self.numbers.remove(&Version::of(old)) else { return };
+        self.numbers.insert(Version::of(new), number);
+        if let Some(account) = self.accounts.get_mut(number.0 as usize).and_then(Option::as_mut) {
+            account.rule = Arc::clone(new);
+        }
     }
 
     /// Frees the number of a rule whose state is gone.
     pub fn close(&mut self, number: RuleNo) {
         let Some(account) = self.accounts.get_mut(number.0 as usize).and_then(Option::take) else { return };
-        self.order.remove(&(account.load(), number));
-        self.numbers.remove(&Version { rule: account.rule.id.clone(), generation: account.rule.generation });
+        self.entries.take(number, u64::MAX);
+        self.numbers.remove(&Version::of(&account.rule));
         self.free.push(number);
     }
 
@@ -96,12 +101,7 @@ impl Accounts {
         self.numbers.values().filter_map(|number| Some((*number, self.rule(*number)?)))
     }
 
-    /// Entries that a rule holds.
-    pub fn entries_of(&self, number: RuleNo) -> u64 {
-        self.accounts.get(number.0 as usize).and_then(Option::as_ref).map_or(0, |account| account.entries)
-    }
-
-    /// Matches dropped because the total was full, by rule; only rules that lost some.
+    /// Matches dropped because the total or their key was full, by rule; only rules that lost some.
     pub fn evicted_by_rule(&self) -> BTreeMap<&RuleId, u64> {
         let mut lost = BTreeMap::new();
         for account in self.accounts.iter().flatten().filter(|account| account.evicted > 0) {
@@ -112,63 +112,30 @@ impl Accounts {
 
     /// One more entry is kept.
     pub fn kept(&mut self, number: RuleNo) {
-        self.counters.entries += 1;
-        self.change(number, |account| account.entries += 1);
+        let Some(account) = self.accounts.get(number.0 as usize).and_then(Option::as_ref) else { return };
+        self.entries.add(number, account.rule.severity, 1);
+        self.counters.entries = self.entries.total();
     }
 
     /// Entries are no longer kept.
     pub fn lost(&mut self, number: RuleNo, entries: u64, why: Loss) {
-        self.counters.entries -= entries;
+        let Some(account) = self.accounts.get_mut(number.0 as usize).and_then(Option::as_mut) else { return };
         match why {
             Loss::Expired => self.counters.expired += entries,
             Loss::Evicted => self.counters.evicted += entries,
             Loss::FullKey => self.counters.evicted_from_full_key += entries,
             Loss::Forgotten => {}
         }
-        self.change(number, |account| {
-            account.entries -= entries;
-            account.evicted += match why {
-                Loss::Evicted | Loss::FullKey => entries,
-                Loss::Expired | Loss::Forgotten => 0,
-            };
-        });
+        account.evicted += match why {
+            Loss::Evicted | Loss::FullKey => entries,
+            Loss::Expired | Loss::Forgotten => 0,
+        };
+        self.entries.take(number, entries);
+        self.counters.entries = self.entries.total();
     }
 
-    fn change(&mut self, number: RuleNo, change: impl FnOnce(&mut Account)) {
-        let Some(account) = self.accounts.get_mut(number.0 as usize).and_then(Option::as_mut) else { return };
-        let before = account.load();
-        change(account);
-        let after = account.load();
-        if before != after {
-            self.order.remove(&(before, number));
-            if account.entries > 0 {
-                self.order.insert((after, number));
-            }
-        }
-    }
-
-    /// The rule that holds most for its weight: who gives way.
+    /// The rule that gives way when the total is full.
     pub fn heaviest(&self) -> Option<RuleNo> {
-        self.order.last().map(|(_, number)| *number)
-    }
-}
-
-impl Account {
-    /// What it holds for its weight.
-    fn load(&self) -> u64 {
-        self.entries * HEAVIEST / weight(self.rule.severity)
-    }
-}
-
-const HEAVIEST: u64 = 16;
-
-/// How much of the total a rule's severity reserves.
-fn weight(severity: Severity) -> u64 {
-    match severity {
-        Severity::Informational => 1,
-        Severity::Low => 2,
-        Severity::Medium => 4,
-        Severity::High => 8,
-        Severity::Critical => HEAVIEST,
+        self.entries.heaviest()
     }
 }

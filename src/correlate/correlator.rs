@@ -8,8 +8,7 @@ use jiff::Timestamp;
 use super::{
     Counters, Finding, Limits,
     accounts::{Accounts, RuleNo},
-    holder::by_rule_and_key,
-    kept::{Kept, Part},
+    arrivals::by_rule_and_key,
     state::{Desk, Place, State},
     waits::Waits,
     windows::Windows,
@@ -67,37 +66,6 @@ impl Correlator {
         findings
     }
 
-    /// The state of now, to be written down.
-    pub fn keep(&self) -> Kept {
-        let (marks, waits) = self.waits.keep();
-        Kept { received: self.received, windows: self.windows.keep(), marks, waits }
-    }
-
-    /// Takes in a part of another correlator. `rules` is the list that its writer kept. The error is what is wrong with it.
-    pub fn put<'a>(
-        &mut self,
-        part: Part,
-        rules: impl Fn(u32) -> Option<&'a Arc<CompiledRule>>,
-    ) -> Result<(), &'static str> {
-        match part {
-            Part::Received(received) => self.received = self.received.max(received),
-            Part::Window { rule, key, state } => {
-                let rule = rules(rule).ok_or("no such rule")?;
-                let place = Place { number: self.number(rule), rule, key: &key };
-                self.windows.put(place, state, &mut self.accounts).ok_or("the rule detects otherwise")?;
-            }
-            Part::Marks(marks) => self.waits.put_marks(marks),
-            Part::Wait { rule, key, state } => {
-                let rule = rules(rule).ok_or("no such rule")?;
-                let place = Place { number: self.number(rule), rule, key: &key };
-                self.waits
-                    .put(place, state, &mut self.accounts)
-                    .ok_or("the rule detects otherwise, or of an unknown source")?;
-            }
-        }
-        Ok(())
-    }
-
     /// The number of `rule`. A rule that now detects otherwise begins anew.
     fn number(&mut self, rule: &Arc<CompiledRule>) -> RuleNo {
         if let Some(number) = self.accounts.number(rule) {
@@ -147,6 +115,11 @@ impl Correlator {
     /// What waiting rules find when nothing comes any more, as of `until` by the clock; None: as of the newest receipt.
     pub fn end(&mut self, until: Option<Timestamp>) -> Vec<Finding> {
         self.waits.end(until, &mut self.accounts)
+    }
+
+    /// A version of a rule takes the place of one with the same sense, and takes over its state.
+    pub fn succeed(&mut self, old: &CompiledRule, new: &Arc<CompiledRule>) {
+        self.accounts.rename(old, new);
     }
 
     /// Drops the state of every rule and generation that `keep` refuses. The state of the others stays as it is.

@@ -40,6 +40,7 @@ pub fn rule(name: &str, selectors: &[&str], detection: CompiledDetection) -> Com
         generation: 1,
         digest: RecordId([0; 16]),
         spec: spec(),
+        sense: RecordId([0; 16]),
         title: format!("Title of {name}"),
         severity: Severity::High,
         attack: vec!["T1110".into()],

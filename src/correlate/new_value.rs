@@ -8,13 +8,15 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use super::{
+    Contribution,
     absence::Passed,
-    plan::Selectors,
+    entry::{Digest128, digest},
+    plan::{Selectors, indices},
     stamp::{Stamp, minus, plus},
-    window::{Arrival, Completion},
+    waits::{Decided, WITH_WORDS},
+    window::Arrival,
 };
 use crate::{
     detect::Evidence,
@@ -28,9 +30,10 @@ pub struct Learning {
     pub forget_after: SignedDuration,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 struct Pending {
-    value: Arc<str>,
+    text: Arc<str>,
+    value: Digest128,
     selectors: Selectors,
     evidence: Arc<Evidence>,
 }
@@ -40,75 +43,49 @@ pub struct NewValue {
     /// Events that time has not passed over. Of one value, those between two others no further apart than `forgetAfter`
     /// are left out: they are not new, and whatever they make known, the others do.
     pending: BTreeMap<Stamp, Pending>,
-    by_value: BTreeSet<(Arc<str>, Stamp)>,
+    by_value: BTreeSet<(Digest128, Stamp)>,
     /// First and newest event since the key was last forgotten, of those that time has passed over.
     run: Option<(Timestamp, Timestamp)>,
     /// When each value was seen last.
-    known: HashMap<Arc<str>, Timestamp>,
-    by_age: BTreeSet<(Timestamp, Arc<str>)>,
-}
-
-/// A `NewValue` as it is written down.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct NewValuePart {
-    pending: Vec<Pending>,
-    run: Option<(Timestamp, Timestamp)>,
-    known: Vec<(Arc<str>, Timestamp)>,
+    known: HashMap<Digest128, Timestamp>,
+    by_age: BTreeSet<(Timestamp, Digest128)>,
 }
 
 impl NewValue {
-    pub fn part(&self) -> NewValuePart {
-        NewValuePart {
-            pending: self.pending.values().cloned().collect(),
-            run: self.run,
-            known: self.by_age.iter().map(|(seen, value)| (value.clone(), *seen)).collect(),
-        }
-    }
-
-    pub fn of_part(part: NewValuePart) -> NewValue {
-        let pending = part.pending.into_iter().map(|pending| (Stamp::of(&pending.evidence), pending));
-        let pending: BTreeMap<Stamp, Pending> = pending.collect();
-        NewValue {
-            by_value: pending.iter().map(|(stamp, pending)| (pending.value.clone(), *stamp)).collect(),
-            pending,
-            run: part.run,
-            by_age: part.known.iter().map(|(value, seen)| (*seen, value.clone())).collect(),
-            known: part.known.into_iter().collect(),
-        }
-    }
-
-    pub fn len(&self) -> usize {
-        self.pending.len() + self.known.len()
+    /// What it holds, in entries.
+    pub fn weight(&self) -> usize {
+        self.pending.len() * WITH_WORDS + self.known.len()
     }
 
     /// False when the event changes nothing.
     pub fn arrive(&mut self, learning: &Learning, arrival: Arrival) -> bool {
-        let Some(value) = arrival.distinct else { return false };
+        let Some(text) = arrival.distinct else { return false };
+        let value = digest([&*text]);
         let stamp = Stamp::of(&arrival.evidence);
         if self.pending.contains_key(&stamp) {
             return false;
         }
-        let pending = Pending { value: value.clone(), selectors: arrival.selectors, evidence: arrival.evidence };
+        let pending = Pending { text, value, selectors: arrival.selectors, evidence: arrival.evidence };
         self.pending.insert(stamp, pending);
-        self.by_value.insert((value.clone(), stamp));
+        self.by_value.insert((value, stamp));
         // The one that came, then its neighbours, which may have become spare by it.
-        let neighbours = [Some(stamp), self.before(&value, &stamp), self.behind(&value, &stamp)];
-        let spare: Vec<bool> = neighbours.iter().flatten().map(|s| self.drop_if_spare(learning, &value, s)).collect();
+        let neighbours = [Some(stamp), self.before(value, &stamp), self.behind(value, &stamp)];
+        let spare: Vec<bool> = neighbours.iter().flatten().map(|s| self.drop_if_spare(learning, value, s)).collect();
         spare.first() == Some(&false)
     }
 
-    fn before(&self, value: &Arc<str>, stamp: &Stamp) -> Option<Stamp> {
-        let first = (value.clone(), Stamp::floor(Timestamp::MIN));
-        self.by_value.range(first..(value.clone(), *stamp)).next_back().map(|(_, stamp)| *stamp)
+    fn before(&self, value: Digest128, stamp: &Stamp) -> Option<Stamp> {
+        let first = (value, Stamp::floor(Timestamp::MIN));
+        self.by_value.range(first..(value, *stamp)).next_back().map(|(_, stamp)| *stamp)
     }
 
-    fn behind(&self, value: &Arc<str>, stamp: &Stamp) -> Option<Stamp> {
-        let mut behind = self.by_value.range((value.clone(), *stamp)..).filter(|(_, s)| s != stamp);
-        behind.next().filter(|(v, _)| v == value).map(|(_, stamp)| *stamp)
+    fn behind(&self, value: Digest128, stamp: &Stamp) -> Option<Stamp> {
+        let mut behind = self.by_value.range((value, *stamp)..).filter(|(_, s)| s != stamp);
+        behind.next().filter(|(v, _)| *v == value).map(|(_, stamp)| *stamp)
     }
 
-    fn drop_if_spare(&mut self, learning: &Learning, value: &Arc<str>, stamp: &Stamp) -> bool {
-        let before = self.before(value, stamp).map(|s| s.at).or(self.known.get(value).copied());
+    fn drop_if_spare(&mut self, learning: &Learning, value: Digest128, stamp: &Stamp) -> bool {
+        let before = self.before(value, stamp).map(|s| s.at).or(self.known.get(&value).copied());
         let (Some(before), Some(behind)) = (before, self.behind(value, stamp)) else { return false };
         let spare = behind.at <= plus(before, learning.forget_after);
         if spare {
@@ -119,7 +96,7 @@ impl NewValue {
 
     fn take(&mut self, stamp: &Stamp) -> Option<Pending> {
         let pending = self.pending.remove(stamp)?;
-        self.by_value.remove(&(pending.value.clone(), *stamp));
+        self.by_value.remove(&(pending.value, *stamp));
         Some(pending)
     }
 
@@ -130,7 +107,7 @@ impl NewValue {
     }
 
     /// Decides what time has passed over; at the end, all.
-    pub fn decide(&mut self, learning: &Learning, passed: Passed) -> Vec<Completion> {
+    pub fn decide(&mut self, learning: &Learning, passed: Passed) -> Vec<Decided> {
         let horizon = match passed {
             Passed::Before(horizon) => horizon,
             Passed::End(_) => Timestamp::MAX,
@@ -161,7 +138,7 @@ impl NewValue {
     }
 
     /// The next event in order.
-    fn see(&mut self, learning: &Learning, at: Timestamp, event: Pending) -> Option<Completion> {
+    fn see(&mut self, learning: &Learning, at: Timestamp, event: Pending) -> Option<Decided> {
         self.forget(minus(at, learning.forget_after));
         let since = match self.run {
             Some((since, newest)) if at <= plus(newest, learning.forget_after) => since,
@@ -169,20 +146,19 @@ impl NewValue {
         };
         self.run = Some((since, at));
         let known = self.known.len();
-        let Pending { value, selectors, evidence } = event;
-        let last = self.known.insert(value.clone(), at);
+        let last = self.known.insert(event.value, at);
         if let Some(last) = last {
-            self.by_age.remove(&(last, value.clone()));
+            self.by_age.remove(&(last, event.value));
         }
-        self.by_age.insert((at, value.clone()));
+        self.by_age.insert((at, event.value));
         let learned = plus(since, learning.learn_for) <= at;
-        (last.is_none() && learned).then(|| completion(evidence, selectors, &value, known, since))
+        (last.is_none() && learned).then(|| decided(event, known, since))
     }
 
-    /// Drops the value that was not seen for longest. False when nothing is held.
+    /// Drops the oldest of what there is more of: a flood of new values makes no known one new. False when there is nothing.
     pub fn drop_oldest(&mut self) -> bool {
-        if let Some((_, value)) = self.by_age.pop_first() {
-            return self.known.remove(&value).is_some();
+        if self.pending.len() * WITH_WORDS < self.known.len() {
+            return self.by_age.pop_first().is_some_and(|(_, value)| self.known.remove(&value).is_some());
         }
         let first = self.pending.keys().next().copied();
         first.and_then(|stamp| self.take(&stamp)).is_some()
@@ -190,17 +166,11 @@ impl NewValue {
 }
 
 /// The event, with what the summary may say of it.
-fn completion(
-    evidence: Arc<Evidence>,
-    selectors: Selectors,
-    value: &str,
-    known: usize,
-    since: Timestamp,
-) -> Completion {
-    let mut evidence = (*evidence).clone();
-    let learned = [(NEW_VALUE, value.to_owned()), (NEW_KNOWN, known.to_string()), (NEW_SINCE, since.to_string())];
+fn decided(event: Pending, known: usize, since: Timestamp) -> Decided {
+    let mut evidence = (*event.evidence).clone();
+    let learned = [(NEW_VALUE, event.text.to_string()), (NEW_KNOWN, known.to_string()), (NEW_SINCE, since.to_string())];
     evidence.captures.extend(learned);
     let completing = Arc::new(evidence);
-    let contributing = Arrival { evidence: completing.clone(), selectors, distinct: None }.contributions(selectors);
-    Completion { completing, new: true, contributing }
+    let contribution = |selector| Contribution { selector, evidence: completing.clone() };
+    Decided { contributing: indices(event.selectors).map(contribution).collect(), completing }
 }

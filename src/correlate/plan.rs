@@ -52,6 +52,14 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// With fewer events than this nothing is complete.
+    pub fn minimum(self) -> usize {
+        match self {
+            Plan::Threshold { count, .. } => count,
+            Plan::Sequence { steps, .. } => steps.iter().map(|s| s.count as usize).sum(),
+        }
+    }
+
     /// The selectors that take part at all.
     pub fn selectors(self) -> Selectors {
         match self {

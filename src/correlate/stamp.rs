@@ -1,7 +1,6 @@
 //! Where an event stands in its window: by (event time, event id), with the precision of its source's clock.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use crate::{detect::Evidence, event::Precision, record::RecordId};
 
@@ -9,7 +8,7 @@ const SECOND: SignedDuration = SignedDuration::from_secs(1);
 const NANO: SignedDuration = SignedDuration::from_nanos(1);
 
 /// Orders events by (time, id), so that equal times have one order everywhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp {
     /// Event time; whole seconds when the source stamps no finer.
     pub at: Timestamp,
@@ -19,14 +18,18 @@ pub struct Stamp {
 
 impl Stamp {
     pub fn of(evidence: &Evidence) -> Stamp {
-        let at = match evidence.precision {
-            Precision::Micros => evidence.at,
-            Precision::Second => minus(
-                evidence.at,
-                SignedDuration::from_nanos(evidence.at.as_nanosecond().rem_euclid(1_000_000_000) as i64),
-            ),
+        Stamp::new(evidence.at, evidence.id, evidence.precision)
+    }
+
+    /// Of an event stamped `at`, cut to what its source's clock can tell.
+    pub fn new(at: Timestamp, id: RecordId, precision: Precision) -> Stamp {
+        let at = match precision {
+            Precision::Micros => at,
+            Precision::Second => {
+                minus(at, SignedDuration::from_nanos(at.as_nanosecond().rem_euclid(1_000_000_000) as i64))
+            }
         };
-        Stamp { at, id: evidence.id, precision: evidence.precision }
+        Stamp { at, id, precision }
     }
 
     /// The smallest stamp at `at`, as a lower bound of ranges.

@@ -11,26 +11,35 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use super::{
-    Finding,
-    absence::{Absence, AbsencePart, Expectation, Passed},
+    Contribution, Finding,
+    absence::{Absence, Expectation, Passed},
     accounts::{Accounts, Loss, RuleNo},
-    new_value::{Learning, NewValue, NewValuePart},
+    new_value::{Learning, NewValue},
     stamp::{Stamp, minus, plus},
     state::{Desk, Place, State},
     watermark::{SourceNo, Watermarks},
-    window::{Arrival, Completion},
+    window::Arrival,
 };
 use crate::{
     api::rule::Source,
     detect::{Evidence, Key},
-    ruleset::{CompiledDetection, CompiledRule},
+    ruleset::CompiledDetection,
 };
 
 /// Sources of one key that are waited for. One seen by more waits for the first.
 const MAX_SOURCES_OF_KEY: usize = 16;
+
+/// Entries that an event counts for while its words are kept: about what they take more than a mere stamp or value does.
+pub const WITH_WORDS: usize = 16;
+
+/// What time has decided: a finding without its rule and key.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    pub completing: Arc<Evidence>,
+    pub contributing: Vec<Contribution>,
+}
 
 /// Names a `Waiting`.
 type Slot = u64;
@@ -57,30 +66,10 @@ impl Detection {
         }
     }
 
-    fn part(&self) -> DetectionPart {
+    fn weight(&self) -> usize {
         match self {
-            Detection::Absence(_, state) => DetectionPart::Absence(state.part()),
-            Detection::NewValue(_, state) => DetectionPart::NewValue(state.part()),
-        }
-    }
-
-    /// Takes the state of a part. None when this detects otherwise.
-    fn with(self, part: DetectionPart) -> Option<Detection> {
-        match (self, part) {
-            (Detection::Absence(expectation, _), DetectionPart::Absence(part)) => {
-                Some(Detection::Absence(expectation, Absence::of_part(part)))
-            }
-            (Detection::NewValue(learning, _), DetectionPart::NewValue(part)) => {
-                Some(Detection::NewValue(learning, NewValue::of_part(part)))
-            }
-            (Detection::Absence(..) | Detection::NewValue(..), _) => None,
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Detection::Absence(_, state) => state.len(),
-            Detection::NewValue(_, state) => state.len(),
+            Detection::Absence(_, state) => state.weight(),
+            Detection::NewValue(_, state) => state.weight(),
         }
     }
 
@@ -98,7 +87,7 @@ impl Detection {
         }
     }
 
-    fn decide(&mut self, passed: Passed) -> Vec<Completion> {
+    fn decide(&mut self, passed: Passed) -> Vec<Decided> {
         match self {
             Detection::Absence(expectation, state) => state.decide(expectation, passed),
             Detection::NewValue(learning, state) => state.decide(learning, passed),
@@ -113,28 +102,11 @@ impl Detection {
     }
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum DetectionPart {
-    Absence(AbsencePart),
-    NewValue(NewValuePart),
-}
-
-/// A `Waiting` as it is written down.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct WaitPart {
-    detection: DetectionPart,
-    sources: Vec<SourceNo>,
-    horizon: Timestamp,
-    newest: Timestamp,
-}
-
 /// One rule and key.
-#[derive(Debug, Clone)]
-pub struct Waiting {
+#[derive(Debug)]
+struct Waiting {
     number: RuleNo,
-    pub rule: Arc<CompiledRule>,
-    pub key: Key,
+    key: Key,
     detection: Detection,
     sources: Vec<SourceNo>,
     /// Its place in the queue of a source.
@@ -143,13 +115,6 @@ pub struct Waiting {
     horizon: Timestamp,
     /// Its newest event.
     newest: Timestamp,
-}
-
-impl Waiting {
-    pub fn part(&self) -> WaitPart {
-        let Waiting { detection, sources, horizon, newest, .. } = self;
-        WaitPart { detection: detection.part(), sources: sources.clone(), horizon: *horizon, newest: *newest }
-    }
 }
 
 #[derive(Debug, Default)]
@@ -165,8 +130,7 @@ pub struct Waits {
     /// None: nothing is late, and all is decided at the end.
     lateness: Option<SignedDuration>,
     slots: HashMap<RuleNo, HashMap<Key, Slot>>,
-    /// Shared with the copies that are being written out: a change makes its own.
-    keys: HashMap<Slot, Arc<Waiting>>,
+    keys: HashMap<Slot, Waiting>,
     queues: HashMap<SourceNo, Queue>,
     wakes: BTreeSet<(Timestamp, SourceNo)>,
     /// The keys of each rule by their newest event: what to evict.
@@ -185,15 +149,16 @@ impl State for Waits {
             return;
         }
         let Some(slot) = known.or_else(|| self.open(place, desk.accounts)) else { return };
-        let Some(waiting) = self.keys.get_mut(&slot).map(Arc::make_mut) else { return };
-        let before = waiting.detection.len();
+        let Some(waiting) = self.keys.get_mut(&slot) else { return };
+        let before = waiting.detection.weight();
         if !waiting.detection.arrive(arrival) {
             desk.accounts.counters.repeated += 1;
         }
-        account(place.number, before, waiting.detection.len(), Loss::Expired, desk.accounts);
-        while waiting.detection.len() > desk.limits.max_entries_per_key.max(1) && waiting.detection.drop_oldest() {
-            desk.accounts.lost(place.number, 1, Loss::FullKey);
-        }
+        let after = waiting.detection.weight();
+        account(place.number, before, after, Loss::Expired, desk.accounts);
+        let most = desk.limits.max_entries_per_key.max(WITH_WORDS);
+        while waiting.detection.weight() > most && waiting.detection.drop_oldest() {}
+        account(place.number, after, waiting.detection.weight(), Loss::FullKey, desk.accounts);
         if waiting.sources.len() < MAX_SOURCES_OF_KEY && !waiting.sources.contains(&source) {
             waiting.sources.push(source);
         }
@@ -250,33 +215,6 @@ impl Waits {
         }
     }
 
-    /// All of it as it is now.
-    pub fn keep(&self) -> (Watermarks, Vec<Arc<Waiting>>) {
-        (self.marks.clone(), self.keys.values().cloned().collect())
-    }
-
-    /// Takes the marks of another, whose sources' numbers its keys name. They come before the keys.
-    pub fn put_marks(&mut self, marks: Watermarks) {
-        self.marks = marks;
-    }
-
-    /// Takes in the state of a rule and key. None when the rule detects otherwise, or a source is not known.
-    pub fn put(&mut self, place: Place<'_>, part: WaitPart, accounts: &mut Accounts) -> Option<()> {
-        let WaitPart { detection, sources, horizon, newest } = part;
-        let detection = Detection::of(&place.rule.detection)?.with(detection)?;
-        if sources.iter().any(|source| *source >= self.marks.len()) {
-            return None;
-        }
-        let slot = self.open(place, accounts)?;
-        let waiting = self.keys.get_mut(&slot).map(Arc::make_mut)?;
-        self.by_age.remove(&(place.number, waiting.newest, slot));
-        self.by_age.insert((place.number, newest, slot));
-        *waiting = Waiting { detection, sources, horizon, newest, ..waiting.clone() };
-        account(place.number, 0, waiting.detection.len(), Loss::Expired, accounts);
-        self.settle(slot, accounts);
-        Some(())
-    }
-
     /// The log has come to a record of this receipt.
     pub fn advance(&mut self, received: Timestamp) {
         self.marks.advance(received);
@@ -320,22 +258,23 @@ impl Waits {
     }
 
     fn pass(&mut self, slot: Slot, passed: Passed, accounts: &mut Accounts, findings: &mut Vec<Finding>) {
-        let Some(waiting) = self.keys.get_mut(&slot).map(Arc::make_mut) else { return };
+        let Some(waiting) = self.keys.get_mut(&slot) else { return };
         if let Passed::Before(horizon) = passed {
             waiting.horizon = waiting.horizon.max(horizon);
         }
-        let before = waiting.detection.len();
+        let before = waiting.detection.weight();
         let found = waiting.detection.decide(match passed {
             Passed::Before(_) => Passed::Before(waiting.horizon),
             Passed::End(until) => Passed::End(until),
         });
-        account(waiting.number, before, waiting.detection.len(), Loss::Expired, accounts);
-        findings.extend(found.into_iter().map(|completion| Finding {
-            rule: waiting.rule.clone(),
+        account(waiting.number, before, waiting.detection.weight(), Loss::Expired, accounts);
+        let Some(rule) = accounts.rule(waiting.number) else { return };
+        findings.extend(found.into_iter().map(|Decided { completing, contributing }| Finding {
+            rule: rule.clone(),
             key: waiting.key.clone(),
-            completing: completion.completing,
-            new: completion.new,
-            contributing: completion.contributing,
+            completing,
+            new: true,
+            contributing,
         }));
     }
 
@@ -366,7 +305,6 @@ impl Waits {
         accounts.counters.keys += 1;
         let waiting = Waiting {
             number: place.number,
-            rule: place.rule.clone(),
             key: place.key.clone(),
             detection,
             sources: Vec::new(),
@@ -374,7 +312,7 @@ impl Waits {
             horizon: Timestamp::MIN,
             newest: Timestamp::MIN,
         };
-        self.keys.insert(slot, Arc::new(waiting));
+        self.keys.insert(slot, waiting);
         Some(slot)
     }
 
@@ -382,7 +320,7 @@ impl Waits {
         self.unqueue(slot);
         let Some(waiting) = self.keys.remove(&slot) else { return };
         self.by_age.remove(&(waiting.number, waiting.newest, slot));
-        accounts.lost(waiting.number, waiting.detection.len() as u64, why);
+        accounts.lost(waiting.number, waiting.detection.weight() as u64, why);
         accounts.counters.keys -= 1;
         if let Some(keys) = self.slots.get_mut(&waiting.number) {
             keys.remove(&waiting.key);
@@ -406,17 +344,14 @@ impl Waits {
         self.unqueue(slot);
         let Some((source, due)) = place else { return };
         self.queues.entry(source).or_default().due.insert((due, slot));
-        if let Some(waiting) = self.keys.get_mut(&slot).map(Arc::make_mut) {
+        if let Some(waiting) = self.keys.get_mut(&slot) {
             waiting.queued = place;
         }
         self.wake(source);
     }
 
     fn unqueue(&mut self, slot: Slot) {
-        let Some((source, due)) = self.keys.get_mut(&slot).map(Arc::make_mut).and_then(|waiting| waiting.queued.take())
-        else {
-            return;
-        };
+        let Some((source, due)) = self.keys.get_mut(&slot).and_then(|waiting| waiting.queued.take()) else { return };
         if let Some(queue) = self.queues.get_mut(&source) {
             queue.due.remove(&(due, slot));
         }

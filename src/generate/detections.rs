@@ -50,8 +50,8 @@ since when the key is learned; without any of them they are added at its end.
 
 They go by the clock of the event's **source**: an API server, or a node. Its time has come as far as the controller's clock, less what
 the source lags behind (the least that any of its events did). So a node whose clock is wrong, or whose lines come late, is waited for
-by its own keys and by no others. A key that several sources tell of waits for the slowest, of at most 16. Something is decided when
-the time of its sources has passed it by **five minutes**. What comes later than that is ignored by these two types, and counted
+by its own keys and by no others. A key that several sources tell of waits for the slowest, of at most 16; one that has not told
+of the key yet is not known to be waited for. Something is decided when the time of its sources has passed it by **five minutes**. What comes later than that is ignored by these two types, and counted
 (`kubewitness_pipeline_matches_late_total`): it answers nothing, teaches nothing and asks nothing. An outage of the controller itself makes
 nothing late: time in which nobody was there to receive does not count until a source is heard again.
 

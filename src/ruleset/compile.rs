@@ -17,7 +17,7 @@ use crate::{
     api::{
         Reason, RuleSpec, Span,
         alert::RuleKind,
-        rule::{AuditLevel, DetectionType, Requirements, Selector, Source},
+        rule::{AuditLevel, DetectionType, Requirements, Selector, Severity, Source},
     },
     event::schema,
     record::{IdKey, RecordId, RuleId},
@@ -133,6 +133,7 @@ impl Compiler<'_> {
             generation: source.generation,
             digest: digest(spec),
             spec: Arc::new(spec.clone()),
+            sense: sense(spec),
             title: spec.title.clone(),
             severity: spec.severity,
             attack: spec.attack.clone(),
@@ -318,6 +319,19 @@ impl Compiler<'_> {
         }
         template
     }
+}
+
+/// Two versions with the same sense find the same, and call it alike: they differ in words, severity or tests.
+fn sense(spec: &RuleSpec) -> RecordId {
+    let mut bare = spec.clone();
+    bare.title = String::new();
+    bare.description = String::new();
+    bare.severity = Severity::Low;
+    bare.attack = Vec::new();
+    bare.false_positives = Vec::new();
+    bare.alert.resolve_after = None;
+    bare.tests = Vec::new();
+    digest(&bare)
 }
 
 fn digest(spec: &RuleSpec) -> RecordId {

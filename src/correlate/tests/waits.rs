@@ -12,6 +12,7 @@ use crate::{
         Correlator, Finding, Limits,
         fixture::{absence, at, evidence, key, new_value, rule},
         stamp::Stamp,
+        waits::WITH_WORDS,
     },
     detect::{Evidence, Match},
     event::Precision,
@@ -269,8 +270,7 @@ fn a_node_whose_clock_is_wrong_makes_no_other_late() {
 
 #[test]
 fn full_state_is_counted_and_hides_no_older_absence() {
-    let limits = Limits { max_entries: 100, max_entries_per_key: 10, ..live() };
-    let mut correlator = Correlator::new(limits);
+    let mut correlator = Correlator::new(Limits { max_entries: 100 * WITH_WORDS, ..live() });
     let rule = with(absence(1, Some(0), 60));
     take(&mut correlator, &rule, &Sent { key: "first", ..Sent::of(1, 0, 0) });
     let keys: Vec<String> = (0..300).map(|n| format!("flood-{n}")).collect();
@@ -279,17 +279,29 @@ fn full_state_is_counted_and_hides_no_older_absence() {
         let all = sent.matches(&rule).into_iter().map(|m| Match { key: key(name), ..m });
         correlator.step(all.collect());
     }
-    assert_eq!((correlator.counters().entries, correlator.counters().evicted), (100, 201));
+    let counters = correlator.counters();
+    let expected = [100, 201].map(|keys| keys * WITH_WORDS as u64);
+    assert_eq!([counters.entries, counters.evicted], expected);
     let found = tick(&mut correlator, SECOND, 200 * SECOND);
     assert!(found.iter().any(|f| &*f.key[0] == "first"), "the one that was there first");
     assert_eq!(found.len(), 100);
+}
 
+#[test]
+fn a_full_key_loses_its_oldest_values_and_counts_them() {
+    let most = 30 * WITH_WORDS;
     let rule = with(new_value(0, 1000));
-    let mut correlator = Correlator::new(Limits { max_entries: 100, max_entries_per_key: 10, ..live() });
-    for n in 1..=50 {
+    let mut correlator = Correlator::new(Limits { max_entries_per_key: most, ..live() });
+    for n in 1..=800 {
         take(&mut correlator, &rule, &Sent { value: format!("v{n}"), ..Sent::of(n, n as i64, 0) });
     }
-    assert_eq!((correlator.counters().entries, correlator.counters().evicted_from_full_key), (10, 40));
+    let counters = *correlator.counters();
+    assert!(counters.entries <= most as u64 && counters.evicted_from_full_key > 400, "{counters:?}");
+    let sent = |n: u64, value: &str| Sent { value: value.into(), ..Sent::of(n, 801, 0) };
+    take(&mut correlator, &rule, &sent(801, "v790"));
+    take(&mut correlator, &rule, &sent(802, "v1"));
+    let new: Vec<u64> = tick(&mut correlator, 801 * SECOND, 830 * SECOND).iter().map(|f| f.completing.seq).collect();
+    assert!(new.contains(&802) && !new.contains(&801), "the oldest are forgotten, not the newest: {new:?}");
 }
 
 /// The findings by the definition, from the whole history of one key.
@@ -356,7 +368,7 @@ fn history() -> impl Strategy<Value = Vec<Sent>> {
     let selectors = prop_oneof![3 => Just(vec![0]), 3 => Just(vec![1]), 1 => Just(vec![0, 1])];
     let one = (0..48i64, 0..4usize, prop::bool::weighted(0.3), selectors, 0..4u8, 0..=LATENESS / 2);
     prop::collection::vec(one, 0..24).prop_map(|all| {
-        let of = |(n, (halves, source, coarse, selectors, value, delay)): (usize, (_, usize, _, _, u8, _))| {
+        let of = |(n, (halves, source, coarse, selectors, value, delay)): (usize, (i64, usize, bool, _, u8, i64))| {
             let (key, source, skew) = SOURCES[source];
             let (happened, value) = (halves * 500, ["", "x", "y", "z"][usize::from(value)].to_owned());
             // In whole seconds, an event is stamped up to a second before it happened: that is a part of its delay.
