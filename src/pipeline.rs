@@ -8,6 +8,8 @@ pub mod rule_test;
 mod seen;
 pub mod snapshot;
 pub mod trial;
+#[cfg(test)]
+mod swap_tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

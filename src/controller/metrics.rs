@@ -19,6 +19,7 @@ pub struct PipelineMetrics {
     replayed: IntGauge,
     state: IntGauge,
     evicted: IntCounter,
+    words_forgotten: IntCounter,
     late: IntCounter,
     dry_run: IntCounter,
     alerts_dropped: IntCounter,
@@ -87,6 +88,10 @@ impl PipelineMetrics {
             )?,
             state: gauge("state_entries", "Matches that are kept for windows.")?,
             evicted: counter("state_evicted_total", "Matches that were dropped from windows before their time.")?,
+            words_forgotten: counter(
+                "state_texts_forgotten_total",
+                "Matches in windows that still count, but of which alerts can only show time and record.",
+            )?,
             late: counter(
                 "matches_late_total",
                 "Matches that came after their window was forgotten, or after what they bear on was decided.",
@@ -130,6 +135,7 @@ impl PipelineMetrics {
         }
         let state = pipeline.correlator().counters();
         raise(&self.evicted, state.evicted + state.evicted_from_full_key);
+        raise(&self.words_forgotten, state.texts_forgotten);
         raise(&self.late, state.late);
         let book = pipeline.book().counters();
         raise(&self.dry_run, book.dry_run.values().sum());
