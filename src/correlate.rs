@@ -12,9 +12,11 @@ mod correlator;
 mod distinct;
 mod entry;
 mod holders;
+mod kept;
 mod lanes;
 mod new_value;
 mod plan;
+mod shared;
 mod shares;
 mod stamp;
 mod state;
@@ -34,6 +36,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 pub use correlator::Correlator;
+pub use kept::{Kept, Part};
 pub use watermark::TICK;
 
 use crate::{

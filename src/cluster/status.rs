@@ -46,7 +46,8 @@ const MAX_MESSAGE: usize = 4096;
 pub fn rule_status(before: Option<&RuleStatus>, verdict: &Verdict<'_>, now: Timestamp) -> RuleStatus {
     let mut status = before.cloned().unwrap_or_default();
     let over_budget = verdict.news.over_budget.as_ref();
-    let over_budget = over_budget.filter(|(generation, _)| *generation == verdict.accepted).map(|(_, why)| why.as_str());
+    let over_budget =
+        over_budget.filter(|(generation, _)| *generation == verdict.accepted).map(|(_, why)| why.as_str());
     let (ready, reason, message) = match verdict.outcome {
         Ok(_) if verdict.suspended => {
             (ConditionStatus::False, Reason::Suspended, "suspended by spec.suspend: evaluates nothing".to_owned())
@@ -58,7 +59,9 @@ pub fn rule_status(before: Option<&RuleStatus>, verdict: &Verdict<'_>, now: Time
         Err(error) => {
             let standing = match verdict.accepted {
                 0 => "nothing evaluates".to_owned(),
-                accepted if over_budget.is_some() => format!("generation {accepted} is over its budget: nothing evaluates"),
+                accepted if over_budget.is_some() => {
+                    format!("generation {accepted} is over its budget: nothing evaluates")
+                }
                 accepted => format!("generation {accepted} still evaluates"),
             };
             (ConditionStatus::False, error.reason(), format!("{error}\n({standing})"))
@@ -146,8 +149,13 @@ mod tests {
     fn a_rule_over_its_budget_says_so_until_its_next_generation_is_accepted() {
         let checked = Checked::default();
         let news = RuleNews { over_budget: Some((1, "too dear".into())), evicted: 3, ..RuleNews::default() };
-        let verdict =
-            |accepted| Verdict { generation: accepted, accepted, outcome: Ok(&checked), suspended: false, news: news.clone() };
+        let verdict = |accepted| Verdict {
+            generation: accepted,
+            accepted,
+            outcome: Ok(&checked),
+            suspended: false,
+            news: news.clone(),
+        };
         let over = rule_status(None, &verdict(1), Timestamp::UNIX_EPOCH);
         assert_eq!((over.conditions[0].reason, over.conditions[0].message.as_str()), (Reason::OverBudget, "too dear"));
         assert_eq!(over.evicted_matches, 3);

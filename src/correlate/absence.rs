@@ -8,6 +8,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Contribution,
@@ -66,7 +67,24 @@ impl Expectation {
     }
 }
 
+/// An `Absence` as it is written down.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AbsencePart {
+    waiting: Vec<(Timestamp, Arc<Evidence>)>,
+    answers: Vec<Stamp>,
+}
+
 impl Absence {
+    pub fn part(&self) -> AbsencePart {
+        let waiting = self.waiting.iter().map(|((closes, _), evidence)| (*closes, evidence.clone()));
+        AbsencePart { waiting: waiting.collect(), answers: self.answers.iter().copied().collect() }
+    }
+
+    pub fn of_part(part: AbsencePart) -> Absence {
+        let waiting = part.waiting.into_iter().map(|(closes, evidence)| ((closes, Stamp::of(&evidence)), evidence));
+        Absence { waiting: waiting.collect(), answers: part.answers.into_iter().collect() }
+    }
+
     /// What it holds, in entries.
     pub fn weight(&self) -> usize {
         self.waiting.len() * WITH_WORDS + self.answers.len()

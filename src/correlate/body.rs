@@ -18,14 +18,14 @@ const INLINE: usize = 80;
 /// More than this get indices. In tests few events are to pass this limit.
 pub const FEW: usize = if cfg!(test) { 4 } else { 16 };
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Body {
     Inline { length: u8, bytes: [u8; INLINE] },
     Heap(Box<[u8]>),
     Many(Box<Many>),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Many {
     /// A Match rule needs only to know which events it has reported, and for which selectors.
     Reported(BTreeMap<Stamp, Selectors>),
@@ -190,6 +190,31 @@ impl Body {
         let added = entry.selectors & !known;
         let contributing = vec![(entry, added)];
         (added != 0).then(|| vec![Completion { completing: entry, new: known == 0, contributing }])
+    }
+
+    /// The entries, in order.
+    pub fn entries(&self, layout: Layout<'_>) -> Vec<Entry> {
+        match self {
+            Body::Inline { .. } | Body::Heap(_) => self.few(layout).collect(),
+            Body::Many(many) => match &**many {
+                Many::Reported(events) => events.iter().map(|(stamp, s)| Entry::reported(*stamp, *s)).collect(),
+                Many::Window(window) => window.entries().collect(),
+            },
+        }
+    }
+
+    /// The body of entries that are in order.
+    pub fn of(layout: Layout<'_>, entries: Vec<Entry>) -> Body {
+        let mut body = Body::default();
+        match layout.plan {
+            Some(plan) => body.keep(layout, Window::of(plan, entries.into_iter())),
+            None if entries.len() > FEW => {
+                let events = entries.into_iter().map(|entry| (entry.stamp, entry.selectors)).collect();
+                body = Body::Many(Box::new(Many::Reported(events)));
+            }
+            None => body.pack(layout, entries.into_iter()),
+        }
+        body
     }
 
     /// Forgets the oldest entry, and gives its text back. None when there is none.

@@ -9,6 +9,7 @@ use super::{
     Counters, Finding, Limits,
     accounts::{Accounts, RuleNo},
     arrivals::by_rule_and_key,
+    kept::{Kept, Part},
     state::{Desk, Place, State},
     waits::Waits,
     windows::Windows,
@@ -64,6 +65,40 @@ impl Correlator {
         }
         while self.accounts.counters.entries > self.limits.max_entries as u64 && self.evict() {}
         findings
+    }
+
+    /// The state of now, to be written down.
+    pub fn keep(&self) -> Kept {
+        let (marks, waits) = self.waits.keep();
+        let rules = self.accounts.numbers().map(|(number, rule)| (number, rule.clone())).collect();
+        Kept { received: self.received, rules, windows: self.windows.keep(), marks, waits }
+    }
+
+    /// Takes in a part of another correlator. `rules` is the list that its writer kept. The error is what is wrong with it.
+    pub fn put<'a>(
+        &mut self,
+        part: Part,
+        rules: impl Fn(u32) -> Option<&'a Arc<CompiledRule>>,
+    ) -> Result<(), &'static str> {
+        let rule = |place| rules(place).ok_or("no such rule");
+        match part {
+            Part::Received(received) => self.received = self.received.max(received),
+            Part::Window { rule: place, window } => {
+                let rule = rule(place)?;
+                let number = self.number(rule);
+                let Correlator { limits, accounts, windows, received, .. } = self;
+                let mut desk = Desk { limits, received: *received, accounts };
+                windows.put(number, rule, &window, &mut desk).ok_or("no window")?;
+            }
+            Part::Marks(marks) => self.waits.put_marks(marks),
+            Part::Wait { rule: place, key, wait } => {
+                let rule = rule(place)?;
+                let place = Place { number: self.number(rule), rule, key: &key };
+                let put = self.waits.put(place, wait, &mut self.accounts);
+                put.ok_or("the rule does not wait, or for a source that is not known")?;
+            }
+        }
+        Ok(())
     }
 
     /// The number of `rule`. A rule that now detects otherwise begins anew.

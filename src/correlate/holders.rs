@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{accounts::RuleNo, body::Body, entry::Digest128};
+use super::{accounts::RuleNo, body::Body, entry::Digest128, shared::Shared};
 
 /// Names a holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Slot(pub u32);
 const NOWHERE: Slot = Slot(u32::MAX);
 
 /// State of one rule and key. The key's text comes with each event that asks for it, so a hash of it is enough here.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Holder {
     pub key: Digest128,
     pub rule: RuleNo,
@@ -46,7 +46,7 @@ struct Ends {
 
 #[derive(Debug)]
 pub struct Holders {
-    places: Vec<Holder>,
+    places: Shared<Holder>,
     free: Slot,
     live: usize,
     queues: BTreeMap<(RuleNo, Class, Due), Ends>,
@@ -56,7 +56,7 @@ pub struct Holders {
 impl Default for Holders {
     fn default() -> Self {
         let (queues, by_due) = (BTreeMap::new(), BTreeSet::new());
-        Holders { places: Vec::new(), free: NOWHERE, live: 0, queues, by_due }
+        Holders { places: Shared::default(), free: NOWHERE, live: 0, queues, by_due }
     }
 }
 
@@ -67,6 +67,11 @@ impl Holders {
 
     pub fn get_mut(&mut self, slot: Slot) -> Option<&mut Holder> {
         self.places.get_mut(slot.0 as usize)
+    }
+
+    /// All places, those that are free among them: their bodies are empty.
+    pub fn places(&self) -> &Shared<Holder> {
+        &self.places
     }
 
     /// A new holder, empty and in no queue.
@@ -80,9 +85,10 @@ impl Holders {
                 slot
             }
             slot => {
-                let place = &mut self.places[slot.0 as usize];
-                self.free = place.next;
-                *place = holder;
+                if let Some(place) = self.places.get_mut(slot.0 as usize) {
+                    self.free = place.next;
+                    *place = holder;
+                }
                 slot
             }
         }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Contribution,
@@ -20,6 +21,7 @@ use super::{
 };
 use crate::{
     detect::Evidence,
+    record::RecordId,
     ruleset::template::{NEW_KNOWN, NEW_SINCE, NEW_VALUE},
 };
 
@@ -51,7 +53,37 @@ pub struct NewValue {
     by_age: BTreeSet<(Timestamp, Digest128)>,
 }
 
+/// A `NewValue` as it is written down.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NewValuePart {
+    pending: Vec<(Arc<str>, Selectors, Arc<Evidence>)>,
+    run: Option<(Timestamp, Timestamp)>,
+    /// Digests of values in the form of ids.
+    known: Vec<(RecordId, Timestamp)>,
+}
+
 impl NewValue {
+    pub fn part(&self) -> NewValuePart {
+        let pending = self.pending.values().map(|p| (p.text.clone(), p.selectors, p.evidence.clone()));
+        let known = self.by_age.iter().map(|(seen, value)| (RecordId(*value), *seen));
+        NewValuePart { pending: pending.collect(), run: self.run, known: known.collect() }
+    }
+
+    pub fn of_part(part: NewValuePart) -> NewValue {
+        let pending = part.pending.into_iter().map(|(text, selectors, evidence)| {
+            let value = digest([&*text]);
+            (Stamp::of(&evidence), Pending { text, value, selectors, evidence })
+        });
+        let pending: BTreeMap<Stamp, Pending> = pending.collect();
+        NewValue {
+            by_value: pending.iter().map(|(stamp, pending)| (pending.value, *stamp)).collect(),
+            pending,
+            run: part.run,
+            by_age: part.known.iter().map(|(value, seen)| (*seen, value.0)).collect(),
+            known: part.known.into_iter().map(|(value, seen)| (value.0, seen)).collect(),
+        }
+    }
+
     /// What it holds, in entries.
     pub fn weight(&self) -> usize {
         self.pending.len() * WITH_WORDS + self.known.len()

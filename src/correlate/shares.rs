@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use super::accounts::RuleNo;
 use crate::api::rule::Severity;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Shares {
     held: Vec<Share>,
     /// By what it holds for its weight; only those that hold anything.

@@ -1,6 +1,7 @@
 //! Where an event stands in its window: by (event time, event id), with the precision of its source's clock.
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::{detect::Evidence, event::Precision, record::RecordId};
 
@@ -8,7 +9,7 @@ const SECOND: SignedDuration = SignedDuration::from_secs(1);
 const NANO: SignedDuration = SignedDuration::from_nanos(1);
 
 /// Orders events by (time, id), so that equal times have one order everywhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Stamp {
     /// Event time; whole seconds when the source stamps no finer.
     pub at: Timestamp,

@@ -2,9 +2,9 @@
 //! the rule whose texts take most for its weight forgets its oldest one; the event still counts, and an alert that shows it
 //! has its time and record id, and says where the text is.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
-use super::{accounts::RuleNo, entry::Entry, shares::Shares};
+use super::{accounts::RuleNo, entry::Entry, shared::Shared, shares::Shares};
 use crate::{
     api::{
         alert::{Entity, EntityKind},
@@ -24,18 +24,20 @@ impl TextNo {
     pub const NONE: TextNo = TextNo(u32::MAX);
 }
 
+/// Bytes of the record's id before a text.
+const ID: usize = 4;
 /// Bytes that a text costs beside its own: its place in the shelf, and what the allocator adds.
 const OVERHEAD: u64 = 32;
 
 /// The texts of one rule, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Shelf {
     /// Number of the first one.
     first: u32,
-    texts: VecDeque<Option<Box<[u8]>>>,
+    texts: Shared<Option<Box<[u8]>>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Texts {
     shelves: BTreeMap<RuleNo, Shelf>,
     bytes: Shares,
@@ -51,15 +53,19 @@ impl Texts {
 
     /// Keeps what `evidence` says, within `budget` bytes for all.
     pub fn keep(&mut self, rule: RuleNo, severity: Severity, evidence: &Evidence, budget: u64) -> TextNo {
-        let packed = pack(evidence);
+        self.put(rule, severity, pack(evidence), budget)
+    }
+
+    /// Keeps a packed text.
+    pub fn put(&mut self, rule: RuleNo, severity: Severity, packed: Box<[u8]>, budget: u64) -> TextNo {
         self.bytes.add(rule, severity, packed.len() as u64 + OVERHEAD);
         let shelf = self.shelves.entry(rule).or_default();
         if shelf.next() == TextNo::NONE {
-            shelf.texts.push_back(None);
+            shelf.texts.push(None);
             self.bytes.add(rule, severity, OVERHEAD);
         }
         let number = shelf.next();
-        shelf.texts.push_back(Some(packed));
+        shelf.texts.push(Some(packed));
         while self.bytes() > budget && self.forget_one() {}
         number
     }
@@ -79,12 +85,9 @@ impl Texts {
         let Some(place) = shelf.place(text) else { return };
         let gone = shelf.texts.get_mut(place).and_then(Option::take);
         self.bytes.take(rule, gone.map_or(0, |text| text.len() as u64));
-        while shelf.texts.front().is_some_and(Option::is_none) {
+        while shelf.texts.get(0).is_some_and(Option::is_none) {
             shelf.pop();
             self.bytes.take(rule, OVERHEAD);
-        }
-        if shelf.texts.capacity() > 4 * shelf.texts.len().max(64) {
-            shelf.texts.shrink_to(2 * shelf.texts.len());
         }
     }
 
@@ -107,15 +110,18 @@ impl Texts {
             entities: Vec::new(),
             captures: Vec::new(),
         };
-        let shelf = self.shelves.get(&rule);
-        let text = shelf.and_then(|s| s.texts.get(s.place(entry.text)?)).and_then(Option::as_deref);
-        if let Some(mut text) = text {
-            // The numbers of texts come round: what another event says is not taken.
-            if *take(&mut text, 4) == entry.stamp.id.0[..4] {
-                unpack(text, &mut evidence);
-            }
+        if let Some(text) = self.packed(rule, entry) {
+            unpack(&text[ID..], &mut evidence);
         }
         evidence
+    }
+
+    /// The text of the entry as it is kept.
+    pub fn packed(&self, rule: RuleNo, entry: &Entry) -> Option<&[u8]> {
+        let shelf = self.shelves.get(&rule)?;
+        let text = shelf.texts.get(shelf.place(entry.text)?)?.as_deref()?;
+        // The numbers of texts come round: what another event says is not taken.
+        (text.get(..ID)? == entry.stamp.id.0.get(..ID)?).then_some(text)
     }
 }
 
@@ -132,7 +138,7 @@ impl Shelf {
     }
 
     fn pop(&mut self) -> Option<Option<Box<[u8]>>> {
-        let oldest = self.texts.pop_front()?;
+        let oldest = self.texts.pop()?;
         self.first = self.first.wrapping_add(1);
         Some(oldest)
     }
@@ -156,7 +162,7 @@ const KINDS: [EntityKind; 7] = [
 /// its length before it; numbers take seven bits a byte, the last ones first.
 fn pack(evidence: &Evidence) -> Box<[u8]> {
     let mut packed = Vec::with_capacity(256);
-    packed.extend_from_slice(&evidence.id.0[..4]);
+    packed.extend_from_slice(&evidence.id.0[..ID]);
     put(&mut packed, &evidence.host);
     put(&mut packed, &evidence.message);
     put_number(&mut packed, evidence.entities.len());

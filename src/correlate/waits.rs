@@ -11,12 +11,13 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Contribution, Finding,
-    absence::{Absence, Expectation, Passed},
+    absence::{Absence, AbsencePart, Expectation, Passed},
     accounts::{Accounts, Loss, RuleNo},
-    new_value::{Learning, NewValue},
+    new_value::{Learning, NewValue, NewValuePart},
     stamp::{Stamp, minus, plus},
     state::{Desk, Place, State},
     watermark::{SourceNo, Watermarks},
@@ -66,6 +67,26 @@ impl Detection {
         }
     }
 
+    fn part(&self) -> DetectionPart {
+        match self {
+            Detection::Absence(_, state) => DetectionPart::Absence(state.part()),
+            Detection::NewValue(_, state) => DetectionPart::NewValue(state.part()),
+        }
+    }
+
+    /// Takes the state of a part. None when this detects otherwise.
+    fn with(self, part: DetectionPart) -> Option<Detection> {
+        match (self, part) {
+            (Detection::Absence(expectation, _), DetectionPart::Absence(part)) => {
+                Some(Detection::Absence(expectation, Absence::of_part(part)))
+            }
+            (Detection::NewValue(learning, _), DetectionPart::NewValue(part)) => {
+                Some(Detection::NewValue(learning, NewValue::of_part(part)))
+            }
+            (Detection::Absence(..) | Detection::NewValue(..), _) => None,
+        }
+    }
+
     fn weight(&self) -> usize {
         match self {
             Detection::Absence(_, state) => state.weight(),
@@ -102,11 +123,27 @@ impl Detection {
     }
 }
 
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum DetectionPart {
+    Absence(AbsencePart),
+    NewValue(NewValuePart),
+}
+
+/// A `Waiting` as it is written down.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WaitPart {
+    detection: DetectionPart,
+    sources: Vec<SourceNo>,
+    horizon: Timestamp,
+    newest: Timestamp,
+}
+
 /// One rule and key.
-#[derive(Debug)]
-struct Waiting {
-    number: RuleNo,
-    key: Key,
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    pub number: RuleNo,
+    pub key: Key,
     detection: Detection,
     sources: Vec<SourceNo>,
     /// Its place in the queue of a source.
@@ -115,6 +152,13 @@ struct Waiting {
     horizon: Timestamp,
     /// Its newest event.
     newest: Timestamp,
+}
+
+impl Waiting {
+    pub fn part(&self) -> WaitPart {
+        let Waiting { detection, sources, horizon, newest, .. } = self;
+        WaitPart { detection: detection.part(), sources: sources.clone(), horizon: *horizon, newest: *newest }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -130,7 +174,8 @@ pub struct Waits {
     /// None: nothing is late, and all is decided at the end.
     lateness: Option<SignedDuration>,
     slots: HashMap<RuleNo, HashMap<Key, Slot>>,
-    keys: HashMap<Slot, Waiting>,
+    /// Shared with the copies that are being written out: a change makes its own.
+    keys: HashMap<Slot, Arc<Waiting>>,
     queues: HashMap<SourceNo, Queue>,
     wakes: BTreeSet<(Timestamp, SourceNo)>,
     /// The keys of each rule by their newest event: what to evict.
@@ -149,7 +194,7 @@ impl State for Waits {
             return;
         }
         let Some(slot) = known.or_else(|| self.open(place, desk.accounts)) else { return };
-        let Some(waiting) = self.keys.get_mut(&slot) else { return };
+        let Some(waiting) = self.keys.get_mut(&slot).map(Arc::make_mut) else { return };
         let before = waiting.detection.weight();
         if !waiting.detection.arrive(arrival) {
             desk.accounts.counters.repeated += 1;
@@ -215,6 +260,33 @@ impl Waits {
         }
     }
 
+    /// All of it as it is now.
+    pub fn keep(&self) -> (Watermarks, Vec<Arc<Waiting>>) {
+        (self.marks.clone(), self.keys.values().cloned().collect())
+    }
+
+    /// Takes the marks of another, whose sources' numbers its keys name. They come before the keys.
+    pub fn put_marks(&mut self, marks: Watermarks) {
+        self.marks = marks;
+    }
+
+    /// Takes in the state of a rule and key. None when the rule detects otherwise, or a source is not known.
+    pub fn put(&mut self, place: Place<'_>, part: WaitPart, accounts: &mut Accounts) -> Option<()> {
+        let WaitPart { detection, sources, horizon, newest } = part;
+        let detection = Detection::of(&place.rule.detection)?.with(detection)?;
+        if sources.iter().any(|source| *source >= self.marks.len()) {
+            return None;
+        }
+        let slot = self.open(place, accounts)?;
+        let waiting = self.keys.get_mut(&slot).map(Arc::make_mut)?;
+        self.by_age.remove(&(place.number, waiting.newest, slot));
+        self.by_age.insert((place.number, newest, slot));
+        *waiting = Waiting { detection, sources, horizon, newest, ..waiting.clone() };
+        account(place.number, 0, waiting.detection.weight(), Loss::Expired, accounts);
+        self.settle(slot, accounts);
+        Some(())
+    }
+
     /// The log has come to a record of this receipt.
     pub fn advance(&mut self, received: Timestamp) {
         self.marks.advance(received);
@@ -258,7 +330,7 @@ impl Waits {
     }
 
     fn pass(&mut self, slot: Slot, passed: Passed, accounts: &mut Accounts, findings: &mut Vec<Finding>) {
-        let Some(waiting) = self.keys.get_mut(&slot) else { return };
+        let Some(waiting) = self.keys.get_mut(&slot).map(Arc::make_mut) else { return };
         if let Passed::Before(horizon) = passed {
             waiting.horizon = waiting.horizon.max(horizon);
         }
@@ -312,7 +384,7 @@ impl Waits {
             horizon: Timestamp::MIN,
             newest: Timestamp::MIN,
         };
-        self.keys.insert(slot, waiting);
+        self.keys.insert(slot, Arc::new(waiting));
         Some(slot)
     }
 
@@ -344,14 +416,17 @@ impl Waits {
         self.unqueue(slot);
         let Some((source, due)) = place else { return };
         self.queues.entry(source).or_default().due.insert((due, slot));
-        if let Some(waiting) = self.keys.get_mut(&slot) {
+        if let Some(waiting) = self.keys.get_mut(&slot).map(Arc::make_mut) {
             waiting.queued = place;
         }
         self.wake(source);
     }
 
     fn unqueue(&mut self, slot: Slot) {
-        let Some((source, due)) = self.keys.get_mut(&slot).and_then(|waiting| waiting.queued.take()) else { return };
+        let Some((source, due)) = self.keys.get_mut(&slot).map(Arc::make_mut).and_then(|waiting| waiting.queued.take())
+        else {
+            return;
+        };
         if let Some(queue) = self.queues.get_mut(&source) {
             queue.due.remove(&(due, slot));
         }

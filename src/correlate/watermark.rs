@@ -9,6 +9,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::stamp::plus;
 use crate::api::rule::Source;
@@ -26,7 +27,7 @@ const MAX_SOURCES: usize = 65_536;
 /// Names a source.
 pub type SourceNo = usize;
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Watermarks {
     numbers: [HashMap<Arc<str>, SourceNo>; Source::ALL.len()],
     /// How far each source is from the clock; not positive, unless the clock stood still in a gap. None: it never spoke.
@@ -89,6 +90,11 @@ impl Watermarks {
         numbers.insert(reporter.into(), self.offsets.len());
         self.offsets.push(None);
         self.offsets.len() - 1
+    }
+
+    /// Numbers of sources are less than this.
+    pub fn len(&self) -> usize {
+        self.offsets.len()
     }
 
     /// Up to where all that a source sent is here, if it keeps to its lag.

@@ -6,22 +6,25 @@ use std::{
     sync::Arc,
 };
 
+use data_encoding::BASE64;
 use hashbrown::HashTable;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Contribution, Finding,
     accounts::{Accounts, Loss, RuleNo},
-    body::Layout,
-    entry::{Digest128, Entry, digest},
+    body::{Body, Layout},
+    entry::{Digest128, Entry, Form, MAX_SIZE, digest},
     holders::{Class, Due, Holder, Holders, NEVER, Slot, class},
     plan::{Plan, indices},
+    shared::Shared,
     stamp::{minus, plus},
     state::{Desk, Place, State},
     texts::{TextNo, Texts},
     window::{Arrival, Completion},
 };
-use crate::detect::Evidence;
+use crate::{detect::Evidence, ruleset::CompiledRule};
 
 /// Entries that one call of `expire` drops at most, so that no event waits for a whole flood to expire. It is far more
 /// than one event adds.
@@ -127,7 +130,67 @@ impl State for Windows {
     }
 }
 
+/// Windows as they stood at one moment.
+#[derive(Debug)]
+pub struct KeptWindows {
+    places: Shared<Holder>,
+    texts: Texts,
+}
+
+/// The window of one rule and key as it is written down: packed, in Base64.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WindowPart {
+    key: String,
+    /// Entries with their texts, which are empty when they were forgotten.
+    entries: Vec<(String, String)>,
+}
+
+impl KeptWindows {
+    pub fn holders(&self) -> impl Iterator<Item = &Holder> {
+        self.places.iter()
+    }
+
+    /// None for a holder that holds nothing.
+    pub fn part(&self, holder: &Holder, rule: &CompiledRule) -> Option<WindowPart> {
+        let entries = holder.body.entries(Layout::of(Plan::of(&rule.detection)));
+        let entry = |entry: &Entry| {
+            let text = self.texts.packed(holder.rule, entry).unwrap_or_default();
+            (BASE64.encode(&entry.pack()), BASE64.encode(text))
+        };
+        (!entries.is_empty())
+            .then(|| WindowPart { key: BASE64.encode(&holder.key), entries: entries.iter().map(entry).collect() })
+    }
+}
+
 impl Windows {
+    /// All of it as it is now.
+    pub fn keep(&self) -> KeptWindows {
+        KeptWindows { places: self.holders.places().clone(), texts: self.texts.clone() }
+    }
+
+    /// Takes in the window of a rule. None when it is not one.
+    pub fn put(&mut self, number: RuleNo, rule: &CompiledRule, part: &WindowPart, desk: &mut Desk<'_>) -> Option<()> {
+        let layout = Layout::of(Plan::of(&rule.detection));
+        self.lateness = desk.limits.lateness.unwrap_or_default();
+        let key: Digest128 = BASE64.decode(part.key.as_bytes()).ok()?.try_into().ok()?;
+        let mut entries = Vec::with_capacity(part.entries.len());
+        for (packed, text) in &part.entries {
+            let packed = BASE64.decode(packed.as_bytes()).ok().filter(|packed| packed.len() == MAX_SIZE)?;
+            let text = BASE64.decode(text.as_bytes()).ok()?;
+            let text = match text.is_empty() {
+                true => TextNo::NONE,
+                false => self.texts.put(number, rule.severity, text.into(), desk.limits.max_text_bytes),
+            };
+            entries.push(Entry { text, ..Entry::unpack(Form::Valued, &packed) });
+        }
+        entries.sort_unstable_by_key(|entry| entry.stamp);
+        let slot = self.slot(number, key, desk.accounts);
+        (0..entries.len()).for_each(|_| desk.accounts.kept(number));
+        self.holders.get_mut(slot)?.body = Body::of(layout, entries);
+        self.settle(slot, 0, true, layout, desk.accounts);
+        Some(())
+    }
+
     /// The slot of a rule and key; a new one is in no queue yet.
     fn slot(&mut self, rule: RuleNo, key: Digest128, accounts: &mut Accounts) -> Slot {
         let hash = self.hasher.hash_one((rule, key));
