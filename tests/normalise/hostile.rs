@@ -237,7 +237,7 @@ fn of_accounts() -> Vec<Form> {
     let su = "bookworm/sudo-su/auth.log";
     let users = "bookworm/accounts-users/auth.log";
     let mut forms = vec![
-        rsyslog(su, ": (to ", ") ann on pts/", &["user.effective.name"]),
+        rsyslog(su, " (to ", ") ann on pts/", &["user.effective.name"]),
         rsyslog(su, "FAILED SU (to ", ") bob on pts/", &["user.effective.name"]),
         rsyslog(su, "pam_unix(su:session): session closed for user ", "", NAME),
     ];
