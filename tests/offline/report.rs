@@ -172,8 +172,7 @@ fn json_holds_what_the_text_does() {
 #[test]
 fn junit_is_xml_that_names_each_test_and_each_failure() {
     let control = r#""bad\x01name <x> & \"y\"""#;
-    let failing =
-        RULE.replace("count: 1", "count: 2").replace("name: a delete is seen", &format!("name: {control}"));
+    let failing = RULE.replace("count: 1", "count: 2").replace("name: a delete is seen", &format!("name: {control}"));
     let dir = with_rule(&format!("{SEQUENCE}---\n{failing}---\n{}", RULE.replace("audit.verb", "audit.vreb")));
     std::fs::write(dir.path().join("broken.yaml"), "a: [").unwrap();
     let output = run(dir.path(), &["test", "--output", "junit", "."], "");

@@ -70,11 +70,7 @@ fn log_files_go_on_after_a_broken_line() {
         ("cut in an object", "{\"a\":{\n{}\n".to_owned(), vec![(1, "{\"a\":{\n"), (2, "{}")]),
         ("cut in a list", "{\"items\":[{},{\"a\":[\n{}\n".to_owned(), vec![(1, "{}"), (1, "{\"a\":[\n"), (2, "{}")]),
         ("cut at the end", "{}\n{\"a\":".to_owned(), vec![(1, "{}"), (2, "{\"a\":")]),
-        (
-            "garbage in a list",
-            "{\"items\":[{} what {}]}\n{}".to_owned(),
-            vec![(1, "{}"), (1, "what {}]}"), (2, "{}")],
-        ),
+        ("garbage in a list", "{\"items\":[{} what {}]}\n{}".to_owned(), vec![(1, "{}"), (1, "what {}]}"), (2, "{}")]),
     ] {
         for piece in [1, 3, 4096] {
             let (elements, outcome) = split(Splitter::lines(), input.as_bytes(), piece);
