@@ -153,3 +153,42 @@ impl<T, S, K> Drop for Alarm<'_, '_, T, S, K> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        panic::{AssertUnwindSafe, catch_unwind},
+        path::Path,
+    };
+
+    use super::*;
+    use crate::offline::input::InputArgs;
+
+    /// Some batches of places that hold no record.
+    fn input() -> String {
+        (0..30_000).map(|number| format!("{{\"number\": {number}, \"text\": \"which makes it longer\"}}\n")).collect()
+    }
+
+    fn lines_of(threads: usize, see: impl Fn(u64) -> u64 + Sync) -> Vec<u64> {
+        let (input, mut lines) = (input(), Vec::new());
+        let parser = Parser::new(&InputArgs::default(), Path::new("-"));
+        let cutter = Cutter::new(input.as_bytes(), false).unwrap();
+        let threads = NonZeroUsize::new(threads).unwrap();
+        run(threads, cutter, &parser, |entry| see(entry.line), |line| lines.push(line)).unwrap();
+        lines
+    }
+
+    #[test]
+    fn outcomes_come_in_the_order_of_the_input() {
+        for threads in [1, 2, 5] {
+            assert_eq!(lines_of(threads, |line| line), (1..=30_000).collect::<Vec<_>>(), "{threads} threads");
+        }
+    }
+
+    /// Else the others would wait for its batch without end.
+    #[test]
+    fn a_panic_of_one_thread_ends_all() {
+        let see = |line| if line == 9_000 { panic!("as the test wants") } else { line };
+        assert!(catch_unwind(AssertUnwindSafe(|| lines_of(3, see))).is_err());
+    }
+}

@@ -4,7 +4,7 @@
 
 use std::{borrow::Cow, sync::LazyLock};
 
-use regex::{Captures, Regex, RegexSet};
+use regex::{Captures, Regex, RegexSet, RegexSetBuilder};
 
 use super::command;
 
@@ -95,9 +95,16 @@ struct Patterns {
     each: Vec<Regex>,
 }
 
+/// Bytes a thread that the set may keep of what it found out of its own states. With the crate's default of 2 MiB it forgets them
+/// within one large body, and finds them out again for each byte.
+const DFA_CACHE: usize = 24 << 20;
+
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
     // Last, and without a pattern in `each`: texts that `command` has to look at.
-    any: RegexSet::new(patterns().into_iter().chain([command::gate()])).expect("the patterns are fixed and tested"),
+    any: RegexSetBuilder::new(patterns().into_iter().chain([command::gate()]))
+        .dfa_size_limit(DFA_CACHE)
+        .build()
+        .expect("the patterns are fixed and tested"),
     each: patterns().iter().map(|p| Regex::new(p).expect("the patterns are fixed and tested")).collect(),
 });
 
