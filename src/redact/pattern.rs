@@ -82,7 +82,9 @@ fn patterns() -> Vec<String> {
         format!(r#"(?im)(?P<keep>^[ \t]*(?:-[ \t]+)*["']?{NAME}["']?:[ \t]+)[^\s|>"'][^\r\n]*"#),
         format!(r#"(?i)(?P<keep>{NAME}\\*["']?\s*(?:=\s*|:\s+(?:[|>][-+]?\s+)?))(?:{WORD})"#),
         format!(r#"(?i)(?P<keep>{NAME}\\*["']?\s*(?:=|:)\s*\\*["'])[^\s"'&,;\\]+"#),
-        format!(r#"(?i)(?P<keep>--?{NAME}(?:\s+|\\*["']\s*,\s*\\*)["']?)[^\s"'-][^\s"']*"#),
+        format!(r#"(?i)(?P<keep>--?{NAME}\s+["']?)[^\s"'-][^\s"']*"#),
+        // The same in a list in quotes.
+        format!(r#"(?i)(?P<keep>["']--?{NAME}\\*["']\s*,\s*\\*["'])[^\s"'-][^"']*"#),
         // The API server takes no URL with a user, and quotes the user that it refuses.
         r#"(?i)(?P<keep>invalid value:\s+)"[^"]*"(?P<tail>:\s+user information is not permitted)"#.to_owned(),
         r#"(?P<keep>--from-literal[=\s]+["']?[^\s=]+=)[^\s"']+"#.to_owned(),
