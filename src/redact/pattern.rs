@@ -65,7 +65,8 @@ fn patterns() -> Vec<String> {
             .to_owned(),
         r"(?i)(?P<keep>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{16,}".to_owned(),
         r#"(?i)(?P<keep>[:=]\s*\\*["']?bearer\s+)[^\s"'\\]+"#.to_owned(),
-        r#"(?i)(?P<keep>\bcookie2?\\*["']?\s*:\s*\\*["']?)[^\r\n"'\\]+"#.to_owned(),
+        // Pairs, which hold no space: what a daemon writes behind a name that a stranger chose stays.
+        r#"(?i)(?P<keep>\bcookie2?\\*["']?\s*:\s*\\*["']?)[^\s"'\\;,]+(?:;\s*[^\s"'\\;,=]+=[^\s"'\\;,]*)*"#.to_owned(),
         r#"(?i)(?P<keep>(?:sessid|session[_-]?id|session)=)[^\s"'\\;&,]{8,}"#.to_owned(),
         // Of an image, whose registry is told a user without a scheme before it.
         r#"(?P<keep>(?:^|[\s"'=,(\[])[A-Za-z0-9][A-Za-z0-9._+-]*:)[^\s/@"']+(?P<tail>@[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?/)"#
