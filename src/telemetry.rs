@@ -1,7 +1,7 @@
 //! Logs, the clock and the one metrics registry. What every edge may use.
 
 use jiff::Timestamp;
-use prometheus::Registry;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// The clock, for the edges. Stages take time as an argument.
@@ -50,6 +50,44 @@ pub fn init_logs(args: &LogArgs) -> Result<(), BadFilter> {
         tracing::debug!("logging was already started");
     }
     Ok(())
+}
+
+/// Registers the series of one part of the program as `kubewitness_PART_NAME`.
+pub struct Series<'a> {
+    pub registry: &'a Registry,
+    pub part: &'static str,
+}
+
+impl Series<'_> {
+    pub fn opts(&self, name: &str, help: &str) -> Opts {
+        Opts::new(format!("kubewitness_{}_{name}", self.part), help)
+    }
+
+    pub fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        let counter = IntCounter::with_opts(self.opts(name, help))?;
+        self.registry.register(Box::new(counter.clone()))?;
+        Ok(counter)
+    }
+
+    pub fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        let gauge = IntGauge::with_opts(self.opts(name, help))?;
+        self.registry.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
+    }
+
+    /// One counter for each value of `label`, all from the start, at zero.
+    pub fn counters<'v>(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = &'v str>,
+    ) -> prometheus::Result<IntCounterVec> {
+        let counters = IntCounterVec::new(self.opts(name, help), &[label])?;
+        values.into_iter().for_each(|value| counters.with_label_values(&[value]).inc_by(0));
+        self.registry.register(Box::new(counters.clone()))?;
+        Ok(counters)
+    }
 }
 
 /// A registry that already knows `kubewitness_build_info`.

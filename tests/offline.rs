@@ -238,3 +238,12 @@ fn rule_in_the_readme_passes_its_test() {
     let output = run(with_rule(rule).path(), &["test", "-v", "rule.yaml"], "");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
 }
+
+#[test]
+fn a_test_that_finds_too_little_names_the_key_that_is_empty() {
+    let dir = with_rule(&RULE.replace("{verb: delete, user: {username: alice}}", "{verb: delete}"));
+    let output = run(dir.path(), &["test", "rule.yaml"], "");
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stdout);
+    assert!(said.contains("selector deleted takes 1 event(s) whose key \"user\" is empty"), "{said}");
+}

@@ -123,3 +123,28 @@ fn lines_that_no_format_recognises_are_events_and_counted_by_program() {
     assert_eq!(pipeline.counters().events, 4);
     assert_eq!(pipeline.counters().unrecognised, [("other", 2), ("sshd", 1)].into());
 }
+
+#[test]
+fn lines_of_another_source_than_was_said_are_told_of() {
+    let log = top("tests/node/recordings/bookworm/web-nginx/nginx-access.log");
+    let (_, stderr, ok) = run(&["normalise", "--lines", "node", &log]);
+    assert!(ok && stderr.contains("look like those of --lines web, and were read as --lines node"), "{stderr}");
+    let (_, stderr, ok) = run(&["normalise", "--lines", "web", &log]);
+    assert!(ok && !stderr.contains("look like"), "{stderr}");
+    let log = top("tests/node/recordings/bookworm/sudo-refused/auth.log");
+    let (_, stderr, ok) = run(&["replay", "--rules", &top("manifests/rules/node"), "--lines", "web", &log]);
+    assert!(ok && stderr.contains("look like those of --lines node, and were read as --lines web"), "{stderr}");
+    let (_, stderr, ok) =
+        run(&["replay", "--rules", &top("manifests/rules/node"), "--lines", "node", &top("README.md")]);
+    assert!(ok && stderr.contains("no format knew"), "{stderr}");
+}
+
+#[test]
+fn a_log_file_without_lines_is_told_how_to_be_read() {
+    let log = top("tests/node/recordings/bookworm/sudo-refused/auth.log");
+    let (_, stderr, ok) = run(&["eval", "--event", &log, "--expression", "user.name"]);
+    assert!(!ok && stderr.contains("give --lines node or --lines web"), "{stderr}");
+    let rules = top("manifests/rules/node");
+    let (_, stderr, ok) = run(&["explain", "--rules", &rules, "--event", &log]);
+    assert!(!ok && stderr.contains("give --lines node or --lines web"), "{stderr}");
+}

@@ -78,11 +78,12 @@ pub fn invite(cluster: &WatchedCluster, node: &Node) {
 It runs on until Ctrl-C (or: kill {pid}), which ends and removes all of it. In another terminal:
   export KUBECONFIG={kubeconfig}
   alias kubectl={kubectl}
-  # do something that you should not, and see it
+  # do something that you should not,
   kubectl create clusterrolebinding mine --clusterrole=cluster-admin --user=me
-  kubectl get securityalerts -A --watch
-  # the same on the node: a line in its log, as sudo writes it for one who may not use it
+  # or on the node: a line in its log, as sudo writes it for one who may not use it
   echo \"$(date +%FT%T.%6N%:z) {name} sudo:  $USER : user NOT in sudoers ; TTY=pts/0 ; PWD=/tmp ; USER=root ; COMMAND=/usr/bin/id\" >> {auth}
+  # and see it
+  kubectl get securityalerts -A --watch
   # what a rule says of itself
   kubectl get csrule cluster-admin-granted -o yaml
   # the controller's metrics

@@ -1,6 +1,8 @@
 //! What the collector counts. Labels are enums of ours; every series exists from the start, at zero.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
+
+use crate::telemetry::Series;
 
 /// Why bytes of a file were never sent. Also a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,22 +107,11 @@ pub struct Metrics {
 impl Metrics {
     /// Registers every series of the collector.
     pub fn register(registry: &Registry) -> prometheus::Result<Metrics> {
-        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
-            let counter = IntCounter::with_opts(opts(name, help))?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok(counter)
-        };
-        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
-            let gauge = IntGauge::with_opts(opts(name, help))?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok(gauge)
-        };
-        let by_reason = |name: &str, help: &str, reasons: &[&str]| -> prometheus::Result<IntCounterVec> {
-            let counters = IntCounterVec::new(opts(name, help), &["reason"])?;
-            reasons.iter().for_each(|reason| counters.with_label_values(&[reason]).inc_by(0));
-            registry.register(Box::new(counters.clone()))?;
-            Ok(counters)
-        };
+        let series = Series { registry, part: "collector" };
+        let counter = |name, help| series.counter(name, help);
+        let gauge = |name, help| series.gauge(name, help);
+        let by_reason =
+            |name, help, reasons: &[&'static str]| series.counters(name, help, "reason", reasons.iter().copied());
         let losses = Loss::ALL.map(Loss::as_str);
         Ok(Metrics {
             lines: counter("lines_read_total", "Lines that were read.")?,
@@ -187,8 +178,4 @@ impl Metrics {
     pub(super) fn retry(&self, retry: Retry) {
         self.retries.with_label_values(&[retry.as_str()]).inc();
     }
-}
-
-fn opts(name: &str, help: &str) -> Opts {
-    Opts::new(format!("kubewitness_collector_{name}"), help)
 }

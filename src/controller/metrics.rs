@@ -1,8 +1,8 @@
 //! What the pipeline counts, taken from its own counters after each batch.
 
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Registry};
 
-use crate::{detect::Failure, normalise::line::program_labels, pipeline::Pipeline};
+use crate::{detect::Failure, normalise::line::program_labels, pipeline::Pipeline, telemetry::Series};
 
 #[derive(Clone, Debug)]
 pub struct PipelineMetrics {
@@ -32,34 +32,21 @@ pub struct PipelineMetrics {
 
 impl PipelineMetrics {
     pub fn register(registry: &Registry) -> prometheus::Result<PipelineMetrics> {
-        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
-            let counter = IntCounter::new(format!("kubewitness_pipeline_{name}"), help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok(counter)
-        };
-        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
-            let gauge = IntGauge::new(format!("kubewitness_pipeline_{name}"), help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok(gauge)
-        };
-        let failed = IntCounterVec::new(
-            Opts::new(
-                "kubewitness_pipeline_evaluations_failed_total",
-                "Evaluations of a rule that ended without a value.",
-            ),
-            &["reason"],
+        let series = Series { registry, part: "pipeline" };
+        let counter = |name, help| series.counter(name, help);
+        let gauge = |name, help| series.gauge(name, help);
+        let failed = series.counters(
+            "evaluations_failed_total",
+            "Evaluations of a rule that ended without a value.",
+            "reason",
+            Failure::ALL.iter().map(|failure| failure.as_str()),
         )?;
-        Failure::ALL.iter().for_each(|f| drop(failed.with_label_values(&[f.as_str()])));
-        registry.register(Box::new(failed.clone()))?;
-        let unrecognised = IntCounterVec::new(
-            Opts::new(
-                "kubewitness_pipeline_lines_unrecognised_total",
-                "Log lines that no format recognised; they are events all the same.",
-            ),
-            &["program"],
+        let unrecognised = series.counters(
+            "lines_unrecognised_total",
+            "Log lines that no format recognised; they are events all the same.",
+            "program",
+            program_labels(),
         )?;
-        program_labels().for_each(|program| drop(unrecognised.with_label_values(&[program])));
-        registry.register(Box::new(unrecognised.clone()))?;
         let snapshot_pause = Gauge::new(
             "kubewitness_pipeline_snapshot_pause_seconds",
             "How long the last snapshot of the rules' state kept evaluation waiting.",

@@ -1,9 +1,9 @@
 //! What ingest counts. Labels are enums of ours; every series exists from the start, at zero.
 
-use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Registry};
 
 use super::credentials::Refusal;
-use crate::record::QuarantineReason;
+use crate::{record::QuarantineReason, telemetry::Series};
 use collectors::CollectorMetrics;
 
 mod collectors;
@@ -54,59 +54,49 @@ pub struct Metrics {
 impl Metrics {
     /// Registers every series of ingest.
     pub fn register(registry: &Registry) -> prometheus::Result<Metrics> {
+        let series = Series { registry, part: "ingest" };
         let metrics = Metrics {
-            requests: counters(
-                registry,
+            requests: series.counters(
                 "requests_total",
                 "Requests answered, by status code.",
                 "code",
                 CODES.iter().copied(),
             )?,
-            events_received: counter(registry, "events_received_total", "Events read from request bodies.")?,
-            events_quarantined: counters(
-                registry,
+            events_received: series.counter("events_received_total", "Events read from request bodies.")?,
+            events_quarantined: series.counters(
                 "events_quarantined_total",
                 "Events that could not be read, kept as length, keyed hash and error.",
                 "reason",
                 QuarantineReason::ALL.iter().map(|reason| reason.as_str()),
             )?,
-            events_oversize: counter(
-                registry,
-                "events_oversize_total",
-                "Events over 1 MiB, kept without their bodies.",
-            )?,
-            auth_failures: counters(
-                registry,
+            events_oversize: series
+                .counter("events_oversize_total", "Events over 1 MiB, kept without their bodies.")?,
+            auth_failures: series.counters(
                 "auth_failures_total",
                 "Requests refused for their credential.",
                 "reason",
                 Refusal::ALL.iter().map(|refusal| refusal.as_str()),
             )?,
-            connections: IntGauge::with_opts(opts("connections", "Open connections."))?,
-            connections_refused: counters(
-                registry,
+            connections: series.gauge("connections", "Open connections.")?,
+            connections_refused: series.counters(
                 "connections_refused_total",
                 "Connections closed before a request with a good credential.",
                 "reason",
                 Turned::ALL.iter().map(|turned| turned.as_str()),
             )?,
-            body_bytes: counter(registry, "body_bytes_total", "Bytes of request bodies, as sent.")?,
+            body_bytes: series.counter("body_bytes_total", "Bytes of request bodies, as sent.")?,
             ack_seconds: Histogram::with_opts(
-                HistogramOpts::from(opts("ack_seconds", "From the end of a body to its answer of 200."))
+                HistogramOpts::from(series.opts("ack_seconds", "From the end of a body to its answer of 200."))
                     .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
             )?,
-            last_event: Gauge::with_opts(opts(
+            last_event: Gauge::with_opts(series.opts(
                 "last_event_timestamp_seconds",
                 "When the last event was stored, in seconds since 1970; 0 before the first.",
             ))?,
-            reload_failures: counter(
-                registry,
-                "reload_failures_total",
-                "Changed certificates or credentials that were not usable.",
-            )?,
-            collectors: CollectorMetrics::register(registry)?,
+            reload_failures: series
+                .counter("reload_failures_total", "Changed certificates or credentials that were not usable.")?,
+            collectors: CollectorMetrics::register(&series)?,
         };
-        registry.register(Box::new(metrics.connections.clone()))?;
         registry.register(Box::new(metrics.ack_seconds.clone()))?;
         registry.register(Box::new(metrics.last_event.clone()))?;
         Ok(metrics)
@@ -129,29 +119,4 @@ impl Metrics {
     pub(super) fn turned(&self, turned: Turned) {
         self.connections_refused.with_label_values(&[turned.as_str()]).inc();
     }
-}
-
-fn opts(name: &str, help: &str) -> Opts {
-    Opts::new(format!("kubewitness_ingest_{name}"), help)
-}
-
-fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-    let counter = IntCounter::with_opts(opts(name, help))?;
-    registry.register(Box::new(counter.clone()))?;
-    Ok(counter)
-}
-
-fn counters<'a>(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    label: &str,
-    values: impl Iterator<Item = &'a str>,
-) -> prometheus::Result<IntCounterVec> {
-    let counters = IntCounterVec::new(opts(name, help), &[label])?;
-    for value in values {
-        counters.with_label_values(&[value]).inc_by(0);
-    }
-    registry.register(Box::new(counters.clone()))?;
-    Ok(counters)
 }

@@ -104,7 +104,7 @@ fn record(path: &Path, how: &InputArgs) -> anyhow::Result<Record> {
     match entries.into_iter().next() {
         Some(Entry { record: Ok(record), .. }) => Ok(record),
         Some(Entry { record: Err(problem), line }) => {
-            bail!("{} holds no event: line {line}: {problem}{}", path.display(), input::lines_hint(how))
+            bail!("{} holds no event: line {line}: {problem}{}", path.display(), input::lines_hint(how, &problem))
         }
         None => bail!("{} holds no event: it is empty", path.display()),
     }

@@ -158,7 +158,8 @@ fn records(args: &ExplainArgs) -> anyhow::Result<Vec<Record>> {
         entries.truncate(MAX_EVENTS);
     }
     let of = |entry: Entry| {
-        entry.record.map_err(|problem| anyhow!("line {}: {problem}{}", entry.line, input::lines_hint(&args.how)))
+        let hint = |problem: &str| input::lines_hint(&args.how, problem);
+        entry.record.map_err(|problem| anyhow!("line {}: {problem}{}", entry.line, hint(&problem)))
     };
     let records = entries.into_iter().map(of).collect::<anyhow::Result<Vec<Record>>>()?;
     if records.is_empty() {

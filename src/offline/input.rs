@@ -52,9 +52,10 @@ impl From<LineSource> for Source {
     }
 }
 
-/// What to try when a place of the input is no record.
-pub fn lines_hint(args: &InputArgs) -> &'static str {
+/// What to try when a place of the input is no record, and no JSON either.
+pub fn lines_hint(args: &InputArgs, problem: &str) -> &'static str {
     match args.lines {
+        None if !problem.contains("unexpected text") => "",
         None => "; for a log file of a node or web server, give --lines node or --lines web",
         Some(_) => "",
     }

@@ -58,16 +58,14 @@ fn of_word(word: &str, ledger: &mut Ledger) -> String {
 
 /// The arguments of a list, each for itself and by those before it.
 fn of_list(text: &str, between: char, ledger: &mut Ledger) -> String {
-    let arguments: Vec<&str> = text.split(between).collect();
-    let secret = secret_arguments(&arguments);
-    let hidden = arguments.iter().enumerate().map(|(index, argument)| {
-        if secret.contains(&index) && !argument.contains(REDACTED) {
+    let mut arguments: Vec<String> = text.split(between).map(|argument| plain(argument, ledger)).collect();
+    for index in secret_arguments(&arguments.iter().map(String::as_str).collect::<Vec<_>>()) {
+        if let Some(argument) = arguments.get_mut(index).filter(|argument| *argument != REDACTED) {
+            *argument = REDACTED.to_owned();
             ledger.note_secret_like(1);
-            return REDACTED.to_owned();
         }
-        plain(argument, ledger)
-    });
-    hidden.collect::<Vec<_>>().join(&between.to_string())
+    }
+    arguments.join(&between.to_string())
 }
 
 fn is_command(key: &str) -> bool {

@@ -65,7 +65,8 @@ fn patterns() -> Vec<String> {
             .to_owned(),
         r"(?i)(?P<keep>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{16,}".to_owned(),
         r#"(?i)(?P<keep>[:=]\s*\\*["']?bearer\s+)[^\s"'\\]+"#.to_owned(),
-        r#"(?i)(?P<keep>\bcookie2?\\*["']?\s*:\s*\\*["']?)[^\r\n"'\\]+"#.to_owned(),
+        // Pairs, which hold no space: what a daemon writes behind a name that a stranger chose stays.
+        r#"(?i)(?P<keep>\bcookie2?\\*["']?\s*:\s*\\*["']?)[^\s"'\\;,]+(?:;\s*[^\s"'\\;,=]+=[^\s"'\\;,]*)*"#.to_owned(),
         r#"(?i)(?P<keep>(?:sessid|session[_-]?id|session)=)[^\s"'\\;&,]{8,}"#.to_owned(),
         // Of an image, whose registry is told a user without a scheme before it.
         r#"(?P<keep>(?:^|[\s"'=,(\[])[A-Za-z0-9][A-Za-z0-9._+-]*:)[^\s/@"']+(?P<tail>@[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?/)"#
@@ -82,7 +83,9 @@ fn patterns() -> Vec<String> {
         format!(r#"(?im)(?P<keep>^[ \t]*(?:-[ \t]+)*["']?{NAME}["']?:[ \t]+)[^\s|>"'][^\r\n]*"#),
         format!(r#"(?i)(?P<keep>{NAME}\\*["']?\s*(?:=\s*|:\s+(?:[|>][-+]?\s+)?))(?:{WORD})"#),
         format!(r#"(?i)(?P<keep>{NAME}\\*["']?\s*(?:=|:)\s*\\*["'])[^\s"'&,;\\]+"#),
-        format!(r#"(?i)(?P<keep>--?{NAME}(?:\s+|\\*["']\s*,\s*\\*)["']?)[^\s"'-][^\s"']*"#),
+        format!(r#"(?i)(?P<keep>--?{NAME}\s+["']?)[^\s"'-][^\s"']*"#),
+        // The same in a list in quotes.
+        format!(r#"(?i)(?P<keep>["']--?{NAME}\\*["']\s*,\s*\\*["'])[^\s"'-][^"']*"#),
         // The API server takes no URL with a user, and quotes the user that it refuses.
         r#"(?i)(?P<keep>invalid value:\s+)"[^"]*"(?P<tail>:\s+user information is not permitted)"#.to_owned(),
         r#"(?P<keep>--from-literal[=\s]+["']?[^\s=]+=)[^\s"']+"#.to_owned(),

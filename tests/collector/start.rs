@@ -26,7 +26,7 @@ fn an_error_names_flag_value_and_remedy_once() {
         ("--host-root", &*file, "Not a directory", "name the directory where the node's file system is mounted"),
         ("--state-dir", &*below_file, "Not a directory", "name a directory that this user may write to"),
         ("--admin-listen", "203.0.113.1:1", "Cannot assign", "name an address of this host and a free port"),
-        ("--log", "a=b=c", "invalid", "must be a level"),
+        ("--log", "a=b=c", "error parsing level filter", "must be a level"),
     ] {
         let ca = if flag == "--admin-listen" { certificate(dir.path()) } else { empty.clone() };
         let mut flags = vec![("--state-dir", &*state), ("--host-root", "/"), ("--controller-ca", &*ca)];

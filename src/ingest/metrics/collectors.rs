@@ -1,11 +1,9 @@
 //! What ingest counts of collectors.
 
-use prometheus::{IntCounter, IntCounterVec, Registry};
+use prometheus::{IntCounter, IntCounterVec};
 
-use super::{
-    super::{collectors::Denial, envelope::Unfit},
-    counter, counters,
-};
+use super::super::{collectors::Denial, envelope::Unfit};
+use crate::telemetry::Series;
 
 /// What came of asking the API server about a token.
 const REVIEWS: [&str; 3] = ["Good", "Bad", "Failed"];
@@ -21,31 +19,27 @@ pub(in crate::ingest) struct CollectorMetrics {
 }
 
 impl CollectorMetrics {
-    pub(super) fn register(registry: &Registry) -> prometheus::Result<CollectorMetrics> {
+    pub(super) fn register(series: &Series<'_>) -> prometheus::Result<CollectorMetrics> {
         Ok(CollectorMetrics {
-            received: counter(registry, "records_received_total", "Envelopes read from bodies of collectors.")?,
-            stored: counter(registry, "records_stored_total", "Records of collectors that were stored.")?,
-            duplicate: counter(
-                registry,
+            received: series.counter("records_received_total", "Envelopes read from bodies of collectors.")?,
+            stored: series.counter("records_stored_total", "Records of collectors that were stored.")?,
+            duplicate: series.counter(
                 "records_duplicate_total",
                 "Records of collectors that were in the log already.",
             )?,
-            refused: counters(
-                registry,
+            refused: series.counters(
                 "records_refused_total",
                 "Envelopes of collectors that were not taken, by why; OtherNode: it names another node than its token's.",
                 "reason",
                 Unfit::ALL.iter().map(|unfit| unfit.as_str()),
             )?,
-            denied: counters(
-                registry,
+            denied: series.counters(
                 "collectors_denied_total",
                 "Requests to /records and /sources refused for their token.",
                 "reason",
                 Denial::ALL.iter().map(|denial| denial.as_str()),
             )?,
-            token_reviews: counters(
-                registry,
+            token_reviews: series.counters(
                 "token_reviews_total",
                 "Questions to the API server about tokens of collectors.",
                 "outcome",

@@ -209,3 +209,15 @@ fn the_fields_of_an_access_log_in_json_are_judged_one_by_one() {
     let plain = r#"{"remote_addr":"203.0.113.9","request":"GET /?a=b HTTP/1.1","status":200, "http_cookie":"-","http_authorization":"-"}"#;
     assert_eq!(line(plain.as_bytes()), (plain.to_owned(), RedactionFacts::default()));
 }
+
+#[test]
+fn a_name_that_looks_like_a_header_hides_no_more_than_itself() {
+    for (written, kept) in [
+        ("kernel: cookie: x[12]: segfault at 0 ip 1", "kernel: cookie: [redacted] segfault at 0 ip 1"),
+        ("app: Cookie: a=hunter2X; b=hunter2X from 10.0.0.1", "app: Cookie: [redacted] from 10.0.0.1"),
+        (r#"app: "Set-Cookie: a=hunter2X; Path=/; HttpOnly" sent"#, r#"app: "Set-Cookie: [redacted]; HttpOnly" sent"#),
+    ] {
+        assert_eq!(line(written.as_bytes()).0, kept);
+        assert_eq!(line(kept.as_bytes()).0, kept, "again");
+    }
+}

@@ -130,4 +130,75 @@ proptest! {
         agree(&reversed(&event));
         agree(&of_go(&event.to_string()));
     }
+
+    #[test]
+    fn commands_are_read_alike_by_either_way(
+        words in prop::collection::vec(prop::sample::select(WORDS.to_vec()), 1..9),
+        between in prop::sample::select(vec![" ", "\t", "\n", "", "\",\"", "', '", "="]),
+    ) {
+        let text = words.join(between);
+        agree(&with("requestObject", json!({"x": text, "args": words, "mixed": ["sh", "-c", text]})).to_string());
+        agree(&with("userAgent", json!(text)).to_string());
+        agree(&with("requestURI", json!(format!("/a?command={}", words.join("&command=")))).to_string());
+    }
 }
+
+/// What patterns and programs of the redaction are made of.
+const WORDS: [&str; 56] = [
+    "mysql",
+    "mysqladmin",
+    "mariadb",
+    "redis-cli",
+    "sshpass",
+    "mongosh",
+    "docker",
+    "login",
+    "ldapsearch",
+    "useradd",
+    "htpasswd",
+    "openssl",
+    "passwd",
+    "keytool",
+    "configure",
+    "config",
+    "set",
+    "npm",
+    "smbclient",
+    "sqlcmd",
+    "snmpget",
+    "plink",
+    "lftp",
+    "sqlplus",
+    "rabbitmqctl",
+    "wpa_passphrase",
+    "curl",
+    "kinit",
+    "echo",
+    "|",
+    "sudo -S",
+    "--stdin",
+    "-p",
+    "-px",
+    "-nb",
+    "-b",
+    "-u",
+    "-w",
+    "-pw",
+    "-k",
+    "-passin",
+    "pass:x",
+    "auth",
+    "token",
+    "cookie:",
+    "Bearer",
+    "session",
+    "12345678",
+    "a=b",
+    "a:b@c/d",
+    "a:b",
+    "@",
+    "/",
+    ":",
+    "=",
+    "x",
+];
