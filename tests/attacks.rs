@@ -2,6 +2,7 @@
 //! shipped rules: each is seen, by the rules that are meant for it.
 
 mod kubelet;
+mod nulls;
 mod ways;
 
 use std::collections::BTreeSet;
