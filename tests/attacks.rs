@@ -2,6 +2,7 @@
 //! shipped rules: each is seen, by the rules that are meant for it.
 
 mod kubelet;
+mod nulls;
 mod ways;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,8 @@ struct Scene {
 }
 
 const INTRUDER: &str = "mallory";
+/// May look at the pods of one namespace.
+const POOR: &str = "mallory-the-poor";
 
 impl Scene {
     fn start() -> Scene {
@@ -32,6 +35,7 @@ impl Scene {
             &["-n", "shop", "create", "secret", "generic", "db", "--from-literal=password=planted"],
             &["-n", "kube-system", "create", "serviceaccount", "clusterrole-aggregation-controller"],
             &["create", "clusterrolebinding", "stolen", "--clusterrole=cluster-admin", "--user", INTRUDER],
+            &["-n", "shop", "create", "rolebinding", "poor", "--clusterrole=view", "--user", POOR],
         ] {
             admin.run(arguments).success().unwrap();
         }
@@ -101,7 +105,7 @@ fn other_ways_to_the_same_ends_are_seen() {
 #[test]
 fn attempts_that_fail_are_rated_lower() {
     let scene = Scene::start();
-    let poor = scene.intruder.with_kubeconfig(&scene.watched.client_certificate("mallory-the-poor", &[]).unwrap());
+    let poor = scene.intruder.with_kubeconfig(&scene.watched.client_certificate(POOR, &[]).unwrap());
     for _ in 0..3 {
         assert!(!poor.run(&["get", "secrets", "-A"]).ok);
     }
@@ -115,11 +119,7 @@ fn attempts_that_fail_are_rated_lower() {
         .unwrap();
     scene.expect(
         "failures",
-        &[
-            ("secret-access-refused", "mallory-the-poor"),
-            ("exec-or-attach-refused", "mallory-the-poor"),
-            ("impersonation-refused", "mallory-the-poor"),
-        ],
+        &[("secret-access-refused", POOR), ("exec-or-attach-refused", POOR), ("impersonation-refused", POOR)],
     );
     let rules: BTreeSet<String> = scene.found().into_iter().map(|(rule, _)| rule).collect();
     let wanted = ["exec-or-attach-refused", "impersonation-refused", "secret-access-refused"];

@@ -3,7 +3,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{IpAddr, TcpListener, TcpStream, UdpSocket},
     sync::{Arc, Mutex},
 };
 
@@ -13,6 +13,8 @@ use serde_json::json;
 use crate::support::{Authority, Kubectl, WatchedCluster};
 
 pub struct Kubelet {
+    /// The API server passes nothing on to a loopback address.
+    address: IpAddr,
     port: u16,
     /// Request lines, in the order of their coming.
     asked: Arc<Mutex<Vec<String>>>,
@@ -30,7 +32,8 @@ impl Kubelet {
         let tls =
             rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
         let tls = Arc::new(tls);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = own_address();
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let notes = Arc::clone(&asked);
@@ -40,7 +43,7 @@ impl Kubelet {
                 std::thread::spawn(move || answer(socket, tls, &notes));
             }
         });
-        Kubelet { port, asked }
+        Kubelet { address, port, asked }
     }
 
     /// Makes the node that leads here.
@@ -48,7 +51,7 @@ impl Kubelet {
         let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}});
         admin.stdin(node.to_string()).run(&["create", "-f", "-"]).success().unwrap();
         let status = json!({"status": {
-            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "addresses": [{"type": "InternalIP", "address": self.address}],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self.port}},
         }});
         admin.run(&["patch", "node", NODE, "--subresource=status", "-p", &status.to_string()]).success().unwrap();
@@ -58,6 +61,13 @@ impl Kubelet {
     pub fn asked(&self, path: &str) -> bool {
         self.asked.lock().unwrap().iter().any(|line| line.split(' ').nth(1).is_some_and(|at| at.starts_with(path)))
     }
+}
+
+/// An address of this machine that others could reach. Nothing is sent to find it.
+fn own_address() -> IpAddr {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.connect("192.0.2.1:9").expect("a route, and so an address that is not the loopback's");
+    socket.local_addr().unwrap().ip()
 }
 
 /// One connection: each request is answered until the API server, or a command, ends it.

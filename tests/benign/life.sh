@@ -115,7 +115,7 @@ metadata: {name: cart}
 stringData: {password: "word-$1"}
 EOF
 }
-for version in 1 2 3 4 5 6; do
+for version in 1 2 3 4 5 6 7 8 9; do
   manifest "$version" >"$dir/cart.yaml"
   quietly as deployer diff -f "$dir/cart.yaml"
   quietly as deployer apply -f "$dir/cart.yaml"
@@ -145,4 +145,4 @@ h uninstall web -n shop
 rm -f "$dir/operator.token"
 h uninstall tools -n tools
 h list -A
-for round in 1 2 3 4; do look; sleep 20; say "quiet minutes, $round"; done
+for round in 1 2 3 4 5 6; do look; sleep 20; say "quiet minutes, $round"; done

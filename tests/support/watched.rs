@@ -184,10 +184,21 @@ impl WatchedCluster {
     pub fn apply_shipped_rules(&self) -> Result<()> {
         let rules = repository("manifests/rules");
         self.kubectl().run(&["apply", "-R", "-f", &rules.display().to_string()]).success()?;
-        wait_until("the shipped rules evaluate", LONG, || {
+        let mut waiting = Vec::new();
+        let ready = wait_until("the shipped rules evaluate", LONG, || {
             let rules = list(&self.kubectl(), "clustersecurityrules").ok()?;
-            let ready = rules.iter().all(|rule| ready_condition(rule).is_some_and(|c| c["status"] == "True"));
-            (ready && !rules.is_empty()).then_some(())
+            waiting = rules
+                .iter()
+                .filter(|rule| ready_condition(rule).is_none_or(|c| c["status"] != "True"))
+                .cloned()
+                .collect();
+            (waiting.is_empty() && !rules.is_empty()).then_some(())
+        });
+        ready.with_context(|| match waiting.first() {
+            Some(rule) => {
+                format!("{} rules do not, such as {}: {}", waiting.len(), rule["metadata"]["name"], rule["status"])
+            }
+            None => "there are none".to_owned(),
         })
     }
 
