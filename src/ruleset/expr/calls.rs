@@ -121,7 +121,7 @@ impl Checker<'_> {
         type_: Type,
     ) -> Result<Typed, ExprError> {
         self.count(Extent { patterns: 1, ..Extent::default() }, at)?;
-        let pattern = Pattern::new(pattern, search).map_err(|why| self.bad_pattern(at, &why))?;
+        let pattern = Pattern::new(pattern, search, &mut self.effort).map_err(|why| self.bad_pattern(at, &why))?;
         let mut nodes = nodes.into_iter();
         let (Some(text), Some(_), most) = (nodes.next(), nodes.next(), nodes.next()) else {
             return Err(self.bad_pattern(at, "there is no text to search"));

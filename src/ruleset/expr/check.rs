@@ -8,6 +8,7 @@ use super::{
     error::ExprError,
     functions,
     parse::{DEPTH, NODES},
+    pattern::Effort,
     tree::Node,
     types::Type,
     unify::Unknowns,
@@ -65,6 +66,8 @@ pub(super) struct Checker<'s> {
     pub fields: BTreeMap<&'static str, &'static Field>,
     pub extent: Extent,
     pub unknowns: Unknowns,
+    /// What is left to try patterns.
+    pub effort: Effort,
     /// Of the list literal that was checked last.
     pub elements: Vec<Type>,
     /// Macros over lists and maps around the node.
@@ -75,8 +78,8 @@ pub(super) struct Checker<'s> {
 impl<'s> Checker<'s> {
     pub fn new(source: &'s str, root: Root<'s>, variables: &'s BTreeMap<String, Variable>) -> Checker<'s> {
         let (locals, fields, extent) = (Vec::new(), BTreeMap::new(), Extent::default());
-        let (unknowns, elements) = (Unknowns::default(), Vec::new());
-        Checker { source, root, variables, locals, fields, extent, unknowns, elements, loops: 0, depth: 0 }
+        let (unknowns, elements, effort) = (Unknowns::default(), Vec::new(), Effort::of_an_expression());
+        Checker { source, root, variables, locals, fields, extent, unknowns, effort, elements, loops: 0, depth: 0 }
     }
 
     /// An error at byte `at`, and what to write instead.

@@ -43,6 +43,15 @@ fn example_below(path: &str) -> &'static str {
     name.or_else(|| fields.iter().min_by_key(|f| f.path.len())).map_or("", |f| f.path)
 }
 
+/// The field of a group whose name is at most two edits away.
+fn sibling(group: &str, name: &str) -> Option<&'static str> {
+    let wanted: Vec<char> = name.chars().take(64).collect();
+    let inside = |f: &'static Field| Some((f.path, f.path.strip_prefix(group)?.strip_prefix('.')?));
+    let near = |(path, name): (&'static str, &str)| Some((distance(&wanted, name), path));
+    let found = schema::FIELDS.iter().filter_map(inside).filter_map(near);
+    found.filter(|(edits, _)| *edits <= 2.max(wanted.len() / 3) && *edits < wanted.len()).min().map(|(_, path)| path)
+}
+
 /// What somebody meant by the path of a field that is not there.
 fn meant(path: &str) -> String {
     let paths = || schema::FIELDS.iter().map(|f| f.path);
@@ -56,8 +65,8 @@ fn meant(path: &str) -> String {
     };
     let found = shortest(&|field| field.ends_with(&format!(".{path}")))
         .or_else(|| shortest(&in_group).filter(|_| !parent.is_empty()))
-        .or_else(|| nearest(path, paths()))
-        .or_else(|| shortest(&|field| last.len() > 2 && field.ends_with(&format!(".{last}"))));
+        .or_else(|| if schema::is_prefix(parent) { sibling(parent, last) } else { nearest(path, paths()) })
+        .or_else(|| shortest(&|field| last.len() > 4 && field.ends_with(&format!(".{last}"))));
     if let Some(field) = found {
         return format!("did you mean `{field}`?");
     }

@@ -1,6 +1,13 @@
 //! String and regex functions. Positions count characters (Unicode code points), as in CEL. What is built is charged first.
 
-use super::{budget::Steps, error::EvalError, operators::no_overload, pattern::Pattern, tree::Search, value::Val};
+use super::{
+    budget::Steps,
+    error::EvalError,
+    operators::no_overload,
+    pattern::{Effort, Pattern},
+    tree::Search,
+    value::Val,
+};
 
 type Answer<'a> = Result<Val<'a>, EvalError>;
 
@@ -44,7 +51,7 @@ fn search_dynamic<'a>(kind: Search, args: &[Val<'a>], steps: &mut Steps) -> Answ
         _ => return Err(no_overload(args)),
     };
     steps.charge(COMPILE_STEPS)?;
-    let pattern = Pattern::new(pattern.as_str(), kind).map_err(EvalError::BadArgument)?;
+    let pattern = Pattern::new(pattern.as_str(), kind, &mut Effort::none()).map_err(EvalError::BadArgument)?;
     let args: Vec<Val<'a>> = [text].into_iter().chain(rest).cloned().collect();
     search(kind, &pattern, &args, steps)
 }
