@@ -133,8 +133,8 @@ impl Lint {
             }
             Lint::AlwaysFails => {
                 "A part without fields that fails for every event, such as `cidr(\"10.0.0/8\")` or `1 / 0`. As in Kubernetes it \
-                 compiles, since `&&` and `||` may absorb the error; but it is never what was meant. (Bad literals of `timestamp()`, \
-                 `duration()` and `matches()` are refused.)"
+                 compiles, since `&&` and `||` may absorb the error, but it is never what was meant. Bad literals of `timestamp()`, \
+                 `duration()` and `matches()` are refused."
             }
             Lint::KeysNeverMeet => {
                 "Two steps can never have the same key, because their conditions fix it to different values."

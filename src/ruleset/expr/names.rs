@@ -47,8 +47,8 @@ fn example_below(path: &str) -> &'static str {
 fn sibling(group: &str, name: &str) -> Option<&'static str> {
     let wanted: Vec<char> = name.chars().take(64).collect();
     let inside = |f: &'static Field| Some((f.path, f.path.strip_prefix(group)?.strip_prefix('.')?));
-    let near = |(path, name): (&'static str, &str)| Some((distance(&wanted, name), path));
-    let found = schema::FIELDS.iter().filter_map(inside).filter_map(near);
+    let near = |(path, name): (&'static str, &str)| (distance(&wanted, name), path);
+    let found = schema::FIELDS.iter().filter_map(inside).map(near);
     found.filter(|(edits, _)| *edits <= 2.max(wanted.len() / 3) && *edits < wanted.len()).min().map(|(_, path)| path)
 }
 

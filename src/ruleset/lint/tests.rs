@@ -259,7 +259,7 @@ fn part_that_fails_for_every_event_is_found() {
         ],
     );
     let warning = &lint(&with_condition(r#"audit.verb == "get" || size([ip("::1"), ip("x")]) == 2"#))[0];
-    assert_eq!(warning.place.as_ref().map(|place| place.column), Some(43), "{warning}");
+    assert_eq!(warning.place.as_ref().map(|place| place.column), Some(41), "{warning}");
     assert!(warning.message.contains("\"x\" is not an IP address"), "{warning}");
 }
 
