@@ -1,6 +1,7 @@
 //! The one normalised event: Elastic Common Schema names and types, our own `kubernetes`, and the audit event under its
 //! own names. In: what a normaliser read. Out: what rules see. The schema table (`schema`) names every field once.
 
+pub mod actions;
 pub mod audit;
 pub mod body;
 pub mod schema;

@@ -39,16 +39,13 @@ pub fn line(source: Source, file: &str, text: &str) -> Record {
 pub fn answer(expression: &str, record: &Record) -> String {
     let program = match Program::compile(expression, Expected::Any, &Variables::default()) {
         Ok(program) => program,
-        Err(error) => {
-            let hint = error.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-            return format!("error: {}:{}: {}{hint}", error.line, error.column, error.message);
-        }
+        Err(error) => return format!("error: {}", error.on_one_line()),
     };
     let normaliser = Normaliser { dates_lines_by_receipt: true, ..Normaliser::default() };
     let Some(event) = normaliser.event(record) else { return "error: the record holds no event".to_owned() };
     match program.eval(&event, &mut Steps::default()) {
         Ok(value) => value.to_json().to_string(),
-        Err(error) => format!("error: {error}"),
+        Err(error) => format!("error: {}", program.failure(&event, &error).on_one_line()),
     }
 }
 

@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use super::examples::{answer, line, record};
 use crate::{
     api::rule::{AuditLevel, Source},
-    event::schema::{FIELDS, Field},
+    event::{
+        actions::{OF_ANY_LINE, PARSERS, Parser, VERBS},
+        schema::{FIELDS, Field},
+    },
     record::Record,
 };
 
@@ -162,6 +165,28 @@ pub fn page() -> String {
         for field in FIELDS.iter().filter(|field| group_of(field) == *group) {
             text.push_str(&row(field, group, &records));
         }
+    }
+    text.push_str(&actions());
+    text
+}
+
+/// What parsers make of lines.
+fn actions() -> String {
+    let ticked = |names: &[&str]| match names {
+        [] => String::new(),
+        names => format!("`{}`", names.join("`, `")),
+    };
+    let mut text = format!(
+        "\n## Actions of lines, and their fields\n\nWhat `event.provider` and `event.action` are for events of sources Node, \
+         Container and Web, and which keys each parser sets below `fields`. A comparison of `event.action` with any other value \
+         gets a warning. A line that no parser knows has neither, but its text as `message`. The action of an Audit event is its \
+         verb: {}, or another HTTP method in lower case.\n\nAny line may have {} below `fields`.\n\n\
+         | provider | of | actions | fields |\n|---|---|---|---|\n",
+        ticked(VERBS),
+        ticked(OF_ANY_LINE)
+    );
+    for Parser { provider, meaning, actions, fields } in PARSERS {
+        writeln!(text, "| `{provider}` | {meaning} | {} | {} |", ticked(actions), ticked(fields)).expect(NEVER_FAILS);
     }
     text
 }

@@ -43,6 +43,12 @@ static LESSONS: &[Lesson] = &[
     lesson(Lint::EmptyKey,
         "source: Node\nwhere: event.action == \"ssh-login\"\ngroupBy: [{name: user, value: audit.user.username}]",
         "source: Node\nwhere: event.action == \"ssh-login\"\ngroupBy: [{name: user, value: user.name}]"),
+    lesson(Lint::UnknownAction,
+        "source: Node\nwhere: event.action == \"ssh-logon\"\ngroupBy: [{name: node, value: host.name}]",
+        "source: Node\nwhere: event.action == \"ssh-login\"\ngroupBy: [{name: node, value: host.name}]"),
+    lesson(Lint::AlwaysFails,
+        "where: audit.verb == \"get\" && cidr(\"10.0.0/8\").containsIP(source.ip)",
+        "where: audit.verb == \"get\" && cidr(\"10.0.0.0/8\").containsIP(source.ip)"),
     lesson(Lint::KeysNeverMeet,
         "selectors:\n- {name: read, source: Audit, where: audit.verb == \"get\"}\n- {name: removed, source: Audit, where: audit.verb == \"delete\"}\n\
          groupBy: [{name: verb, value: audit.verb}]\n\

@@ -47,7 +47,7 @@ kubewitness eval --expression 'user.name' --event event.json               # ove
 kubewitness explain --rules rule.yaml --event event.json                   # why a rule matches, or does not
 ```
 
-Every example on this page reads `expression   → value`, with the value as `eval` prints it: JSON, or `error: …`. Examples on
+Every example on this page reads `expression   → value`, with the value as `eval` prints it: JSON, or `error: LINE:COLUMN: …`. Examples on
 fields read this event:
 ";
 
@@ -111,7 +111,9 @@ fn limits() -> String {
     for bound in bounds() {
         writeln!(text, "| {} | {} |", bound.most, bound.what).expect(NEVER_FAILS);
     }
-    text.push_str("\nRegular expressions have the syntax of RE2 and run in time linear in the text.\n");
+    text.push_str("\nRegular expressions have the syntax of RE2 and run in time linear in the text. 64 bytes of it cost a step, \
+                    unless the pattern is one whose states a text can multiply, such as `[ab]*a[ab]{50}c`: then as many as it has states, \
+                    so that it can't slow other rules down.\n");
     text
 }
 
@@ -185,9 +187,8 @@ mod tests {
     fn every_mistake_is_refused_with_place_and_remedy() {
         for mistake in MISTAKES {
             let error = Program::compile(mistake, Expected::Bool, &Variables::default()).unwrap_err();
-            assert!(error.excerpt.ends_with('^'), "{error}");
+            assert!(error.excerpt.ends_with('^') && error.hint.len() > 5, "{error}");
         }
-        assert!(Program::compile(MISTAKES[0], Expected::Bool, &Variables::default()).unwrap_err().hint.is_some());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{address, audit::MAX_AHEAD, stamp::Stamp};
 use crate::{
-    event::{Event, Outcome, Text},
+    event::{Event, Outcome, Text, actions},
     record::Incomplete,
 };
 
@@ -26,8 +26,10 @@ impl<'a> Draft<'a> {
         type_: &[&'static str],
         outcome: Outcome,
     ) {
+        let action = action.into();
+        debug_assert!(actions::is_made(provider, &action), "{action} of {provider} is not in event::actions");
         self.event.provider = provider;
-        self.event.action = action.into();
+        self.event.action = action;
         self.event.category = category.to_vec();
         self.event.type_ = type_.to_vec();
         self.event.outcome = outcome;
@@ -35,6 +37,7 @@ impl<'a> Draft<'a> {
 
     /// Something beyond the schema. An empty text is left out.
     pub fn note(&mut self, key: &str, value: impl Into<Value>) {
+        debug_assert!(actions::is_noted(key), "fields.{key} is not in event::actions");
         let value = value.into();
         if value.as_str() == Some("") || value.is_null() {
             return;

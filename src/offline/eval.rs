@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use serde_json::Value as Json;
 
 use super::{
     input::{self, Entry, InputArgs, Reader},
@@ -16,13 +17,13 @@ use crate::{
     enrich::enrich,
     normalise,
     record::Record,
-    ruleset::expr::{Bindings, EvalError, Expected, ExprError, Program, Steps, Value, Variables},
+    ruleset::expr::{Bindings, Expected, ExprError, Program, Steps, Variables},
 };
 
 /// Evaluates one expression of the rule language and prints its value as JSON.
 ///
-/// Exit code 0: the value is printed; 1: `error: …` is printed, since the expression is refused or has no value; 2: the event
-/// or the variables can't be read. Doubles that JSON lacks print as "NaN", "Infinity" and "-Infinity", times as RFC 3339,
+/// Exit code 0: the value is printed; 1: `error: …` is printed with line, column and remedy, since the expression is refused
+/// or has no value, and the place is shown on standard error; 2: the event or the variables can't be read. Doubles that JSON lacks print as "NaN", "Infinity" and "-Infinity", times as RFC 3339,
 /// durations as "1.5s", bytes as base64, types as their name, an empty optional as null.
 #[derive(Debug, clap::Args)]
 pub struct EvalArgs {
@@ -35,33 +36,36 @@ pub struct EvalArgs {
     pub event: Option<PathBuf>,
     #[command(flatten)]
     pub how: InputArgs,
-    /// A JSON object, each key of it a dynamic variable. Numbers without fraction and exponent are int, others double.
+    /// A JSON object, each key of it a dynamic variable. Numbers without fraction and exponent are int, others double. No key
+    /// may occur twice, and no int be beyond 64 bits.
     #[arg(long, value_name = "JSON")]
     pub bindings: Option<String>,
 }
 
-/// Why there is no value.
+/// Why there is no value, and where.
 #[derive(Debug)]
 pub enum NoValue {
     Refused(ExprError),
-    Failed(EvalError),
+    Failed(ExprError),
+}
+
+impl NoValue {
+    fn error(&self) -> &ExprError {
+        match self {
+            NoValue::Refused(error) | NoValue::Failed(error) => error,
+        }
+    }
 }
 
 /// As it is printed, on one line.
 impl fmt::Display for NoValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NoValue::Refused(error) => {
-                let hint = error.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-                write!(f, "error: {}:{}: {}{hint}", error.line, error.column, error.message)
-            }
-            NoValue::Failed(error) => write!(f, "error: {error}"),
-        }
+        write!(f, "error: {}", self.error().on_one_line())
     }
 }
 
-/// The value, or why there is none; an error when the event or the variables can't be read.
-pub fn answer(args: &EvalArgs) -> anyhow::Result<Result<Value, NoValue>> {
+/// The value as JSON, or why there is none; an error when the event or the variables can't be read.
+pub fn answer(args: &EvalArgs) -> anyhow::Result<Result<Json, NoValue>> {
     match (&args.event, &args.bindings) {
         (Some(path), _) => over_event(&args.expression, path, &args.how),
         (None, _) if args.how != InputArgs::default() => {
@@ -74,14 +78,12 @@ pub fn answer(args: &EvalArgs) -> anyhow::Result<Result<Value, NoValue>> {
 pub fn main(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     match answer(args)? {
         Ok(value) => {
-            println!("{}", value.to_json());
+            println!("{value}");
             Ok(ExitCode::SUCCESS)
         }
         Err(none) => {
             println!("{none}");
-            if let NoValue::Refused(error) = &none {
-                eprintln!("{}", error.excerpt);
-            }
+            eprintln!("{}", none.error().excerpt);
             Ok(ExitCode::from(1))
         }
     }
@@ -91,9 +93,10 @@ fn variables(text: &str) -> anyhow::Result<Bindings> {
     Bindings::parse(text).context("--bindings takes a JSON object, such as '{\"x\": 1}'")
 }
 
-fn over_variables(expression: &str, bindings: &Bindings) -> Result<Value, NoValue> {
+fn over_variables(expression: &str, bindings: &Bindings) -> Result<Json, NoValue> {
     let program = Program::compile_over(expression, bindings).map_err(NoValue::Refused)?;
-    program.eval_over(bindings, &mut Steps::default()).map_err(NoValue::Failed)
+    let value = program.eval_over(bindings, &mut Steps::default()).and_then(|value| value.printed());
+    value.map_err(|error| NoValue::Failed(program.failure_over(bindings, &error)))
 }
 
 /// The first record of a file.
@@ -111,7 +114,7 @@ fn record(path: &Path, how: &InputArgs) -> anyhow::Result<Record> {
 }
 
 /// Evaluates over what rules see of the event: redacted, normalised and joined.
-fn over_event(expression: &str, path: &Path, how: &InputArgs) -> anyhow::Result<Result<Value, NoValue>> {
+fn over_event(expression: &str, path: &Path, how: &InputArgs) -> anyhow::Result<Result<Json, NoValue>> {
     let inventory = inventory_file::joined(how.inventory.as_deref()).context("reading the inventory")?;
     let record = record(path, how)?;
     let program = match Program::compile(expression, Expected::Any, &Variables::default()) {
@@ -120,5 +123,6 @@ fn over_event(expression: &str, path: &Path, how: &InputArgs) -> anyhow::Result<
     };
     let mut event = normalise::event(&record).context("the redacted event does not read as an event")?;
     enrich(&mut event, &inventory);
-    Ok(program.eval(&event, &mut Steps::default()).map_err(NoValue::Failed))
+    let value = program.eval(&event, &mut Steps::default()).and_then(|value| value.printed());
+    Ok(value.map_err(|error| NoValue::Failed(program.failure(&event, &error))))
 }

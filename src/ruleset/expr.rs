@@ -12,10 +12,12 @@ mod bounds;
 mod budget;
 mod calls;
 mod check;
+mod constant;
 mod convert;
 mod deviations;
 mod error;
 mod eval;
+mod excerpt;
 mod format;
 mod functions;
 mod iterate;
@@ -26,6 +28,7 @@ mod names;
 mod net;
 mod operators;
 mod parse;
+mod pattern;
 mod print;
 mod re2;
 mod reference;
@@ -95,10 +98,11 @@ impl Variables {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if !name.chars().all(word) || !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
             let message = format!("{name:?} can't name a variable; use letters, digits and _");
-            return Err(ExprError::at(source, 0, message, None));
+            return Err(ExprError::at(source, 0, message, "such as `is_admin`"));
         }
         if self.defined.contains_key(name) {
-            return Err(ExprError::at(source, 0, format!("variable `{name}` is defined twice"), None));
+            let message = format!("variable `{name}` is defined twice");
+            return Err(ExprError::at(source, 0, message, "give this one another name"));
         }
         let ast = parse::parse(source)?;
         let mut checker = Checker::new(source, Root::Event, &self.defined);
@@ -152,12 +156,30 @@ impl Program {
     }
 
     fn run<'a>(&'a self, input: Input<'a>, steps: &mut Steps) -> Result<Val<'a>, EvalError> {
-        Evaluation { input, locals: Vec::new(), steps, variables: Vec::new() }.node(&self.compiled.node)
+        Evaluation::<false>::new(input, Vec::new(), steps).node(&self.compiled.node)
     }
 
     /// The value over the variables that it was compiled for.
     pub fn eval_over(&self, bindings: &Bindings, steps: &mut Steps) -> Result<Value, EvalError> {
         self.run(Input::Bindings(bindings), steps)?.into_owned(steps)
+    }
+
+    /// Where and why an evaluation over variables failed.
+    pub fn failure_over(&self, bindings: &Bindings, error: &EvalError) -> ExprError {
+        self.failed(Input::Bindings(bindings), error)
+    }
+
+    /// Where and why an evaluation failed: the part that gave the error. It is evaluated again to find that out.
+    pub fn failure(&self, event: &Event<'_>, error: &EvalError) -> ExprError {
+        self.failed(Input::Event(event), error)
+    }
+
+    fn failed(&self, input: Input<'_>, error: &EvalError) -> ExprError {
+        let mut steps = Steps::default();
+        let mut evaluation = Evaluation::<true>::new(input, Vec::new(), &mut steps);
+        // What it answers is known.
+        drop(evaluation.node(&self.compiled.node));
+        error.placed(&self.compiled.source, evaluation.faults.place_of(error).unwrap_or(0))
     }
 
     /// The static type of its value, as `list(string)` or `dyn`.
@@ -225,5 +247,9 @@ fn check_expected(source: &str, expected: Expected, type_: &Type) -> Result<(), 
     if fits {
         return Ok(());
     }
-    Err(ExprError::at(source, 0, format!("the expression is {}; it must be {wanted}", type_.with_article()), None))
+    let hint = match expected {
+        Expected::Bool => "compare it with something, as in `user.name == \"x\"`",
+        Expected::Text | Expected::Any => "take an element or a key of it, or join() a list",
+    };
+    Err(ExprError::at(source, 0, format!("the expression is {}; it must be {wanted}", type_.with_article()), hint))
 }

@@ -1,7 +1,9 @@
 //! The linter: what a rule may do and its author hardly meant. In: a rule that compiles. Out: warnings, each with an id, the
 //! place and a remedy. It never refuses a rule, and says nothing rather than something wrong: what it can't tell, it lets pass.
 
+mod action;
 mod chain;
+mod constant;
 mod detection;
 mod facts;
 mod fields;
@@ -41,6 +43,8 @@ pub enum Lint {
     Redacted,
     FieldNeverSet,
     EmptyKey,
+    UnknownAction,
+    AlwaysFails,
     KeysNeverMeet,
     NegatedDynamic,
     AlwaysMatches,
@@ -54,7 +58,7 @@ pub enum Lint {
 }
 
 impl Lint {
-    pub const ALL: [Lint; 17] = [
+    pub const ALL: [Lint; 19] = [
         Lint::NeverMatches,
         Lint::NotLogged,
         Lint::StageNotLogged,
@@ -62,6 +66,8 @@ impl Lint {
         Lint::Redacted,
         Lint::FieldNeverSet,
         Lint::EmptyKey,
+        Lint::UnknownAction,
+        Lint::AlwaysFails,
         Lint::KeysNeverMeet,
         Lint::NegatedDynamic,
         Lint::AlwaysMatches,
@@ -83,6 +89,8 @@ impl Lint {
             Lint::Redacted => "Redacted",
             Lint::FieldNeverSet => "FieldNeverSet",
             Lint::EmptyKey => "EmptyKey",
+            Lint::UnknownAction => "UnknownAction",
+            Lint::AlwaysFails => "AlwaysFails",
             Lint::KeysNeverMeet => "KeysNeverMeet",
             Lint::NegatedDynamic => "NegatedDynamic",
             Lint::AlwaysMatches => "AlwaysMatches",
@@ -118,6 +126,15 @@ impl Lint {
             Lint::EmptyKey => {
                 "A `groupBy` key, or a value to count, that is always empty for a selector. An empty key joins nothing, so \
                  the selector can't take part."
+            }
+            Lint::UnknownAction => {
+                "`event.action` is compared with a value that no event of the source has: the \
+                 [reference of fields](event-fields.md) lists all. The verb of an audit event is in lower case."
+            }
+            Lint::AlwaysFails => {
+                "A part without fields that fails for every event, such as `cidr(\"10.0.0/8\")` or `1 / 0`. As in Kubernetes it \
+                 compiles, since `&&` and `||` may absorb the error, but it is never what was meant. Bad literals of `timestamp()`, \
+                 `duration()` and `matches()` are refused."
             }
             Lint::KeysNeverMeet => {
                 "Two steps, or what is expected and after what, can never have the same key: their conditions fix it to different \
@@ -191,9 +208,9 @@ impl Warning {
     /// A warning at the start of `ast`, a part of `expression`.
     fn at(lint: Lint, expression: &Expression, ast: &Ast, message: String, hint: impl Into<String>) -> Warning {
         let ExprError { line, column, excerpt, message, hint } =
-            ExprError::at(&expression.text, ast.start, message, Some(hint.into()));
+            ExprError::at(&expression.text, ast.start, message, hint);
         let place = Some(Place { line, column, excerpt });
-        Warning { lint, field: expression.field.clone(), place, message, hint: hint.unwrap_or_default() }
+        Warning { lint, field: expression.field.clone(), place, message, hint }
     }
 
     /// As the status of a rule shows it.
@@ -238,10 +255,12 @@ pub fn lint(source: &RuleSource) -> Vec<Warning> {
         }
         reach::check_scope(&rule, selector, &reached, &mut warnings);
         fields::check(&rule, selector, &mut warnings);
+        action::check(&rule, selector, &mut warnings);
         redacted::check(&rule, selector, &reached, &mut warnings);
         negation::check(&rule, selector, &mut warnings);
         pattern::check(&rule, selector, &mut warnings);
     }
+    constant::check(&rule, &mut warnings);
     detection::check(&rule, &mut warnings);
     warnings.sort_by_key(|warning| warning.lint);
     let mut seen: Vec<Warning> = Vec::new();

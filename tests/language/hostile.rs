@@ -16,7 +16,7 @@ use std::{
 
 use kubewitness::{
     event::Event,
-    ruleset::expr::{Expected, Program, Steps, Variables},
+    ruleset::expr::{Expected, ExprError, Program, STEP_LIMIT, Steps, Variables},
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,8 +38,11 @@ const FILE: &str = "KUBEWITNESS_HOSTILE_SOURCES";
 struct Cost {
     /// At the peak, more than before.
     kib: u64,
-    /// To compile.
+    /// To compile and to evaluate; for people, since it depends on the machine. What bounds it are the caps of the compiler and
+    /// the steps of the evaluation, each of which takes at most half a microsecond in a release build (`make bench`).
     micros: u64,
+    /// Of an evaluation that had a value.
+    steps: u64,
     compiled: bool,
 }
 
@@ -56,14 +59,25 @@ fn cost(source: &str, event: &Event<'_>) -> Cost {
     let before = memory("VmRSS:");
     let start = Instant::now();
     let program = Program::compile(source, Expected::Any, &Variables::default());
+    let mut steps = Steps::default();
+    let mut valued = 0;
     match &program {
-        Ok(program) => {
-            drop(program.eval(event, &mut Steps::default()).map(|value| (value.to_string(), value.to_json())))
-        }
-        Err(error) => assert!(error.message != "the parser does not cope with it", "the parser panicked"),
+        Ok(program) => match program.eval(event, &mut steps).map(|value| (value.to_string(), value.to_json())) {
+            Ok(_) => valued = steps.used(),
+            Err(error) => is_told_well(&program.failure(event, &error)),
+        },
+        Err(error) => is_told_well(error),
     }
     let micros = u64::try_from(start.elapsed().as_micros()).unwrap();
-    Cost { kib: memory("VmHWM:").saturating_sub(before), micros, compiled: program.is_ok() }
+    Cost { kib: memory("VmHWM:").saturating_sub(before), micros, steps: valued, compiled: program.is_ok() }
+}
+
+/// A place, a remedy, an excerpt with a caret, and nothing that a terminal would obey.
+fn is_told_well(error: &ExprError) {
+    assert!(error.message != "the parser does not cope with it", "the parser panicked");
+    let text = error.to_string();
+    assert!(error.line > 0 && error.column > 0 && error.hint.len() > 4 && text.ends_with('^'), "{error:?}");
+    assert!(!text.contains(|c: char| c.is_control() && c != '\n' || matches!(c, '\u{202e}' | '\u{feff}')), "{error:?}");
 }
 
 #[test]
@@ -103,6 +117,9 @@ fn check(seeds: impl Iterator<Item = u64>, sources: &[String]) {
     let mut wrong = vec![];
     for ((seed, source), cost) in seeds.zip(sources).zip(costs.iter().map(Some).chain([None])) {
         match cost {
+            Some(Cost { steps, .. }) if *steps > STEP_LIMIT => {
+                wrong.push(format!("KUBEWITNESS_SEED={seed} takes {steps} steps: {source:?}"))
+            }
             Some(Cost { kib, .. }) if *kib <= BOUND => continue,
             Some(Cost { kib, .. }) => wrong.push(format!("KUBEWITNESS_SEED={seed} takes {kib} KiB: {source:?}")),
             None => wrong.push(format!("KUBEWITNESS_SEED={seed} ended the process, {last}: {source:?}")),

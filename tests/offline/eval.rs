@@ -33,6 +33,8 @@ fn each_type_prints_as_json() {
         ("duration('1500ms')", "\"1.5s\""),
         ("duration('-90m')", "\"-5400s\""),
         ("duration('0s')", "\"0s\""),
+        ("duration('-0.000000001s')", "\"-0.000000001s\""),
+        ("duration('2562047h47m16.854775807s')", "\"9223372036.854775807s\""),
         ("[1, 'a', [2.0], b'a']", "[1,\"a\",[2.0],\"YQ==\"]"),
         ("{'b': 1}", "{\"b\":1}"),
         ("{1: 'a'}", "{\"1\":\"a\"}"),
@@ -68,6 +70,7 @@ fn bindings_are_dynamic_variables() {
         (r#"{"x": -0}"#, "x", "0"),
         (r#"{"x":[-0,-0.0,-0e1,1e-0,10],"y":"-0\\\"-0"}"#, "[x, y]", r#"[[0,-0.0,-0.0,1.0,10],"-0\\\"-0"]"#),
         (r#"{"x": 9223372036854775807}"#, "x", "9223372036854775807"),
+        (r#"{"x": 9223372036854775808.0, "y": "99999999999999999999"}"#, "x", "9.223372036854776e18"),
         (r#"{"x": 1.0}"#, "type(x)", "\"double\""),
         (r#"{"x": 1e2}"#, "type(x)", "\"double\""),
         (r#"{"x": 1E2}"#, "x", "100.0"),
@@ -91,15 +94,24 @@ fn bindings_are_dynamic_variables() {
 
 #[test]
 fn what_has_no_value_is_an_error_with_exit_code_1() {
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 16] = [
         (&["--expression", "1 +"], "error: 1:4: syntax error"),
         (&["--expression", "nope"], "error: 1:1: "),
         (&["--expression", "1 + 'a'"], "error: 1:3: "),
-        (&["--expression", "1 / 0"], "error: division by zero"),
-        (&["--expression", "[1][1]"], "error: index 1 is out of range"),
-        (&["--expression", "x.y", "--bindings", r#"{"x": {}}"#], "error: no such key `x.y`"),
-        (&["--expression", "x + 1", "--bindings", r#"{"x": "a"}"#], "error: no such overload"),
-        (&["--expression", "9223372036854775807 + 1"], "error: "),
+        (&["--expression", "1 / 0"], "error: 1:3: division by zero; "),
+        (&["--expression", "[1][1]"], "error: 1:4: index 1 is out of range; "),
+        (&["--expression", "true && x.y == 1", "--bindings", r#"{"x": {}}"#], "error: 1:9: no such key `x.y`; "),
+        (&["--expression", "x + 1", "--bindings", r#"{"x": "a"}"#], "error: 1:3: no such overload: string + int; "),
+        (&["--expression", "9223372036854775807 + 1"], "error: 1:21: "),
+        // What is absorbed is not at fault.
+        (&["--expression", "(1 / 0 == 1 || true) && 2 / 0 == 1"], "error: 1:27: division by zero"),
+        (&["--expression", "[1, 0].map(x, 1 / x)"], "error: 1:17: division by zero"),
+        (&["--expression", "cel.bind(x, 1 / 0, true && x == 1)"], "error: 1:15: division by zero"),
+        (&["--expression", "lists.range(9000).map(i, lists.range(90)).size()"], "error: 1:26: over the budget"),
+        (&["--expression", "'a'.matches('a' + '(')"], "error: 1:5: unclosed group; "),
+        (&["--expression", "ip('10.0.0.300')"], "error: 1:1: \"10.0.0.300\" is not an IP address"),
+        (&["--expression", "{1: 1, '1': 2}"], "error: 1:1: a map has two keys that print as \"1\""),
+        (&["--expression", "{'a\u{202e}': 1}['\u{202e}']"], "error: 1:10: no such key `\\u{202e}`"),
     ];
     for (arguments, wanted) in cases {
         let (printed, _, code) = eval(arguments);
@@ -109,11 +121,24 @@ fn what_has_no_value_is_an_error_with_exit_code_1() {
     let (printed, shown, _) = eval(&["--expression", "true &&\n nope == 1", "--bindings", r#"{"nope2": 1}"#]);
     assert!(printed.starts_with("error: 2:2: "), "{printed}");
     assert_eq!(shown, " nope == 1\n ^\n");
+    let (printed, shown, _) = eval(&["--expression", "'日本\u{202e}' == '' || 1 / 0 == 1"]);
+    assert!(printed.starts_with("error: 1:18: division by zero"), "{printed}");
+    assert_eq!(shown, "'日本\u{fffd}' == '' || 1 / 0 == 1\n                   ^\n");
+    let (printed, _, _) = eval(&["--expression", "'\u{202e}' + \u{202e}x"]);
+    assert!(printed.starts_with("error: 1:7: ") && printed.contains("\\u{202e}"), "{printed}");
+    assert!(!printed.contains('\u{202e}'), "{printed}");
 }
 
 #[test]
 fn what_can_not_be_read_is_told_with_exit_code_2() {
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 11] = [
+        (
+            &["--expression", "1", "--bindings", r#"{"x": 9223372036854775808}"#],
+            "9223372036854775808 is beyond the int",
+        ),
+        (&["--expression", "1", "--bindings", r#"{"x": [-99999999999999999999]}"#], "is beyond the int of 64 bits"),
+        (&["--expression", "1", "--bindings", r#"{"x": 1, "x": 2}"#], "the key \"x\" occurs twice"),
+        (&["--expression", "1", "--bindings", r#"{"x": {"a": 1, "\u0061": 2}}"#], "the key \"a\" occurs twice"),
         (&["--expression", "1", "--bindings", "[1]"], "--bindings takes a JSON object"),
         (&["--expression", "1", "--bindings", "{"], "--bindings takes a JSON object"),
         (&["--expression", "1", "--event", "nope.json"], "nope.json"),

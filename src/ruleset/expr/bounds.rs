@@ -1,6 +1,6 @@
 //! What bounds an expression, for the reference page: the numbers are those that the parser and the checker hold.
 
-use super::{budget, check, parse, text};
+use super::{budget, check, parse, pattern};
 
 /// One bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub fn bounds() -> Vec<Bound> {
         bound("parts (literals, names, calls), those of the variables that it uses counted each time", parse::NODES),
         bound("macros over lists and maps in each other's bodies", check::MACROS),
         bound("literal regular expressions", check::PATTERNS),
-        bound("bytes of a regular expression", text::PATTERN),
+        bound("bytes of a regular expression", pattern::PATTERN),
         Bound {
             what: "steps of an evaluation: about one a part, an element, 64 bytes of text",
             most: budget::STEP_LIMIT,

@@ -2,10 +2,10 @@
 
 use super::{
     ast::{Ast, Kind},
-    check::{Checker, Extent, Typed, described},
+    check::{Checker, Extent, Typed, described, place},
     error::ExprError,
     functions, macros, names,
-    text::regex,
+    pattern::Pattern,
     tree::{Node, Search},
     types::Type,
 };
@@ -19,7 +19,7 @@ impl Checker<'_> {
             (None, "_==_" | "_!=_", [left, right]) => return self.equality(ast, function, left, right),
             (None, "@in", [left, right]) => return self.membership(ast, left, right),
             (Some(range), _, args) if macros::is_macro(function, args.len()) => {
-                return self.macro_(range, function, args);
+                return self.macro_(ast, range, function, args);
             }
             (Some(Ast { kind: Kind::Name(space), .. }), "bind", [name, value, body])
                 if space == "cel" && !self.is_local(space) =>
@@ -55,7 +55,7 @@ impl Checker<'_> {
         };
         if let Some(function) = functions::MACROS.iter().find(|name| **name == function || **name == dotted) {
             let message = format!("`{function}` does not take {count} arguments here");
-            return self.error_with_hint(at, message, macro_usage(function));
+            return self.error(at, message, macro_usage(function));
         }
         let function = match target.map(|t| &t.kind) {
             Some(Kind::Name(space)) if functions::names().any(|n| n.starts_with(&format!("{space}."))) => {
@@ -64,12 +64,15 @@ impl Checker<'_> {
             _ => function.to_owned(),
         };
         let message = format!("no such function `{function}`");
+        if let Some((_, meant)) = MEANT.iter().find(|(name, _)| *name == function) {
+            return self.error(at, message, *meant);
+        }
         if functions::exists(&function, !member) {
-            return self.error_with_hint(at, message, format!("call it as {}", functions::listing(&function, !member)));
+            return self.error(at, message, format!("call it as {}", functions::listing(&function, !member)));
         }
         match names::nearest(&function, functions::names()) {
-            Some(name) => self.error_with_hint(at, message, format!("did you mean `{name}`?")),
-            None => self.error(at, message),
+            Some(name) => self.error(at, message, format!("did you mean `{name}`?")),
+            None => self.error(at, message, "the reference page of the rule language lists all functions"),
         }
     }
 
@@ -95,8 +98,17 @@ impl Checker<'_> {
         if let Some((search, (pattern, place))) = search(name).zip(pattern.and_then(Ast::literal_text).zip(pattern)) {
             return self.pattern(search, pattern, place.start, nodes, resolved.result);
         }
-        let node = Node::Call { name: resolved.name, implementation: resolved.implementation, args: nodes };
+        let at = place(called_at(ast, target.is_some(), name));
+        let node = Node::Call { name: resolved.name, implementation: resolved.implementation, args: nodes, at };
         Ok(Typed { node, type_: resolved.result })
+    }
+
+    fn bad_pattern(&self, at: usize, why: &str) -> ExprError {
+        let hint = match why {
+            _ if why.contains("bytes") => "shorten it; a repetition such as {500} counts as often as it says",
+            _ => "patterns are RE2's; write them as r\"…\", where a backslash is one",
+        };
+        self.error(at, format!("bad regex: {why}"), hint)
     }
 
     /// A regex function whose pattern is a literal, as its second argument.
@@ -109,12 +121,12 @@ impl Checker<'_> {
         type_: Type,
     ) -> Result<Typed, ExprError> {
         self.count(Extent { patterns: 1, ..Extent::default() }, at)?;
-        let regex = regex(pattern).map_err(|why| self.error(at, format!("bad regex: {why}")))?;
+        let pattern = Pattern::new(pattern, search, &mut self.effort).map_err(|why| self.bad_pattern(at, &why))?;
         let mut nodes = nodes.into_iter();
         let (Some(text), Some(_), most) = (nodes.next(), nodes.next(), nodes.next()) else {
-            return Err(self.error(at, "a regex function without a text"));
+            return Err(self.bad_pattern(at, "there is no text to search"));
         };
-        let node = Node::Pattern { search, text: Box::new(text), regex, most: most.map(Box::new) };
+        let node = Node::Pattern { search, text: Box::new(text), pattern, most: most.map(Box::new), at: place(at) };
         Ok(Typed { node, type_ })
     }
 
@@ -129,9 +141,7 @@ impl Checker<'_> {
             }
             (true, all, _) => format!("`{name}` does not take ({})", all.join(", ")),
         };
-        let at = if symbol == name && member { ast.operator.saturating_sub(name.len()) } else { ast.operator };
-        let at = if symbol == name && !member { ast.start } else { at };
-        self.error_with_hint(at, message, format!("it takes {}", functions::listing(name, member)))
+        self.error(called_at(ast, member, name), message, format!("it takes {}", functions::listing(name, member)))
     }
 
     fn conditional(&mut self, ast: &Ast, condition: &Ast, then: &Ast, otherwise: &Ast) -> Result<Typed, ExprError> {
@@ -142,7 +152,7 @@ impl Checker<'_> {
         let Some(type_) = functions::form("?:", &types, &mut self.unknowns) else {
             let [_, then, otherwise] = types.map(|t| self.unknowns.resolved(&t).with_article());
             let message = format!("the sides of `?:` are {then} and {otherwise}");
-            return Err(self.error_with_hint(ast.operator, message, "convert one, or both with dyn()"));
+            return Err(self.error(ast.operator, message, "convert one, or both with dyn()"));
         };
         Ok(Typed { node: Node::If { condition, then, otherwise }, type_ })
     }
@@ -156,7 +166,8 @@ impl Checker<'_> {
         self.known_values(&a.node, right)?;
         self.known_values(&b.node, left)?;
         let args = vec![a.node, b.node];
-        let node = Node::Call { name: resolved.name, implementation: resolved.implementation, args };
+        let at = place(ast.operator);
+        let node = Node::Call { name: resolved.name, implementation: resolved.implementation, args, at };
         Ok(Typed { node, type_: Type::Bool })
     }
 
@@ -173,9 +184,9 @@ impl Checker<'_> {
         let numeric = |t: &Type| matches!(t, Type::Int | Type::Uint | Type::Double);
         let at = if named.0.path().is_some() { named.0.start } else { ast.operator };
         if numeric(named.1) && numeric(other.1) {
-            return self.error_with_hint(at, message, format!("convert one with {}()", named.1));
+            return self.error(at, message, format!("convert one with {}()", named.1));
         }
-        self.error(at, message)
+        self.error(at, message, format!("compare it with {}", literal_of(named.1)))
     }
 
     /// Refuses a literal that an enumerated field can't hold.
@@ -187,7 +198,7 @@ impl Checker<'_> {
         }
         let shown: String = text.chars().take(40).collect();
         let hint = format!("it is one of {}", values.join(", "));
-        Err(self.error_with_hint(literal.start, format!("`{path}` is never {shown:?}"), hint))
+        Err(self.error(literal.start, format!("`{path}` is never {shown:?}"), hint))
     }
 
     fn membership(&mut self, ast: &Ast, left: &Ast, right: &Ast) -> Result<Typed, ExprError> {
@@ -203,7 +214,7 @@ impl Checker<'_> {
                 a.type_.with_article(),
                 b.type_.with_article()
             );
-            return Err(self.error(left.start, message));
+            return Err(self.error(left.start, message, format!("list values that are {}", literal_of(&a.type_))));
         };
         if let Kind::List(elements) = &right.kind {
             for (element, _) in elements {
@@ -211,7 +222,8 @@ impl Checker<'_> {
             }
         }
         let args = vec![a.node, b.node];
-        let node = Node::Call { name: resolved.name, implementation: resolved.implementation, args };
+        let at = place(ast.operator);
+        let node = Node::Call { name: resolved.name, implementation: resolved.implementation, args, at };
         Ok(Typed { node, type_: Type::Bool })
     }
 
@@ -222,7 +234,7 @@ impl Checker<'_> {
             Some(inner) => Ok((node, type_, inner)),
             None => {
                 let message = format!("{} is {} and no optional", described(ast), type_.with_article());
-                Err(self.error_with_hint(ast.start, message, "an optional comes from .? or [?] or optional.of()"))
+                Err(self.error(ast.start, message, "an optional comes from .? or [?] or optional.of()"))
             }
         }
     }
@@ -235,7 +247,7 @@ impl Checker<'_> {
         let none = Type::optional(self.unknowns.fresh());
         let Some(type_) = functions::form("?:", &[Type::Bool, made.clone(), none], &mut self.unknowns) else {
             let message = format!("optFlatMap() needs an optional, not {}", made.with_article());
-            return Err(self.error(body.start, message));
+            return Err(self.error(body.start, message, "use optMap() for a value that is none"));
         };
         Ok(Typed { node: Node::OptionalMap { optional, body: Box::new(node), wrap }, type_ })
     }
@@ -247,9 +259,33 @@ impl Checker<'_> {
         let Some(type_) = functions::form(name, &[optional_type, other_type.clone()], &mut self.unknowns) else {
             let wanted = if unwrap { inner } else { Type::optional(inner) };
             let message = format!("{name}() needs {} here, not {}", wanted.with_article(), other_type.with_article());
-            return Err(self.error(other.start, message));
+            return Err(self.error(other.start, message, format!("write {}", literal_of(&wanted))));
         };
         Ok(Typed { node: Node::OrElse { optional, other: other_node, unwrap }, type_ })
+    }
+}
+
+/// Where a call points: at the name of a function, or at an operator.
+fn called_at(ast: &Ast, member: bool, name: &str) -> usize {
+    match (functions::symbol(name) == name, member) {
+        (true, true) => ast.operator.saturating_sub(name.len()),
+        (true, false) => ast.start,
+        (false, _) => ast.operator,
+    }
+}
+
+/// How a value of a type is written.
+fn literal_of(type_: &Type) -> String {
+    match type_ {
+        Type::Bool => "`true` or `false`".into(),
+        Type::Int => "a number, without quotes".into(),
+        Type::Uint => "a number with a `u` behind it, such as `1u`".into(),
+        Type::Double => "a number with a fraction, such as `1.0`".into(),
+        Type::String => "a text in quotes".into(),
+        Type::Bytes => "bytes, such as `b\"a\"`".into(),
+        Type::Timestamp => "timestamp(\"2026-01-02T03:04:05Z\")".into(),
+        Type::Duration => "duration(\"5m\")".into(),
+        other => other.with_article(),
     }
 }
 
@@ -262,6 +298,47 @@ fn search(function: &str) -> Option<Search> {
         _ => None,
     }
 }
+
+/// What people call by its name in another language.
+const MEANT: &[(&str, &str)] = &[
+    ("any", "write list.exists(x, condition)"),
+    ("some", "write list.exists(x, condition)"),
+    ("every", "write list.all(x, condition)"),
+    ("none", "write !list.exists(x, condition)"),
+    ("one", "write list.exists_one(x, condition)"),
+    ("find_one", "write list.filter(x, condition)"),
+    ("beginsWith", "did you mean `startsWith`?"),
+    ("hasPrefix", "did you mean `startsWith`?"),
+    ("starts_with", "did you mean `startsWith`?"),
+    ("hasSuffix", "did you mean `endsWith`?"),
+    ("ends_with", "did you mean `endsWith`?"),
+    ("includes", "did you mean `contains`? of a list write `x in list`"),
+    ("has_value", "did you mean `hasValue`?"),
+    ("len", "did you mean `size`?"),
+    ("length", "did you mean `size`?"),
+    ("count", "write list.filter(x, condition).size()"),
+    ("isEmpty", "write size() == 0"),
+    ("lower", "did you mean `lowerAscii`?"),
+    ("toLower", "did you mean `lowerAscii`?"),
+    ("toLowerCase", "did you mean `lowerAscii`?"),
+    ("upper", "did you mean `upperAscii`?"),
+    ("toUpper", "did you mean `upperAscii`?"),
+    ("toUpperCase", "did you mean `upperAscii`?"),
+    ("strip", "did you mean `trim`?"),
+    ("match", "did you mean `matches`?"),
+    ("regex", "write text.matches(r\"…\")"),
+    ("test", "write text.matches(r\"…\")"),
+    ("equals", "compare with `==`"),
+    ("not", "write `!`"),
+    ("exist", "write list.exists(x, condition); whether a field is set, has(a.b) tells"),
+    ("defined", "write has(a.b)"),
+    ("default", "write value.orValue(default), where the value is read with .?"),
+    ("getOrDefault", "write map[?key].orValue(default)"),
+    ("get", "write map[?key].orValue(default)"),
+    ("now", "rules have no clock; the time of an event is `event.created`"),
+    ("inCIDR", "write cidr(\"10.0.0.0/8\").containsIP(source.ip)"),
+    ("cidrMatch", "write cidr(\"10.0.0.0/8\").containsIP(source.ip)"),
+];
 
 fn macro_usage(function: &str) -> &'static str {
     match function {

@@ -8,6 +8,7 @@ use super::{
     error::ExprError,
     functions,
     parse::{DEPTH, NODES},
+    pattern::Effort,
     tree::Node,
     types::Type,
     unify::Unknowns,
@@ -65,6 +66,8 @@ pub(super) struct Checker<'s> {
     pub fields: BTreeMap<&'static str, &'static Field>,
     pub extent: Extent,
     pub unknowns: Unknowns,
+    /// What is left to try patterns.
+    pub effort: Effort,
     /// Of the list literal that was checked last.
     pub elements: Vec<Type>,
     /// Macros over lists and maps around the node.
@@ -75,16 +78,13 @@ pub(super) struct Checker<'s> {
 impl<'s> Checker<'s> {
     pub fn new(source: &'s str, root: Root<'s>, variables: &'s BTreeMap<String, Variable>) -> Checker<'s> {
         let (locals, fields, extent) = (Vec::new(), BTreeMap::new(), Extent::default());
-        let (unknowns, elements) = (Unknowns::default(), Vec::new());
-        Checker { source, root, variables, locals, fields, extent, unknowns, elements, loops: 0, depth: 0 }
+        let (unknowns, elements, effort) = (Unknowns::default(), Vec::new(), Effort::of_an_expression());
+        Checker { source, root, variables, locals, fields, extent, unknowns, effort, elements, loops: 0, depth: 0 }
     }
 
-    pub fn error(&self, at: usize, message: impl Into<String>) -> ExprError {
-        ExprError::at(self.source, at, message, None)
-    }
-
-    pub fn error_with_hint(&self, at: usize, message: impl Into<String>, hint: impl Into<String>) -> ExprError {
-        ExprError::at(self.source, at, message, Some(hint.into()))
+    /// An error at byte `at`, and what to write instead.
+    pub fn error(&self, at: usize, message: impl Into<String>, hint: impl Into<String>) -> ExprError {
+        ExprError::at(self.source, at, message, hint)
     }
 
     /// Counts a tree of this extent at the current place against the caps.
@@ -94,21 +94,20 @@ impl<'s> Checker<'s> {
         self.extent.depth = self.extent.depth.max(self.depth + part.depth);
         self.extent.macros = self.extent.macros.max(self.loops + part.macros);
         if self.extent.nodes > NODES {
-            return Err(self.error(at, format!("more than {NODES} parts, those of the variables included")));
+            let message = format!("more than {NODES} parts, those of the variables included");
+            return Err(self.error(at, message, "shorten its lists, or split the rule"));
         }
         if self.extent.patterns > PATTERNS {
             let message = format!("more than {PATTERNS} regexes");
-            return Err(self.error_with_hint(
-                at,
-                message,
-                "join patterns with |, or use startsWith, endsWith, contains",
-            ));
+            return Err(self.error(at, message, "join patterns with |, or use startsWith, endsWith, contains"));
         }
         if self.extent.depth > DEPTH {
-            return Err(self.error(at, format!("nested more than {DEPTH} deep, variables included")));
+            let message = format!("nested more than {DEPTH} deep, variables included");
+            return Err(self.error(at, message, "write it flat: a list with `in`, several terms with && or ||"));
         }
         if self.extent.macros > MACROS {
-            return Err(self.error(at, format!("macros nested more than {MACROS} deep")));
+            let message = format!("macros nested more than {MACROS} deep");
+            return Err(self.error(at, message, "flatten() the lists first, or test fewer levels"));
         }
         Ok(())
     }
@@ -120,7 +119,7 @@ impl<'s> Checker<'s> {
         self.depth -= 1;
         let Typed { node, type_ } = checked?;
         if self.unknowns.exhausted() {
-            return Err(self.error(ast.start, "its types are too large"));
+            return Err(self.error(ast.start, "its types are too large", "nest fewer lists and maps in each other"));
         }
         Ok(Typed { node, type_: self.unknowns.resolved(&type_) })
     }
@@ -136,7 +135,8 @@ impl<'s> Checker<'s> {
             Kind::List(elements) => self.list(elements),
             Kind::Map(entries) => self.map(ast, entries),
             Kind::Struct(name) => {
-                Err(self.error(ast.start, format!("messages such as `{name}{{}}` can't be built here")))
+                let message = format!("messages such as `{name}{{}}` can't be built here");
+                Err(self.error(ast.start, message, "a map is written {\"key\": value}"))
             }
         }
     }
@@ -153,7 +153,8 @@ impl<'s> Checker<'s> {
         if self.unknowns.assign([(&type_, &Type::Bool)]) {
             return Ok(node);
         }
-        Err(self.error(ast.start, format!("{} is {}; {place} needs a bool", described(ast), type_.with_article())))
+        let message = format!("{} is {}; {place} needs a bool", described(ast), type_.with_article());
+        Err(self.error(ast.start, message, "compare it with something: `==`, `in`, `>`"))
     }
 
     fn conditions(&mut self, terms: &[Ast], operator: &str) -> Result<Vec<Node>, ExprError> {
@@ -168,7 +169,10 @@ impl<'s> Checker<'s> {
             let [operand_type, index_type] = types.map(|t| self.unknowns.resolved(&t));
             return Err(self.no_element(ast, (operand, operand_type), (index, index_type)));
         };
-        Ok(Typed { node: Node::Index { operand: operand_node, index: index_node, optional }, type_ })
+        Ok(Typed {
+            node: Node::Index { operand: operand_node, index: index_node, optional, at: place(ast.operator) },
+            type_,
+        })
     }
 
     fn no_element(&self, ast: &Ast, operand: (&Ast, Type), index: (&Ast, Type)) -> ExprError {
@@ -178,11 +182,19 @@ impl<'s> Checker<'s> {
         };
         let with = index.1.with_article();
         match inner {
-            Type::List(_) => self.error(index.0.start, format!("a list is indexed by an int, not {with}")),
-            Type::Map(key, _) => self.error(index.0.start, format!("this map's keys are {key}; indexed with {with}")),
+            Type::List(_) => self.error(
+                index.0.start,
+                format!("a list is indexed by an int, not {with}"),
+                "look for an element with `in` or exists()",
+            ),
+            Type::Map(key, _) => self.error(
+                index.0.start,
+                format!("this map's keys are {key}; indexed with {with}"),
+                format!("write a key that is {}", key.with_article()),
+            ),
             other => {
                 let message = format!("{} is {} and has no elements", described(operand.0), other.with_article());
-                self.error(ast.operator, message)
+                self.error(ast.operator, message, "only lists and maps have; of a text use charAt() or substring()")
             }
         }
     }
@@ -210,7 +222,10 @@ impl<'s> Checker<'s> {
         match type_ {
             Type::Optional(inner) => Ok((*inner).clone()),
             Type::Dyn => Ok(Type::Dyn),
-            other => Err(self.error(ast.start, format!("`?` needs an optional, not {}", other.with_article()))),
+            other => {
+                let message = format!("`?` needs an optional, not {}", other.with_article());
+                Err(self.error(ast.start, message, "leave the `?` out, or read the value with .?"))
+            }
         }
     }
 
@@ -219,7 +234,8 @@ impl<'s> Checker<'s> {
         for (key, value, optional) in entries {
             let Typed { node: key_node, type_: key_type } = self.check(key)?;
             if !key_type.is_open() && !matches!(key_type, Type::String | Type::Int | Type::Uint | Type::Bool) {
-                return Err(self.error(key.start, format!("{} can't be a map key", key_type.with_article())));
+                let message = format!("{} can't be a map key", key_type.with_article());
+                return Err(self.error(key.start, message, "a key is a string, an int, a uint or a bool"));
             }
             let Typed { node: value_node, type_: mut value_type } = self.check(value)?;
             if *optional {
@@ -232,8 +248,13 @@ impl<'s> Checker<'s> {
         self.count(Extent::default(), ast.start)?;
         let key = keys.unwrap_or_else(|| self.unknowns.fresh());
         let value = values.unwrap_or_else(|| self.unknowns.fresh());
-        Ok(Typed { node: Node::Map(nodes), type_: Type::map(key, value) })
+        Ok(Typed { node: Node::Map { entries: nodes, at: place(ast.start) }, type_: Type::map(key, value) })
     }
+}
+
+/// A byte of a source, which has at most `parse::SOURCE` of them.
+pub(super) fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 /// How a message names an expression.

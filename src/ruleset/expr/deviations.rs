@@ -48,6 +48,17 @@ static DEVIATIONS: &[Deviation] = &[
         shown: &[],
     },
     Deviation {
+        what: "A key that is no identifier can be written in backticks; the parser of the API server is set not to read them.",
+        reason: "Labels and annotations have such keys, and the specification has the syntax.",
+        shown: &[shown("{'a-b': 1}.`a-b`", "1", "refused")],
+    },
+    Deviation {
+        what: "The time zones `Local`, `localtime` and `posixrules` are errors; cel-go reads what \
+               the machine has under these names.",
+        reason: "A rule means the same on every machine; names are those of the time zone database that is built in.",
+        shown: &[shown("timestamp(0).getHours('Local') >= 0", "error", "true")],
+    },
+    Deviation {
         what: "A comparison with what a field can never hold is refused.",
         reason: "It is a mistake in the rule, and would be silent.",
         shown: &[],

@@ -3,8 +3,7 @@
 
 use std::fmt;
 
-/// Characters of the offending line that an excerpt shows.
-const EXCERPT: usize = 120;
+use super::excerpt::{excerpt, plain};
 
 /// An expression that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,30 +14,31 @@ pub struct ExprError {
     pub column: u32,
     pub message: String,
     /// What to write instead.
-    pub hint: Option<String>,
-    /// The line around the place, at most 120 characters of it, and below it a caret.
+    pub hint: String,
+    /// The line around the place, at most 120 columns of it, and below it a caret.
     pub excerpt: String,
 }
 
 impl fmt::Display for ExprError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.line, self.column, self.message)?;
-        if let Some(hint) = &self.hint {
-            write!(f, "; {hint}")?;
-        }
-        write!(f, "\n{}", self.excerpt)
+        write!(f, "{}\n{}", self.on_one_line(), self.excerpt)
     }
 }
 
 impl std::error::Error for ExprError {}
 
 impl ExprError {
+    /// Place, message and hint, without the excerpt.
+    pub fn on_one_line(&self) -> String {
+        format!("{}:{}: {}; {}", self.line, self.column, self.message, self.hint)
+    }
+
     /// An error at byte `offset` of `source`; an offset beyond it stands for its end.
     pub(in crate::ruleset) fn at(
         source: &str,
         offset: usize,
         message: impl Into<String>,
-        hint: Option<String>,
+        hint: impl Into<String>,
     ) -> ExprError {
         let mut offset = offset.min(source.len());
         while !source.is_char_boundary(offset) {
@@ -52,14 +52,14 @@ impl ExprError {
         ExprError {
             line: count(lines_before),
             column: count(column),
-            message: message.into(),
-            hint,
-            excerpt: excerpt(start, rest, column),
+            message: plain(&message.into()),
+            hint: plain(&hint.into()),
+            excerpt: excerpt(start, rest),
         }
     }
 
     /// An error at a line and a column in characters, both from 1.
-    pub(super) fn at_line(source: &str, line: usize, column: usize, message: impl Into<String>) -> ExprError {
+    pub(super) fn at_line(source: &str, line: usize, column: usize, message: String, hint: &str) -> ExprError {
         let mut offset = 0;
         for (number, text) in source.split_inclusive('\n').enumerate() {
             if number + 1 == line {
@@ -68,7 +68,7 @@ impl ExprError {
             }
             offset += text.len();
         }
-        ExprError::at(source, offset, message, None)
+        ExprError::at(source, offset, message, hint)
     }
 }
 
@@ -76,38 +76,65 @@ fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX).saturating_add(1)
 }
 
-/// A window of the line that has the place in it, and a caret under the place.
-fn excerpt(start: &str, rest: &str, column: usize) -> String {
-    let fits = column + rest.chars().count() <= EXCERPT;
-    let skip = if fits { 0 } else { column.saturating_sub(EXCERPT / 2) };
-    let shown: String = start
-        .chars()
-        .skip(skip)
-        .chain(rest.chars())
-        .take(EXCERPT)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    format!("{}\n{}^", shown.trim_end(), " ".repeat(column - skip))
-}
-
 /// Why an evaluation has no value. All but `OverBudget` are values of CEL's own error semantics: `||`, `&&`, `exists`, `all`
 /// absorb them.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EvalError {
-    #[error("over the budget of evaluation steps; narrow the condition or its lists")]
     OverBudget,
-    #[error("no such key `{0}`; test it with has() or read it with .? and orValue()")]
     NoSuchKey(String),
-    #[error("index {0} is out of range")]
     IndexOutOfRange(String),
-    #[error("no such overload: {0}")]
     NoSuchOverload(String),
-    #[error("{0} overflows")]
     Overflow(&'static str),
-    #[error("division by zero")]
     DivisionByZero,
-    #[error("optional has no value; read it with orValue()")]
     NoValue,
-    #[error("{0}")]
     BadArgument(String),
 }
+
+impl EvalError {
+    pub(super) fn message(&self) -> String {
+        match self {
+            EvalError::OverBudget => "over the budget of evaluation steps".into(),
+            EvalError::NoSuchKey(key) => format!("no such key `{key}`"),
+            EvalError::IndexOutOfRange(index) => format!("index {index} is out of range"),
+            EvalError::NoSuchOverload(call) => format!("no such overload: {call}"),
+            EvalError::Overflow(what) => format!("{what} overflows"),
+            EvalError::DivisionByZero => "division by zero".into(),
+            EvalError::NoValue => "optional has no value".into(),
+            EvalError::BadArgument(what) => what.clone(),
+        }
+    }
+
+    fn hint(&self) -> &'static str {
+        match self {
+            EvalError::OverBudget => "narrow the condition or its lists",
+            EvalError::NoSuchKey(_) => "test it with has() or read it with .? and orValue()",
+            EvalError::IndexOutOfRange(_) => "compare with size() first, or read it with [?…] and orValue()",
+            EvalError::NoSuchOverload(_) => "convert the value, or compare type(…) first",
+            EvalError::Overflow(_) => "use double() where numbers can be that large",
+            EvalError::DivisionByZero => "test the divisor first, as in `n != 0 && m / n > 1`",
+            EvalError::NoValue => "read it with orValue()",
+            EvalError::BadArgument(_) => "change the value, or test it first",
+        }
+    }
+
+    /// The error with the place of the part that failed, which begins at byte `offset` of `source`.
+    pub(super) fn placed(&self, source: &str, offset: usize) -> ExprError {
+        ExprError::at(source, offset, self.message(), self.hint())
+    }
+}
+
+impl fmt::Display for EvalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&plain(&self.message()))?;
+        match self {
+            EvalError::OverBudget | EvalError::NoSuchKey(_) | EvalError::NoValue => write!(f, "; {}", self.hint()),
+            EvalError::IndexOutOfRange(_)
+            | EvalError::NoSuchOverload(_)
+            | EvalError::Overflow(_)
+            | EvalError::DivisionByZero
+            | EvalError::BadArgument(_) => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for EvalError {}

@@ -49,8 +49,32 @@ impl<'a> Input<'a> {
     }
 }
 
-/// One evaluation.
-pub(super) struct Evaluation<'a, 's> {
+/// The errors of an evaluation, each with the place of the innermost part that gave it.
+#[derive(Default)]
+pub(super) struct Faults {
+    found: Vec<(EvalError, u32)>,
+}
+
+/// Different errors that are remembered.
+const FAULTS: usize = 64;
+
+impl Faults {
+    pub fn place_of(&self, error: &EvalError) -> Option<usize> {
+        self.found.iter().find(|(found, _)| found == error).map(|(_, at)| *at as usize)
+    }
+
+    fn note(&mut self, error: &EvalError, at: Option<u32>) {
+        if let Some(at) = at
+            && self.found.len() < FAULTS
+            && self.place_of(error).is_none()
+        {
+            self.found.push((error.clone(), at));
+        }
+    }
+}
+
+/// One evaluation; `TRACED` is one that notes where it fails, which all others must not pay for.
+pub(super) struct Evaluation<'a, 's, const TRACED: bool> {
     pub input: Input<'a>,
     /// Variables of the macros around the node, the innermost last.
     pub locals: Vec<Answer<'a>>,
@@ -58,11 +82,18 @@ pub(super) struct Evaluation<'a, 's> {
     /// Values of the rule's variables that were needed so far, by the address of their tree: each is computed once,
     /// however often it is named.
     pub variables: Vec<(usize, Answer<'a>)>,
+    pub faults: Faults,
 }
 
 pub(super) type Answer<'a> = Result<Val<'a>, EvalError>;
 
-impl<'a> Evaluation<'a, '_> {
+impl<'a, 's, const TRACED: bool> Evaluation<'a, 's, TRACED> {
+    pub fn new(input: Input<'a>, locals: Vec<Answer<'a>>, steps: &'s mut Steps) -> Self {
+        Evaluation { input, locals, steps, variables: Vec::new(), faults: Faults::default() }
+    }
+}
+
+impl<'a, const TRACED: bool> Evaluation<'a, '_, TRACED> {
     fn variable(&mut self, node: &'a Node) -> Answer<'a> {
         let address = std::ptr::from_ref(node).addr();
         if let Some((_, known)) = self.variables.iter().find(|(known, _)| *known == address) {
@@ -74,6 +105,20 @@ impl<'a> Evaluation<'a, '_> {
     }
 
     pub fn node(&mut self, node: &'a Node) -> Answer<'a> {
+        if !TRACED {
+            return self.value(node);
+        }
+        let before = self.faults.found.len();
+        let answer = self.value(node);
+        match &answer {
+            // What failed below was absorbed.
+            Ok(_) => self.faults.found.truncate(before),
+            Err(error) => self.faults.note(error, node.at()),
+        }
+        answer
+    }
+
+    fn value(&mut self, node: &'a Node) -> Answer<'a> {
         self.steps.charge(1)?;
         match node {
             Node::Constant(value) => Ok(value.clone()),
@@ -85,7 +130,7 @@ impl<'a> Evaluation<'a, '_> {
             Node::OptionalField { field, guards } => self.optional_field(field, guards),
             Node::Select(selection) => self.select(selection),
             Node::Has(selection) => self.has(selection),
-            Node::Index { operand, index, optional } => self.index(operand, index, *optional),
+            Node::Index { operand, index, optional, at: _ } => self.index(operand, index, *optional),
             Node::And(terms) => self.logic(terms, false),
             Node::Or(terms) => self.logic(terms, true),
             Node::If { condition, then, otherwise } => match self.node(condition)? {
@@ -94,14 +139,14 @@ impl<'a> Evaluation<'a, '_> {
                 other => Err(no_overload(&[other])),
             },
             Node::List(elements) => self.list(elements),
-            Node::Map(entries) => self.map_literal(entries),
-            Node::Call { name, implementation, args } => self.call(name, *implementation, args),
-            Node::Pattern { search, text: subject, regex, most } => {
+            Node::Map { entries, at: _ } => self.map_literal(entries),
+            Node::Call { name, implementation, args, at: _ } => self.call(name, *implementation, args),
+            Node::Pattern { search, text: subject, pattern, most, at: _ } => {
                 let mut args = vec![self.node(subject)?];
                 if let Some(most) = most {
                     args.push(self.node(most)?);
                 }
-                text::search(*search, regex, &args, self.steps)
+                text::search(*search, pattern, &args, self.steps)
             }
             Node::Macro(comprehension) => self.comprehension(comprehension),
             Node::Bind { value, body } => match self.node(value) {
@@ -168,7 +213,7 @@ impl<'a> Evaluation<'a, '_> {
     }
 
     fn select(&mut self, selection: &'a Selection) -> Answer<'a> {
-        let Selection { operand, key, optional, path } = selection;
+        let Selection { operand, key, optional, path, at: _ } = selection;
         let operand = self.node(operand)?;
         let (operand, viral) = match operand {
             Val::Optional(None) => return Ok(Val::Optional(None)),
@@ -202,7 +247,7 @@ impl<'a> Evaluation<'a, '_> {
 
     /// False for what has no keys, an error for a list, as in the reference implementation.
     fn has(&mut self, selection: &'a Selection) -> Answer<'a> {
-        let Selection { operand, key, optional: _, path: _ } = selection;
+        let Selection { operand, key, optional: _, path: _, at: _ } = selection;
         let operand = match self.node(operand)? {
             Val::Optional(Some(inner)) => Arc::unwrap_or_clone(inner),
             other => other,

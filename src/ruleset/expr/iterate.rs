@@ -33,7 +33,7 @@ impl<'a> Range<'a> {
     }
 }
 
-impl<'a> Evaluation<'a, '_> {
+impl<'a, const TRACED: bool> Evaluation<'a, '_, TRACED> {
     pub fn comprehension(&mut self, macro_: &'a Comprehension) -> Answer<'a> {
         let range = match self.node(&macro_.range)? {
             Val::List(list) => Range::List(list),

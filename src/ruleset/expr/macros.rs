@@ -4,7 +4,7 @@
 use super::{
     ast::{Ast, Kind},
     budget::Steps,
-    check::{Checker, Typed, described},
+    check::{Checker, Typed, described, place},
     convert,
     error::ExprError,
     format::{self, Clause, Piece},
@@ -13,6 +13,8 @@ use super::{
     value::Val,
 };
 use crate::event::schema;
+
+const CLAUSES: &str = "%s takes anything, %d numbers, %f and %e with a precision too, %x and %X, %o, %b";
 
 /// Whether a member call with so many arguments is a macro.
 pub(super) fn is_macro(function: &str, arguments: usize) -> bool {
@@ -61,16 +63,16 @@ impl Checker<'_> {
 
     fn variable_name<'n>(&self, name: &'n Ast) -> Result<&'n str, ExprError> {
         let Kind::Name(variable) = &name.kind else {
-            return Err(self.error(name.start, "a macro's variable must be a simple name"));
+            return Err(self.error(name.start, "a macro's variable must be a simple name", "such as `x`"));
         };
         if variable.starts_with('.') || variable == "__result__" {
-            return Err(self.error(name.start, format!("`{variable}` can't name a macro's variable")));
+            let message = format!("`{variable}` can't name a macro's variable");
+            return Err(self.error(name.start, message, "choose another, such as `x`"));
         }
         let taken = schema::is_prefix(variable) || schema::lookup(variable).is_some() || variable == "variables";
         if taken && !self.over_bindings() {
-            let message =
-                format!("`{variable}` already names fields of the event; choose another name for the variable");
-            return Err(self.error(name.start, message));
+            let message = format!("`{variable}` already names fields of the event");
+            return Err(self.error(name.start, message, "choose another name for the variable"));
         }
         Ok(variable)
     }
@@ -94,9 +96,10 @@ impl Checker<'_> {
     }
 
     /// `range.function(x, …)` or `range.function(k, v, …)`
-    pub fn macro_(&mut self, range: &Ast, function: &str, args: &[Ast]) -> Result<Typed, ExprError> {
+    pub fn macro_(&mut self, ast: &Ast, range: &Ast, function: &str, args: &[Ast]) -> Result<Typed, ExprError> {
         let Some(Roles { kind, names, filter, body }) = roles(function, args) else {
-            return Err(self.error(range.start, format!("no such macro `{function}`")));
+            let message = format!("no such macro `{function}`");
+            return Err(self.error(range.start, message, "the reference page of the rule language lists all"));
         };
         let (range_node, range_type) = self.child(range)?;
         let (key, value) = match &range_type {
@@ -110,14 +113,20 @@ impl Checker<'_> {
             other => {
                 let needed = if kind == Macro::SortBy { "a list" } else { "a list or a map" };
                 let message = format!("{} is {}; {function}() needs {needed}", described(range), other.with_article());
-                return Err(self.error(range.start, message));
+                let hint = match other {
+                    Type::String => "split() a text into a list, or search it with contains() or matches()",
+                    Type::Optional(_) => "take what it holds with orValue([])",
+                    _ => "compare it with `==` or `in`",
+                };
+                return Err(self.error(range.start, message, hint));
             }
         };
         let element = if matches!(range_type, Type::Map(..)) { key.clone() } else { value.clone() };
         let named: Vec<(&Ast, Type)> = match names.as_slice() {
             [first, second] => {
                 if self.variable_name(first)? == self.variable_name(second)? {
-                    return Err(self.error(second.start, "the two variables have the same name"));
+                    let message = "the two variables have the same name";
+                    return Err(self.error(second.start, message, "give each its own, such as `i, x`"));
                 }
                 vec![(first, key.clone()), (second, value)]
             }
@@ -145,7 +154,8 @@ impl Checker<'_> {
             Macro::Entries => body_type,
         };
         let filter = filter.map(Box::new);
-        let node = Node::Macro(Comprehension { kind, range: range_node, pair, filter, body: Box::new(body_node) });
+        let (body, at) = (Box::new(body_node), place(ast.operator.saturating_sub(function.len())));
+        let node = Node::Macro(Comprehension { kind, range: range_node, pair, filter, body, at });
         Ok(Typed { node, type_ })
     }
 
@@ -166,8 +176,8 @@ impl Checker<'_> {
         if kind == Macro::Entries {
             let map = Type::map(self.unknowns.fresh(), self.unknowns.fresh());
             if !self.unknowns.assign([(&type_, &map)]) {
-                let message = format!("{place} needs a map such as {{key: value}} here, not {}", type_.with_article());
-                return Err(self.error(body.start, message));
+                let message = format!("{place} needs a map here, not {}", type_.with_article());
+                return Err(self.error(body.start, message, "write {key: value}"));
             }
             type_ = map;
         }
@@ -190,7 +200,7 @@ impl Checker<'_> {
         );
         if kind == Macro::SortBy && !sortable {
             let message = format!("{place} needs a key that has an order, not {}", type_.with_article());
-            return Err(self.error(body.start, message));
+            return Err(self.error(body.start, message, "sort by a number, a text, a bool or a time of it"));
         }
         Ok((filter, node, type_))
     }
@@ -217,7 +227,9 @@ impl Checker<'_> {
             all => all.iter().find(|arg| !number(arg)).map(|arg| arg.start),
         };
         match odd {
-            Some(at) => Err(self.error(at, format!("{name}() takes numbers"))),
+            Some(at) => {
+                Err(self.error(at, format!("{name}() takes numbers"), "such as 1, 2u or 0.5, or a list of them"))
+            }
             None => Ok(()),
         }
     }
@@ -233,7 +245,8 @@ impl Checker<'_> {
         if let [arg @ Ast { kind: Kind::Literal(value), .. }] = args
             && let Err(error) = read(std::slice::from_ref(value), &mut Steps::default())
         {
-            return Err(self.error(arg.start, error.to_string()));
+            let hint = if name == "duration" { "such as \"1h30m\"" } else { "such as \"2026-01-02T03:04:05Z\"" };
+            return Err(self.error(arg.start, error.to_string(), hint));
         }
         Ok(())
     }
@@ -250,18 +263,18 @@ impl Checker<'_> {
             Ok(())
         });
         if let Err(error) = read {
-            return Err(self.error(target.start, error.to_string()));
+            return Err(self.error(target.start, error.to_string(), CLAUSES));
         }
         if asked.len() != values.len() {
             let message = format!("format() asks for {} values and is given {}", asked.len(), values.len());
-            return Err(self.error(*list, message));
+            return Err(self.error(*list, message, "give one value for each clause; `%%` is a percent sign"));
         }
         // The list was the last that was checked, just now.
         for (clause, ((value, _), type_)) in asked.iter().zip(values.iter().zip(std::mem::take(&mut self.elements))) {
             let type_ = self.unknowns.resolved(&type_);
             if !takes(*clause, &type_) {
                 let message = format!("{} does not take {}", clause.shown(), type_.with_article());
-                return Err(self.error(value.start, message));
+                return Err(self.error(value.start, message, CLAUSES));
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 
 use super::{
     ast::{Ast, Kind},
-    check::{Checker, Root, Typed, described},
+    check::{Checker, Root, Typed, described, place},
     error::ExprError,
     tree::{Node, Selection},
     types::Type,
@@ -36,6 +36,52 @@ fn below(path: &str) -> Vec<&'static Field> {
     schema::FIELDS.iter().filter(inside).collect()
 }
 
+/// A field of a group that stands for it: its name, or else the one with the shortest path.
+fn example_below(path: &str) -> &'static str {
+    let fields = below(path);
+    let name = fields.iter().find(|f| f.path.len() == path.len() + 5 && f.path.ends_with(".name"));
+    name.or_else(|| fields.iter().min_by_key(|f| f.path.len())).map_or("", |f| f.path)
+}
+
+/// The field of a group whose name is at most two edits away.
+fn sibling(group: &str, name: &str) -> Option<&'static str> {
+    let wanted: Vec<char> = name.chars().take(64).collect();
+    let inside = |f: &'static Field| Some((f.path, f.path.strip_prefix(group)?.strip_prefix('.')?));
+    let near = |(path, name): (&'static str, &str)| (distance(&wanted, name), path);
+    let found = schema::FIELDS.iter().filter_map(inside).map(near);
+    found.filter(|(edits, _)| *edits <= 2.max(wanted.len() / 3) && *edits < wanted.len()).min().map(|(_, path)| path)
+}
+
+/// What somebody meant by the path of a field that is not there.
+fn meant(path: &str) -> String {
+    let paths = || schema::FIELDS.iter().map(|f| f.path);
+    let (parent, last) = path.rsplit_once('.').unwrap_or(("", path));
+    let shortest = |fits: &dyn Fn(&str) -> bool| paths().filter(|path| fits(path)).min_by_key(|path| path.len());
+    let in_group = |field: &str| {
+        let name = field.strip_prefix(parent).and_then(|rest| rest.strip_prefix('.'));
+        name.is_some_and(|name| {
+            !name.contains('.') && last.len() > 2 && name.to_lowercase().contains(&last.to_lowercase())
+        })
+    };
+    let found = shortest(&|field| field.ends_with(&format!(".{path}")))
+        .or_else(|| shortest(&in_group).filter(|_| !parent.is_empty()))
+        .or_else(|| if schema::is_prefix(parent) { sibling(parent, last) } else { nearest(path, paths()) })
+        .or_else(|| shortest(&|field| last.len() > 4 && field.ends_with(&format!(".{last}"))));
+    if let Some(field) = found {
+        return format!("did you mean `{field}`?");
+    }
+    let mut group = parent;
+    while !group.is_empty() && !schema::is_prefix(group) {
+        group = group.rsplit_once('.').map_or("", |(outer, _)| outer);
+    }
+    let inside = if group.is_empty() { String::new() } else { format!("{group}.") };
+    let mut names: Vec<&str> =
+        paths().filter_map(|p| p.strip_prefix(inside.as_str())).filter_map(|rest| rest.split('.').next()).collect();
+    names.dedup();
+    let place = if group.is_empty() { "fields begin with".to_owned() } else { format!("`{group}` has") };
+    format!("{place} {}; texts stand in quotes", names.join(", "))
+}
+
 impl Checker<'_> {
     pub fn over_bindings(&self) -> bool {
         matches!(self.root, Root::Bindings(_))
@@ -64,7 +110,7 @@ impl Checker<'_> {
         match &ast.kind {
             Kind::Name(name) => self.local(ast, name),
             Kind::Select { operand, field, optional } => self.selection(ast, operand, field, *optional),
-            _ => Err(self.error(ast.start, "not a name")),
+            _ => Err(self.error(ast.start, "not a name", "begin with a field such as `event.action`")),
         }
     }
 
@@ -94,9 +140,8 @@ impl Checker<'_> {
             return Ok(Some(self.field(field)));
         }
         if schema::is_prefix(path) {
-            let example = below(path).first().map_or("", |f| f.path);
-            let hint = format!("name a field of it, such as `{example}`, or test it with has({path})");
-            return Err(self.error_with_hint(ast.start, format!("`{path}` is a group of fields and no value"), hint));
+            let hint = format!("name a field of it, such as `{}`, or test it with has({path})", example_below(path));
+            return Err(self.error(ast.start, format!("`{path}` is a group of fields and no value"), hint));
         }
         // A selection below a field or a variable is the operand's matter; below anything else the name is unknown.
         match path.rsplit_once('.') {
@@ -111,15 +156,20 @@ impl Checker<'_> {
     }
 
     fn unknown_field(&self, ast: &Ast, path: &str) -> ExprError {
-        let names = schema::FIELDS.iter().map(|f| f.path).chain(self.locals.iter().map(|(name, _)| name.as_str()));
-        self.unknown(ast, "field", path, names)
+        let message = format!("no such field `{path}`");
+        let local = nearest(path, self.locals.iter().map(|(name, _)| name.as_str()));
+        let hint = match local {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => meant(path),
+        };
+        self.error(ast.start, message, hint)
     }
 
     fn unknown<'n>(&self, ast: &Ast, what: &str, path: &str, names: impl Iterator<Item = &'n str>) -> ExprError {
         let message = format!("no such {what} `{path}`");
         match nearest(path, names) {
-            Some(name) => self.error_with_hint(ast.start, message, format!("did you mean `{name}`?")),
-            None => self.error(ast.start, message),
+            Some(name) => self.error(ast.start, message, format!("did you mean `{name}`?")),
+            None => self.error(ast.start, message, "texts stand in quotes; variables are the keys of --bindings"),
         }
     }
 
@@ -127,8 +177,8 @@ impl Checker<'_> {
         let Some(variable) = self.variables.get(name) else {
             let message = format!("no such variable `variables.{name}`");
             return Err(match nearest(name, self.variables.keys().map(String::as_str)) {
-                Some(known) => self.error_with_hint(ast.start, message, format!("did you mean `variables.{known}`?")),
-                None => self.error(ast.start, message),
+                Some(known) => self.error(ast.start, message, format!("did you mean `variables.{known}`?")),
+                None => self.error(ast.start, message, "define it in spec.variables, above what uses it"),
             });
         };
         self.count(variable.extent, ast.start)?;
@@ -174,7 +224,8 @@ impl Checker<'_> {
         let value = self.key_type(ast, operand, &inner, field)?;
         let path = ast.path().unwrap_or_else(|| field.to_owned());
         let type_ = if optional || viral { Type::optional(value) } else { value };
-        let selection = Selection { operand: node, key: field.into(), optional, path: path.into() };
+        let at = place(ast.start);
+        let selection = Selection { operand: node, key: field.into(), optional, path: path.into(), at };
         Ok(Typed { node: Node::Select(selection), type_ })
     }
 
@@ -189,7 +240,12 @@ impl Checker<'_> {
             Type::Map(_, value) => Ok((**value).clone()),
             other => {
                 let message = format!("{} is {} and has no field `{field}`", described(operand), other.with_article());
-                Err(self.error(ast.start, message))
+                let hint = match other {
+                    Type::List(_) => "look at its elements with exists(x, …), or at one with [0]",
+                    Type::String => "compare the text itself, or take it apart with split()",
+                    _ => "compare the value itself",
+                };
+                Err(self.error(ast.start, message, hint))
             }
         }
     }
@@ -197,7 +253,12 @@ impl Checker<'_> {
     /// `has(argument)`
     pub fn has(&mut self, argument: &Ast) -> Result<Typed, ExprError> {
         let Kind::Select { operand, field, optional: false } = &argument.kind else {
-            return Err(self.error(argument.start, "has() needs a selection such as has(a.b)"));
+            let message = "has() needs a selection such as has(a.b)";
+            let hint = match argument.path() {
+                Some(path) if schema::is_prefix(&path) => format!("such as has({})", example_below(&path)),
+                _ => "whether a key is there, `\"key\" in map` tells too".to_owned(),
+            };
+            return Err(self.error(argument.start, message, hint));
         };
         if let Some(path) = self.root_path(argument).filter(|_| !self.over_bindings()) {
             let fields = match schema::lookup(&path) {
@@ -219,7 +280,8 @@ impl Checker<'_> {
         };
         self.key_type(argument, operand, &inner, field)?;
         let path = argument.path().unwrap_or_else(|| field.clone());
-        let selection = Selection { operand: node, key: field.as_str().into(), optional: false, path: path.into() };
+        let (key, at) = (field.as_str().into(), place(argument.start));
+        let selection = Selection { operand: node, key, optional: false, path: path.into(), at };
         Ok(Typed { node: Node::Has(selection), type_: Type::Bool })
     }
 }
@@ -240,7 +302,7 @@ fn dotted(ast: &Ast, optional: &mut Vec<String>) -> Option<String> {
 }
 
 /// The known name that is at most a third of the wanted one's length away, by edits.
-pub(super) fn nearest<'n>(wanted: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(in crate::ruleset) fn nearest<'n>(wanted: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let wanted: Vec<char> = wanted.chars().take(64).collect();
     known
         .map(|name| (distance(&wanted, name), name))

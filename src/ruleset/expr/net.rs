@@ -8,7 +8,7 @@ use super::{budget::Steps, error::EvalError, operators::no_overload, value::Val}
 
 type Answer<'a> = Result<Val<'a>, EvalError>;
 
-fn parse_ip(text: &str) -> Result<IpAddr, EvalError> {
+pub(super) fn parse_ip(text: &str) -> Result<IpAddr, EvalError> {
     match text.parse::<IpAddr>() {
         Ok(IpAddr::V6(v6)) if v6.to_ipv4_mapped().is_some() => {
             Err(EvalError::BadArgument(format!("IPv4-mapped IPv6 address {text:?} is not allowed")))
@@ -18,7 +18,7 @@ fn parse_ip(text: &str) -> Result<IpAddr, EvalError> {
     }
 }
 
-fn parse_cidr(text: &str) -> Result<IpNet, EvalError> {
+pub(super) fn parse_cidr(text: &str) -> Result<IpNet, EvalError> {
     let bad = || EvalError::BadArgument(format!("{:?} is not a CIDR", shorten(text)));
     let (address, length) = text.split_once('/').ok_or_else(bad)?;
     let plain = length.bytes().all(|b| b.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));

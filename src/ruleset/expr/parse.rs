@@ -26,6 +26,10 @@ pub(super) const NODES: usize = 2000;
 /// Enough for the tokens above in the least favourable order, measured with a debug build.
 const STACK: usize = 64 << 20;
 
+const EXAMPLES: &str = "the reference page of the rule language has examples";
+const FLAT: &str = "name parts of it in `variables`; write lists with `in` and terms with && or || side by side";
+const UNENDED: &str = r#"end it with the quote that begins it; write a regular expression as r"…""#;
+
 /// Parses `source` within the caps.
 pub(in crate::ruleset) fn parse(source: &str) -> Result<Ast, ExprError> {
     cap_source(source)?;
@@ -34,9 +38,13 @@ pub(in crate::ruleset) fn parse(source: &str) -> Result<Ast, ExprError> {
         .name("expression".into())
         .stack_size(STACK)
         .spawn(move || grammar(&text))
-        .map_err(|error| ExprError::at(source, 0, format!("no thread to parse it on: {error}"), None))?
+        .map_err(|error| {
+            ExprError::at(source, 0, format!("no thread to parse it on: {error}"), "allow the process one more thread")
+        })?
         .join()
-        .unwrap_or_else(|_| Err(ExprError::at(source, 0, "the parser does not cope with it", None)))
+        .unwrap_or_else(|_| {
+            Err(ExprError::at(source, 0, "the parser does not cope with it", "write it another way, and report it"))
+        })
 }
 
 fn grammar(source: &str) -> Result<Ast, ExprError> {
@@ -51,13 +59,12 @@ fn grammar(source: &str) -> Result<Ast, ExprError> {
 }
 
 fn syntax_error(source: &str, errors: &ParseErrors) -> ExprError {
-    let Some(first) = errors.errors.first() else { return ExprError::at(source, 0, "syntax error", None) };
+    let Some(first) = errors.errors.first() else { return ExprError::at(source, 0, "syntax error", EXAMPLES) };
     let message = first.msg.strip_prefix("Syntax error: ").unwrap_or(&first.msg);
     let (message, hint) = told(message);
     let (line, column) = first.pos;
     let message = format!("syntax error: {message}");
-    let error = ExprError::at_line(source, line.unsigned_abs(), column.unsigned_abs(), message);
-    ExprError { hint: Some(hint.to_owned()), ..error }
+    ExprError::at_line(source, line.unsigned_abs(), column.unsigned_abs(), message, hint)
 }
 
 /// What the parser's words mean, and what helps.
@@ -73,10 +80,9 @@ fn told(words: &str) -> (String, &'static str) {
     }
     if words.starts_with("token recognition error") {
         return match quoted().trim_start_matches(' ') {
-            text if text.starts_with(['"', '\'']) => (
-                "a text that does not end, or has an escape that CEL lacks".into(),
-                r#"end it with the quote that begins it; write a regular expression as r"…""#,
-            ),
+            text if text.starts_with(['"', '\'']) => {
+                ("a text that does not end, or has an escape that CEL lacks".into(), UNENDED)
+            }
             text if text.starts_with("=~") => ("`=~` is no operator".into(), r#"use `.matches(r"…")`"#),
             text if text.starts_with('=') => ("`=` is no operator".into(), "compare with `==`"),
             text => (format!("`{}` can't stand here", shown(text)), "texts stand in quotes"),
@@ -90,7 +96,7 @@ fn told(words: &str) -> (String, &'static str) {
         "<EOF>" => ("it ends too early".into(), "something is missing behind the last operator, comma or bracket"),
         "and" => ("`and` is no operator".into(), "use `&&`"),
         "or" => ("`or` is no operator".into(), "use `||`"),
-        "" => ("not an expression".into(), "the reference page of the rule language has examples"),
+        "" => ("not an expression".into(), EXAMPLES),
         other => (
             format!("`{}` can't stand here", shown(other)),
             "before it an operator, a comma or a bracket is missing; `not` is written `!`",
@@ -101,10 +107,11 @@ fn told(words: &str) -> (String, &'static str) {
 /// Refuses what the parser need not see: a scan that knows strings, comments and brackets.
 fn cap_source(source: &str) -> Result<(), ExprError> {
     if source.len() > SOURCE {
-        return Err(ExprError::at(source, 0, format!("longer than {SOURCE} bytes"), None));
+        let message = format!("longer than {SOURCE} bytes");
+        return Err(ExprError::at(source, 0, message, "name parts of it in `variables`, or split the rule"));
     }
     if source.trim().is_empty() {
-        return Err(ExprError::at(source, 0, "empty expression", None));
+        return Err(ExprError::at(source, 0, "empty expression", EXAMPLES));
     }
     let (mut nesting, mut tokens, mut word) = (0usize, 0usize, String::new());
     let mut rest = source.char_indices();
@@ -120,7 +127,7 @@ fn cap_source(source: &str) -> Result<(), ExprError> {
             '"' | '\'' => {
                 let raw = matches!(word.as_str(), "r" | "R" | "rb" | "rB" | "Rb" | "RB" | "br" | "bR" | "Br" | "BR");
                 let length = string_length(rest.as_str(), c, raw)
-                    .ok_or_else(|| ExprError::at(source, at, "string without an end", None))?;
+                    .ok_or_else(|| ExprError::at(source, at, "string without an end", UNENDED))?;
                 while rest.offset() < at + c.len_utf8() + length && rest.next().is_some() {}
             }
             _ => {}
@@ -131,10 +138,12 @@ fn cap_source(source: &str) -> Result<(), ExprError> {
             word.clear();
         }
         if nesting > BRACKETS {
-            return Err(ExprError::at(source, at, format!("brackets nested more than {BRACKETS} deep"), None));
+            let message = format!("brackets nested more than {BRACKETS} deep");
+            return Err(ExprError::at(source, at, message, FLAT));
         }
         if tokens > TOKENS {
-            return Err(ExprError::at(source, at, format!("more than {TOKENS} tokens"), None));
+            let message = format!("more than {TOKENS} tokens");
+            return Err(ExprError::at(source, at, message, "name parts of it in `variables`, or split the rule"));
         }
     }
     Ok(())
@@ -174,10 +183,10 @@ impl Convert<'_> {
         let operator = self.places.offset_for(expr.id).map_or(0, |(start, _)| start as usize);
         self.nodes += 1;
         if depth > DEPTH {
-            return Err(self.error(operator, format!("nested more than {DEPTH} deep")));
+            return Err(self.error(operator, format!("nested more than {DEPTH} deep"), FLAT));
         }
         if self.nodes > NODES {
-            return Err(self.error(operator, format!("more than {NODES} parts")));
+            return Err(self.error(operator, format!("more than {NODES} parts"), FLAT));
         }
         let mut start = operator;
         let kind = match &expr.expr {
@@ -200,7 +209,7 @@ impl Convert<'_> {
                 let mut entries = Vec::new();
                 for entry in &map.entries {
                     let EntryExpr::MapEntry(entry) = &entry.expr else {
-                        return Err(self.error(operator, "no map entry".into()));
+                        return Err(self.error(operator, "no map entry".into(), "write {\"key\": value}"));
                     };
                     let key = self.node(&entry.key, depth + 1)?;
                     entries.push((key, self.node(&entry.value, depth + 1)?, entry.optional));
@@ -212,7 +221,7 @@ impl Convert<'_> {
                 Kind::Struct(message.type_name.clone())
             }
             Expr::Comprehension(_) | Expr::Unspecified => {
-                return Err(self.error(operator, "syntax error".into()));
+                return Err(self.error(operator, "syntax error".into(), EXAMPLES));
             }
         };
         Ok(Ast { start, operator, kind })
@@ -283,8 +292,8 @@ impl Convert<'_> {
         before.len().saturating_sub(function.len())
     }
 
-    fn error(&self, at: usize, message: String) -> ExprError {
-        ExprError::at(self.source, at, message, None)
+    fn error(&self, at: usize, message: String, hint: &str) -> ExprError {
+        ExprError::at(self.source, at, message, hint)
     }
 }
 

@@ -33,6 +33,14 @@ pub(super) fn duration(d: SignedDuration) -> String {
     format!("{}s", d.as_secs() as f64 + f64::from(d.subsec_nanos()) / 1e9)
 }
 
+/// The same to the last nanosecond.
+pub(super) fn exact_duration(d: SignedDuration) -> String {
+    let (sign, nanos) = (if d.is_negative() { "-" } else { "" }, d.as_nanos().unsigned_abs());
+    let (seconds, rest) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
+    let fraction = if rest == 0 { String::new() } else { format!(".{rest:09}") };
+    format!("{sign}{seconds}{}s", fraction.trim_end_matches('0'))
+}
+
 /// Go's `%g`: the shortest digits that read back the same, with an exponent below 1e-4 and from 1e6 on (strconv.FormatFloat).
 pub(super) fn double(d: f64) -> String {
     if d.is_nan() {

@@ -9,9 +9,12 @@ fn bad_expressions_are_refused_with_their_place() {
         ("true &&\n  audit.verbs == 'x'", "2:3: no such field `audit.verbs`; did you mean `audit.verb`?"),
         (
             "audit.responseStatus.code == \"403\"",
-            "1:1: `audit.responseStatus.code` is an int; compared with a string it can never match",
+            "1:1: `audit.responseStatus.code` is an int; compared with a string it can never match; compare it with a number, without quotes",
         ),
-        ("403 == audit.verb", "1:8: `audit.verb` is a string; compared with an int it can never match"),
+        (
+            "403 == audit.verb",
+            "1:8: `audit.verb` is a string; compared with an int it can never match; compare it with a text in quotes",
+        ),
         (
             "audit.responseStatus.code == 403.0",
             "1:1: `audit.responseStatus.code` is an int; compared with a double it can never match; convert one with int()",
@@ -24,13 +27,39 @@ fn bad_expressions_are_refused_with_their_place() {
             "event.outcome in ['success', 'ok']",
             "1:30: `event.outcome` is never \"ok\"; it is one of success, failure, unknown",
         ),
-        ("audit.verb in [1, 2]", "1:1: `audit.verb` is a string; in a list(int) it can never match"),
+        (
+            "audit.verb in [1, 2]",
+            "1:1: `audit.verb` is a string; in a list(int) it can never match; list values that are a text in quotes",
+        ),
         (
             "audit.objectRef == null",
-            "1:1: `audit.objectRef` is a group of fields and no value; name a field of it, such as `audit.objectRef.apiGroup`, or test it with has(audit.objectRef)",
+            "1:1: `audit.objectRef` is a group of fields and no value; name a field of it, such as `audit.objectRef.name`, or test it with has(audit.objectRef)",
         ),
-        ("audit.verb.x == 1", "1:1: `audit.verb` is a string and has no field `x`"),
-        ("audit.verb && true", "1:1: `audit.verb` is a string; && needs a bool"),
+        (
+            "audit.verb.x == 1",
+            "1:1: `audit.verb` is a string and has no field `x`; compare the text itself, or take it apart with split()",
+        ),
+        (
+            "audit.verb && true",
+            "1:1: `audit.verb` is a string; && needs a bool; compare it with something: `==`, `in`, `>`",
+        ),
+        ("audit.user.name == 'x'", "1:1: no such field `audit.user.name`; did you mean `audit.user.username`?"),
+        ("verb == 'get'", "1:1: no such field `verb`; did you mean `audit.verb`?"),
+        (
+            "objectRef.resource == 'x'",
+            "1:1: no such field `objectRef.resource`; did you mean `audit.objectRef.resource`?",
+        ),
+        (
+            "user == 'x'",
+            "1:1: `user` is a group of fields and no value; name a field of it, such as `user.name`, or test it with has(user)",
+        ),
+        (
+            "audit.objectRef.zone == 'x'",
+            "1:1: no such field `audit.objectRef.zone`; `audit.objectRef` has apiGroup, apiVersion, name, namespace, resource, resourceVersion, subresource, uid; texts stand in quotes",
+        ),
+        ("[1].any(x, x > 1)", "1:5: no such function `any`; write list.exists(x, condition)"),
+        ("audit.verb.beginsWith('g')", "1:12: no such function `beginsWith`; did you mean `startsWith`?"),
+        ("audit.verb == '\u{202e}' + \u{1}", "1:21: syntax error: `\\u{1}` can't stand here; texts stand in quotes"),
         ("audit.verb.startWith('x')", "1:12: no such function `startWith`; did you mean `startsWith`?"),
         (
             "audit.verb.startsWith(1)",
@@ -46,34 +75,55 @@ fn bad_expressions_are_refused_with_their_place() {
             "1 + 'a'",
             "1:3: `+` does not take int and string; it takes int + int, uint + uint, double + double, string + string, bytes + bytes, list(A) + list(A), …",
         ),
-        ("audit.verb.matches('a(')", "1:20: bad regex: unclosed group"),
-        ("audit.verb.all(x, true)", "1:1: `audit.verb` is a string; all() needs a list or a map"),
+        (
+            "audit.verb.matches('a(')",
+            "1:20: bad regex: unclosed group; patterns are RE2's; write them as r\"…\", where a backslash is one",
+        ),
+        (
+            "audit.verb.all(x, true)",
+            "1:1: `audit.verb` is a string; all() needs a list or a map; split() a text into a list, or search it with contains() or matches()",
+        ),
         (
             "[1].map(x)",
             "1:5: `map` does not take 1 arguments here; write list.map(x, value) or list.map(x, condition, value)",
         ),
         ("[1].all(user, true)", "1:9: `user` already names fields of the event; choose another name for the variable"),
-        ("[1].all(x.y, true)", "1:9: a macro's variable must be a simple name"),
-        ("[1].exists(x, x)", "1:15: `x` is an int; exists() needs a bool"),
-        ("has(audit)", "1:5: has() needs a selection such as has(a.b)"),
+        ("[1].all(x.y, true)", "1:9: a macro's variable must be a simple name; such as `x`"),
+        ("[1].exists(x, x)", "1:15: `x` is an int; exists() needs a bool; compare it with something: `==`, `in`, `>`"),
+        ("has(audit)", "1:5: has() needs a selection such as has(a.b); such as has(audit.verb)"),
         ("has(audit.verbb)", "1:5: no such field `audit.verbb`; did you mean `audit.verb`?"),
-        ("variables.x", "1:1: no such variable `variables.x`"),
-        ("foo", "1:1: no such field `foo`"),
+        ("variables.x", "1:1: no such variable `variables.x`; define it in spec.variables, above what uses it"),
+        (
+            "foo",
+            "1:1: no such field `foo`; fields begin with audit, cluster, event, fields, file, group, host, http, kubernetes, log, message, process, service, source, url, user, user_agent; texts stand in quotes",
+        ),
         ("true ? 1 : 'a'", "1:6: the sides of `?:` are an int and a string; convert one, or both with dyn()"),
-        ("audit.user.groups['a']", "1:19: a list is indexed by an int, not a string"),
-        ("1[0]", "1:2: 1 is an int and has no elements"),
+        (
+            "audit.user.groups['a']",
+            "1:19: a list is indexed by an int, not a string; look for an element with `in` or exists()",
+        ),
+        (
+            "1[0]",
+            "1:2: 1 is an int and has no elements; only lists and maps have; of a text use charAt() or substring()",
+        ),
         (
             "audit.verb.orValue('x')",
             "1:1: `audit.verb` is a string and no optional; an optional comes from .? or [?] or optional.of()",
         ),
-        ("kubernetes.target.labels.?a.orValue(1)", "1:37: orValue() needs a string here, not an int"),
-        ("Foo{a: 1}", "1:1: messages such as `Foo{}` can't be built here"),
-        ("{1.5: 1}", "1:2: a double can't be a map key"),
-        ("", "1:1: empty expression"),
-        ("'abc", "1:1: string without an end"),
+        (
+            "kubernetes.target.labels.?a.orValue(1)",
+            "1:37: orValue() needs a string here, not an int; write a text in quotes",
+        ),
+        ("Foo{a: 1}", "1:1: messages such as `Foo{}` can't be built here; a map is written {\"key\": value}"),
+        ("{1.5: 1}", "1:2: a double can't be a map key; a key is a string, an int, a uint or a bool"),
+        ("", "1:1: empty expression; the reference page of the rule language has examples"),
+        (
+            "'abc",
+            "1:1: string without an end; end it with the quote that begins it; write a regular expression as r\"…\"",
+        ),
         (
             "[1].exists(a, [1].exists(b, [1].exists(c, [1].exists(d, [1].exists(e, true)))))",
-            "1:68: macros nested more than 4 deep",
+            "1:68: macros nested more than 4 deep; flatten() the lists first, or test fewer levels",
         ),
     ];
     let mut wrong = vec![];

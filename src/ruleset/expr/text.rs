@@ -1,35 +1,18 @@
 //! String and regex functions. Positions count characters (Unicode code points), as in CEL. What is built is charged first.
 
-use regex::{Regex, RegexBuilder};
-
-use super::{budget::Steps, error::EvalError, operators::no_overload, re2, tree::Search, value::Val};
+use super::{
+    budget::Steps,
+    error::EvalError,
+    operators::no_overload,
+    pattern::{Effort, Pattern},
+    tree::Search,
+    value::Val,
+};
 
 type Answer<'a> = Result<Val<'a>, EvalError>;
 
-/// Longest pattern in bytes, and the most memory that a compiled one may take.
-pub(super) const PATTERN: usize = 1024;
-const REGEX_SIZE: usize = 256 << 10;
 /// Steps that a pattern compiled during evaluation costs: it may take milliseconds.
-const COMPILE_STEPS: u64 = 4000;
-
-/// Compiles a pattern within the limits; the error says why not.
-pub(super) fn regex(pattern: &str) -> Result<Regex, String> {
-    if pattern.len() > PATTERN {
-        return Err(format!("pattern longer than {PATTERN} bytes"));
-    }
-    RegexBuilder::new(&re2::translate(pattern)?).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build().map_err(
-        |error| match error {
-            regex::Error::CompiledTooBig(limit) => format!("pattern needs more than {limit} bytes when compiled"),
-            // The last line says what is wrong; those before repeat the pattern.
-            other => other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
-        },
-    )
-}
-
-fn dynamic_regex(pattern: &str, steps: &mut Steps) -> Result<Regex, EvalError> {
-    steps.charge(COMPILE_STEPS)?;
-    regex(pattern).map_err(EvalError::BadArgument)
-}
+const COMPILE_STEPS: u64 = 6000;
 
 /// Charges for reading `text` once.
 fn read(text: &str, steps: &mut Steps) -> Result<(), EvalError> {
@@ -37,20 +20,23 @@ fn read(text: &str, steps: &mut Steps) -> Result<(), EvalError> {
 }
 
 /// Searches the text `args[0]`; for `FindAll`, `args[1]` bounds how many parts are given.
-pub(super) fn search<'a>(search: Search, regex: &Regex, args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
+pub(super) fn search<'a>(search: Search, pattern: &Pattern, args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
     let (text, most) = match args {
         [Val::Str(text)] => (text.as_str(), usize::MAX),
         [Val::Str(text), Val::Int(n)] => (text.as_str(), usize::try_from(*n).unwrap_or(usize::MAX)),
         _ => return Err(no_overload(args)),
     };
-    read(text, steps)?;
+    let Pattern { regex, weight } = pattern;
+    let mut search_for = |bytes: usize| steps.charge((bytes as u64).saturating_mul(*weight) / 64);
+    search_for(text.len())?;
     Ok(match search {
         Search::Matches => Val::Bool(regex.is_match(text)),
         Search::Find => Val::shared(regex.find(text).map_or("", |m| m.as_str())),
         Search::FindAll => {
             let mut found = Vec::new();
             for part in regex.find_iter(text).take(most) {
-                steps.charge(1)?;
+                // The search for the next one may read all the rest: `a.*b|a`.
+                search_for(64 + text.len() - part.end())?;
                 found.push(Val::shared(part.as_str()));
             }
             Val::list(found)
@@ -64,9 +50,10 @@ fn search_dynamic<'a>(kind: Search, args: &[Val<'a>], steps: &mut Steps) -> Answ
         [text @ Val::Str(_), Val::Str(pattern), rest @ ..] => (text, pattern, rest),
         _ => return Err(no_overload(args)),
     };
-    let regex = dynamic_regex(pattern.as_str(), steps)?;
+    steps.charge(COMPILE_STEPS)?;
+    let pattern = Pattern::new(pattern.as_str(), kind, &mut Effort::none()).map_err(EvalError::BadArgument)?;
     let args: Vec<Val<'a>> = [text].into_iter().chain(rest).cloned().collect();
-    search(kind, &regex, &args, steps)
+    search(kind, &pattern, &args, steps)
 }
 
 pub(super) fn matches<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {

@@ -33,6 +33,10 @@ pub(super) fn parse_timestamp(text: &str) -> Option<Timestamp> {
     let leap = byte(17) == Some(b'6');
     // Of a second offset or a zone behind the time jiff would take no notice.
     let bare = !local.contains('[') && !local.get(11..)?.contains(['+', '-', 'Z', 'z']);
+    // Go reads digits below a nanosecond and drops them.
+    let digits = local.get(19..).and_then(|rest| rest.strip_prefix('.')).unwrap_or_default();
+    let beyond = digits.len() > 9 && digits.bytes().all(|b| b.is_ascii_digit());
+    let local = if beyond { local.get(..29)? } else { local };
     let local: DateTime = (shaped && !leap && bare).then(|| local.parse().ok()).flatten()?;
     offset.to_timestamp(local).ok()
 }
@@ -99,7 +103,6 @@ pub(super) fn parse_duration(text: &str) -> Option<SignedDuration> {
     Some(SignedDuration::from_nanos(nanos))
 }
 
-/// `UTC`, an offset such as `+01:00`, or a name such as `Europe/Berlin`.
 /// Zones that were asked for, by their names in the database, of which there are some 600: reading one takes 10 us, and an
 /// expression may ask at every step.
 static ZONES: LazyLock<RwLock<HashMap<&'static str, TimeZone>>> = LazyLock::new(RwLock::default);
@@ -114,7 +117,8 @@ fn named(name: &str) -> Option<TimeZone> {
     Some(zone)
 }
 
-fn zone(name: &str) -> Result<TimeZone, EvalError> {
+/// `UTC`, an offset such as `+01:00`, or a name such as `Europe/Berlin`.
+pub(super) fn zone(name: &str) -> Result<TimeZone, EvalError> {
     let shown: String = name.chars().take(64).collect();
     let bad = || EvalError::BadArgument(format!("time zone {shown:?} is neither a name nor an offset such as +02:00"));
     if matches!(name, "" | "UTC") {

@@ -12,6 +12,7 @@ use super::{
     check::{Checker, Root, Typed},
     error::{EvalError, ExprError},
     eval::{Evaluation, Input},
+    excerpt::shown,
     types::Type,
     value::{List, Map, Val, Value},
     view::{Ast, Kind, binding, parse, written},
@@ -256,7 +257,7 @@ impl Tracer<'_, '_> {
         let mut steps = Steps::default();
         let locals = self.locals.iter().map(|(_, _, value)| Ok(value.clone())).collect();
         let input = Input::Event(self.event);
-        let value = Evaluation { input, locals, steps: &mut steps, variables: Vec::new() }.node(&node)?;
+        let value = Evaluation::<false>::new(input, locals, &mut steps).node(&node)?;
         value.into_owned(&mut Steps::default())
     }
 
@@ -361,7 +362,7 @@ fn spelled(ast: &Ast) -> Option<String> {
 }
 
 fn clip(text: &str) -> String {
-    let mut clipped: String = text.chars().take(MAX_TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut clipped: String = text.chars().take(MAX_TEXT).map(shown).collect();
     if text.chars().nth(MAX_TEXT).is_some() {
         clipped.push('…');
     }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use regex::Regex;
-
-use super::{table::Implementation, value::Value};
+use super::{pattern::Pattern, table::Implementation, value::Value};
 use crate::event::schema::Field;
 
-/// A node of the compiled tree. Its depth is capped, so recursion over it is bounded.
+/// A node of the compiled tree. Its depth is capped, so recursion over it is bounded. `at` is where it stands in its source:
+/// the byte at which a message about it points.
 pub(in crate::ruleset) enum Node {
     Constant(Value),
     /// A field of the event.
@@ -29,6 +28,7 @@ pub(in crate::ruleset) enum Node {
         operand: Box<Node>,
         index: Box<Node>,
         optional: bool,
+        at: u32,
     },
     And(Vec<Node>),
     Or(Vec<Node>),
@@ -39,19 +39,24 @@ pub(in crate::ruleset) enum Node {
     },
     /// Elements; `true` for `?element`.
     List(Vec<(Node, bool)>),
-    Map(Vec<(Node, Node, bool)>),
+    Map {
+        entries: Vec<(Node, Node, bool)>,
+        at: u32,
+    },
     Call {
         name: &'static str,
         implementation: Implementation,
         args: Vec<Node>,
+        at: u32,
     },
     /// A regex function with a literal pattern.
     Pattern {
         search: Search,
         text: Box<Node>,
-        regex: Regex,
+        pattern: Pattern,
         /// How many parts `findAll` gives at most.
         most: Option<Box<Node>>,
+        at: u32,
     },
     Macro(Comprehension),
     /// `cel.bind`: the value as `Local(0)` of the body.
@@ -82,6 +87,7 @@ pub(in crate::ruleset) struct Selection {
     pub optional: bool,
     /// As written, for errors.
     pub path: Arc<str>,
+    pub at: u32,
 }
 
 /// A macro over a list or a map. Its variable is `Local(0)` of the body; of two, the second is.
@@ -93,6 +99,7 @@ pub(in crate::ruleset) struct Comprehension {
     /// What an element must satisfy to be transformed.
     pub filter: Option<Box<Node>>,
     pub body: Box<Node>,
+    pub at: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,4 +123,31 @@ pub(in crate::ruleset) enum Search {
     Matches,
     Find,
     FindAll,
+}
+
+impl Node {
+    /// Where an error of this node has its place; `None` for one whose errors are its parents'.
+    pub fn at(&self) -> Option<u32> {
+        match self {
+            Node::Select(selection) | Node::Has(selection) => Some(selection.at),
+            Node::Macro(comprehension) => Some(comprehension.at),
+            Node::Index { at, .. } | Node::Map { at, .. } | Node::Call { at, .. } | Node::Pattern { at, .. } => {
+                Some(*at)
+            }
+            Node::Constant(_)
+            | Node::Field(_)
+            | Node::Local(_)
+            | Node::Variable(_)
+            | Node::HasField(_)
+            | Node::OptionalField { .. }
+            | Node::And(_)
+            | Node::Or(_)
+            | Node::If { .. }
+            | Node::List(_)
+            | Node::Bind { .. }
+            | Node::Bound(_)
+            | Node::OrElse { .. }
+            | Node::OptionalMap { .. } => None,
+        }
+    }
 }

@@ -1,7 +1,12 @@
 //! Values of expressions: CEL's, borrowing from the event and the program where they can, and turned into owned ones when
 //! they leave. JSON bodies are converted as they are read.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
@@ -306,7 +311,34 @@ impl<'a> Val<'a> {
             Val::Optional(Some(inner)) => inner.to_json(),
             Val::Type(name) => (*name).into(),
             Val::Url(url) => url.to_string().into(),
-            Val::Timestamp(_) | Val::Duration(_) | Val::Ip(_) | Val::Cidr(_) => self.to_string().into(),
+            Val::Duration(d) => print::exact_duration(*d).into(),
+            Val::Timestamp(_) | Val::Ip(_) | Val::Cidr(_) => self.to_string().into(),
+        }
+    }
+
+    /// The same; an error when a map has two keys of one text, such as 1 and "1", of which JSON could hold one alone.
+    pub fn printed(&self) -> Result<serde_json::Value, EvalError> {
+        self.keys_differ()?;
+        Ok(self.to_json())
+    }
+
+    fn keys_differ(&self) -> Result<(), EvalError> {
+        match self {
+            Val::List(list) => list.iter().try_for_each(|element| element.keys_differ()),
+            Val::Map(map) => {
+                let mut seen = BTreeSet::new();
+                map.entries().iter().try_for_each(|(key, value)| {
+                    let text = key.to_string();
+                    if seen.contains(&text) {
+                        let message = format!("a map has two keys that print as {text:?}, and JSON can hold one");
+                        return Err(EvalError::BadArgument(message));
+                    }
+                    seen.insert(text);
+                    value.keys_differ()
+                })
+            }
+            Val::Optional(Some(inner)) => inner.keys_differ(),
+            _ => Ok(()),
         }
     }
 }

@@ -4,6 +4,8 @@
 use super::parse::string_length;
 pub(in crate::ruleset) use super::{
     ast::{Ast, Kind},
+    constant::{Fault, fault},
+    names::nearest,
     parse::parse,
 };
 

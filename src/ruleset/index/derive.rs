@@ -65,8 +65,8 @@ impl<'n> Derivation<'n> {
                 _ => Alternatives::always(),
             },
             Node::Call { name, args, .. } => self.call(name, args, wanted),
-            Node::Pattern { search: Search::Matches, text, regex, .. } if wanted => match self.side(text) {
-                Some(Side::Subject(subject)) => match pattern::tests(regex.as_str()) {
+            Node::Pattern { search: Search::Matches, text, pattern: compiled, .. } if wanted => match self.side(text) {
+                Some(Side::Subject(subject)) => match pattern::tests(compiled.regex.as_str()) {
                     Some(tests) => Alternatives::one(Term::any(subject, tests)),
                     None => Alternatives::always(),
                 },

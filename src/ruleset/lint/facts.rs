@@ -92,7 +92,10 @@ impl Domain {
     fn of(name: &str) -> Domain {
         let values = schema::lookup(name).map_or(&[][..], |field| field.values);
         let allowed: BTreeSet<Literal> = values.iter().map(|v| Literal::Text((*v).to_owned())).collect();
-        Domain { allowed: (!allowed.is_empty()).then_some(allowed), ..Domain::default() }
+        // Status codes of HTTP end at 599 (RFC 9110, section 15), and none yet is 0.
+        let is_status = matches!(name, "audit.responseStatus.code" | "http.response.status_code");
+        let (low, high) = if is_status { (Some(0), Some(599)) } else { (None, None) };
+        Domain { allowed: (!allowed.is_empty()).then_some(allowed), low, high, ..Domain::default() }
     }
 
     fn say(&mut self, condition: String) {

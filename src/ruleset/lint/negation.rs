@@ -8,23 +8,45 @@ use super::{
     chain::{Chain, Scope, children},
     rule::{Expression, ParsedRule, ParsedSelector},
 };
-use crate::ruleset::expr::view::{Ast, Kind, binding};
+use crate::ruleset::expr::{
+    Value,
+    view::{Ast, Kind, binding},
+};
 
-pub fn check(rule: &ParsedRule<'_>, selector: &ParsedSelector<'_>, warnings: &mut Vec<Warning>) {
-    let mut search = Search { warnings, reported: BTreeSet::new() };
+pub fn check<'a>(rule: &'a ParsedRule<'_>, selector: &'a ParsedSelector<'_>, warnings: &mut Vec<Warning>) {
+    let mut search = Search { warnings, reported: BTreeSet::new(), binds: Vec::new() };
     let condition = &selector.condition;
     search.walk(condition, &condition.ast, false, &BTreeSet::new(), &mut Scope::new(&rule.variables));
 }
 
-struct Search<'w> {
+struct Search<'w, 'a> {
     warnings: &'w mut Vec<Warning>,
+    /// Variables of the macros around: what `cel.bind` gave them, `None` for those that run over something.
+    binds: Vec<(&'a str, Option<&'a Ast>)>,
     /// By field and place, since a variable is walked wherever it is used.
     reported: BTreeSet<(String, usize)>,
 }
 
-impl Search<'_> {
+impl<'a> Search<'_, 'a> {
     /// `guarded` are the paths that are there whenever this part decides.
-    fn walk(&mut self, at: &Expression, ast: &Ast, negated: bool, guarded: &BTreeSet<String>, scope: &mut Scope<'_>) {
+    fn walk(
+        &mut self,
+        at: &'a Expression,
+        ast: &'a Ast,
+        negated: bool,
+        guarded: &BTreeSet<String>,
+        scope: &mut Scope<'a>,
+    ) {
+        if let Kind::Name(name) = &ast.kind
+            && let Some(place) = self.binds.iter().rposition(|(bound, _)| bound == name)
+            && let Some((_, Some(value))) = self.binds.get(place).copied()
+            && scope.chain(ast).is_none()
+        {
+            // The value sees the names around the binding alone.
+            let inner = self.binds.split_off(place);
+            self.walk(at, value, negated, guarded, scope);
+            return self.binds.extend(inner);
+        }
         if let Some(variable) = scope.variable(ast)
             && scope.chain(ast).is_none()
         {
@@ -43,8 +65,15 @@ impl Search<'_> {
             }
             Kind::Call { target: None, function, args } => match (function.as_str(), args.as_slice()) {
                 ("!_", [operand]) => self.walk(at, operand, true, guarded, scope),
+                ("_==_" | "_!=_", [a, b]) if flag(a).or(flag(b)).is_some() => {
+                    let (tested, flag) = if let Some(flag) = flag(b) { (a, flag) } else { (b, flag(a) == Some(true)) };
+                    let negates = flag != (function == "_==_");
+                    self.walk(at, tested, negated || negates, guarded, scope);
+                }
                 ("_?_:_", [condition, then, otherwise]) => {
-                    self.walk(at, condition, negated, guarded, scope);
+                    // `c ? false : …` holds where the condition does not.
+                    let turns = flag(then) == Some(false) || flag(otherwise) == Some(true);
+                    self.walk(at, condition, negated != turns, guarded, scope);
                     for (branch, holds) in [(then, true), (otherwise, false)] {
                         let mut guarded = guarded.clone();
                         guards(condition, holds, scope, &mut guarded);
@@ -57,7 +86,14 @@ impl Search<'_> {
         }
     }
 
-    fn leaf(&mut self, at: &Expression, ast: &Ast, negated: bool, guarded: &BTreeSet<String>, scope: &mut Scope<'_>) {
+    fn leaf(
+        &mut self,
+        at: &'a Expression,
+        ast: &'a Ast,
+        negated: bool,
+        guarded: &BTreeSet<String>,
+        scope: &mut Scope<'a>,
+    ) {
         if negated {
             reads(ast, scope, &mut |chain, place| {
                 let missing = chain.hard_path().filter(|path| !covers(guarded, path));
@@ -70,20 +106,41 @@ impl Search<'_> {
     }
 
     /// Goes on in the bodies of macros.
-    fn bodies(&mut self, at: &Expression, ast: &Ast, negated: bool, guarded: &BTreeSet<String>, scope: &mut Scope<'_>) {
+    fn bodies(
+        &mut self,
+        at: &'a Expression,
+        ast: &'a Ast,
+        negated: bool,
+        guarded: &BTreeSet<String>,
+        scope: &mut Scope<'a>,
+    ) {
         if let Some(binding) = binding(ast) {
             self.bodies(at, binding.range, false, guarded, scope);
-            let quantifier = |function: &str| matches!(function, "all" | "exists" | "exists_one" | "existsOne");
+            // What a quantifier's body decides, the quantifier does; a bound value's body is the value.
+            let quantifier =
+                |function: &str| matches!(function, "all" | "exists" | "exists_one" | "existsOne" | "bind");
+            let value = binding.is_lazy.then_some(binding.range);
             let decides = negated && matches!(&ast.kind, Kind::Call { function, .. } if quantifier(function));
+            let outer = self.binds.len();
+            self.binds.extend(binding.names.iter().map(|(name, _)| (*name, value)));
             scope.bound(&binding, |scope| {
                 binding.inside.iter().for_each(|body| self.walk(at, body, decides, guarded, scope));
             });
+            self.binds.truncate(outer);
             return;
         }
         match &ast.kind {
             Kind::And(_) | Kind::Or(_) => self.walk(at, ast, false, guarded, scope),
             _ => children(ast).into_iter().for_each(|child| self.bodies(at, child, negated, guarded, scope)),
         }
+    }
+}
+
+/// The literal that it is.
+fn flag(ast: &Ast) -> Option<bool> {
+    match &ast.kind {
+        Kind::Literal(Value::Bool(b)) => Some(*b),
+        _ => None,
     }
 }
 
@@ -142,6 +199,10 @@ fn guards(ast: &Ast, holds: bool, scope: &Scope<'_>, paths: &mut BTreeSet<String
     };
     match (target.as_deref(), function.as_str(), args.as_slice()) {
         (None, "!_", [operand]) => return guards(operand, !holds, scope, paths),
+        (None, "_==_" | "_!=_", [tested, literal]) if flag(literal).is_some() => {
+            let same = (flag(literal) == Some(true)) == (function == "_==_");
+            return guards(tested, holds == same, scope, paths);
+        }
         (None, "_?_:_", _) => return,
         (None, "has", [arg]) if holds => paths.extend(scope.chain(arg).map(|chain| chain.path())),
         (Some(optional), "hasValue", []) if holds => paths.extend(scope.chain(optional).map(|chain| chain.path())),

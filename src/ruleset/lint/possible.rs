@@ -15,8 +15,9 @@ use crate::{
 /// Alternatives that are told apart; beyond, a condition refines nothing.
 const ALTERNATIVES: usize = 64;
 
-/// The name under which a false literal is noted.
+/// The name under which a false literal is noted, and a comparison with itself that never holds.
 const LITERAL: &str = "<literal>";
+const ITSELF: &str = "<itself>";
 
 /// Fields of an audit event under two names.
 const SAME: &[(&str, &str)] = &[
@@ -202,12 +203,25 @@ impl<'s, 'a> Assumption<'s, 'a> {
             (Some(literal), None) => (sides.1, literal),
             (Some(a), Some(b)) if (a == b) == equal => return,
             (Some(_), Some(_)) => return rule_out(facts),
+            // A schema field other than a body has a value that is equal to itself.
+            (None, None) if self.is_itself(sides) => {
+                if !equal {
+                    facts.refine(ITSELF, |d| d.restrict(BTreeSet::new()));
+                }
+                return;
+            }
             (None, None) => return self.atom(ast, truth, facts),
         };
         facts.refine(&self.quantity(named), |d| match equal {
             true => d.restrict([literal].into()),
             false => d.exclude([literal].into()),
         });
+    }
+
+    fn is_itself(&self, (a, b): (&Ast, &Ast)) -> bool {
+        let field = |ast| self.scope.chain(ast).filter(|chain| chain.is_field() && !chain.is_optional());
+        let is_sure = |ast| field(ast).is_some_and(|chain| chain.field.type_ != FieldType::Dyn);
+        is_sure(a) && is_sure(b) && self.quantity(a) == self.quantity(b)
     }
 
     fn membership(&self, ast: &Ast, element: &Ast, list: &Ast, truth: bool, facts: &mut Facts) {
@@ -225,6 +239,9 @@ impl<'s, 'a> Assumption<'s, 'a> {
         let (named, number, turned) = match (literal(sides.0), literal(sides.1)) {
             (None, Some(Literal::Int(i))) => (sides.0, i, false),
             (Some(Literal::Int(i)), None) => (sides.1, i, true),
+            (None, None) if self.is_itself(sides) && matches!(operator, "_<_" | "_>_") == truth => {
+                return facts.refine(ITSELF, |d| d.restrict(BTreeSet::new()));
+            }
             _ => return self.atom(ast, truth, facts),
         };
         let upper = matches!(operator, "_<_" | "_<=_") ^ turned ^ !truth;
@@ -278,6 +295,7 @@ fn rule_out(facts: &mut Facts) {
 fn conflict(name: &str, domain: &Domain) -> String {
     match (name, name.starts_with('('), domain.conditions()) {
         (LITERAL, _, _) => "a literal in it is false".to_owned(),
+        (ITSELF, _, _) => "it asks for a value that differs from itself".to_owned(),
         (_, true, _) => "it asks for something and for its opposite".to_owned(),
         (_, false, [only]) => format!("`{name}` is never {only}"),
         (_, false, several) => format!("`{name}` can't be {} at once", several.join(" and ")),

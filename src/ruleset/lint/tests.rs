@@ -61,6 +61,11 @@ fn contradicting_conditions_are_found() {
             r#""x" in audit.user.groups && !("x" in audit.user.groups)"#,
             r#"audit.stage in ["RequestReceived"] && audit.stage == "Panic""#,
             r#"audit.verb == "get" ? audit.verb == "list" : false"#,
+            "audit.responseStatus.code > 700",
+            "http.response.status_code < 0",
+            "user.name != user.name",
+            "user.name != audit.user.username",
+            "audit.responseStatus.code < audit.responseStatus.code",
         ],
         &[
             r#"audit.verb == "get" || audit.verb == "delete""#,
@@ -72,6 +77,8 @@ fn contradicting_conditions_are_found() {
             r#""x" in audit.user.groups && !("y" in audit.user.groups)"#,
             r#"user.name == audit.impersonatedUser.username && user.name != "x""#,
             r#"audit.objectRef.name.size() > 1 && audit.objectRef.name.size() < 3"#,
+            "audit.responseStatus.code > 500",
+            "user.name != user.effective.name",
         ],
     );
 }
@@ -87,7 +94,12 @@ fn too_many_alternatives_are_no_contradiction() {
 fn condition_that_always_holds_is_found() {
     assert_conditions(
         Lint::AlwaysMatches,
-        &["true", r#"event.kind == "event""#, r#"audit.verb == "get" || audit.verb != "get""#],
+        &[
+            "true",
+            r#"event.kind == "event""#,
+            r#"audit.verb == "get" || audit.verb != "get""#,
+            "user.name == user.name",
+        ],
         &[r#"audit.verb != """#, r#"event.outcome in ["success", "failure"]"#],
     );
 }
@@ -194,6 +206,63 @@ fn field_that_the_source_never_sets_is_found() {
     assert_eq!(ids(&with_condition(r#"host.name != "x" && audit.verb == "get""#)), []);
 }
 
+#[test]
+fn action_that_no_parser_gives_is_found() {
+    let node = |condition: &str| {
+        let source = rule(|spec| {
+            spec["selectors"][0]["source"] = "Node".into();
+            spec["selectors"][0]["where"] = condition.into();
+            spec["groupBy"][0]["value"] = "host.name".into();
+        });
+        lint(&source).into_iter().map(|w| (w.lint, w.hint)).collect::<Vec<_>>()
+    };
+    for condition in
+        [r#"event.action == "ssh-logon""#, r#"event.action in ["su", "ssh-logon"]"#, r#""ssh-logon" == event.action"#]
+    {
+        assert_eq!(node(condition), [(Lint::UnknownAction, "did you mean \"ssh-login\"?".into())], "{condition}");
+    }
+    assert_eq!(node(r#"event.action == "get""#).len(), 1);
+    assert_eq!(node(r#"event.action in ["ssh-login", "su", "user-added"] && event.action != """#), []);
+    assert_conditions(
+        Lint::UnknownAction,
+        &[r#"audit.verb == "GET""#, r#"event.action in ["ssh-login", "get"]"#],
+        &[r#"audit.verb == "deletecollection""#, r#"event.action == "propfind""#],
+    );
+    let by_variable = rule(|spec| {
+        spec["variables"] = json!([{"name": "v", "expression": "event.action == 'Delete'"}]);
+        spec["selectors"][0]["where"] = "variables.v".into();
+    });
+    assert_eq!(ids(&by_variable), [Lint::UnknownAction]);
+    assert_eq!(lint(&by_variable)[0].field, "spec.variables[v].expression");
+}
+
+#[test]
+fn part_that_fails_for_every_event_is_found() {
+    assert_conditions(
+        Lint::AlwaysFails,
+        &[
+            r#"audit.verb == "get" || cidr("10.0.0/8").containsIP(source.ip)"#,
+            r#"audit.verb == "get" || ip("x") == ip("10.0.0.1")"#,
+            r#"audit.verb == "get" || cidr("10.0.0.0/8").containsIP("10.0.0.300")"#,
+            r#"audit.verb == "get" || event.created.getHours("Europe/Berlín") > 20"#,
+            r#"audit.verb == "get" || audit.responseStatus.code / 0 == 1"#,
+            r#"audit.verb == "get" || 1 / 0 == 1"#,
+            r#"audit.verb == "get" || int("abc") == audit.responseStatus.code"#,
+            r#"audit.verb == "get" || [1][1] == audit.responseStatus.code"#,
+            r#"audit.user.groups.exists(g, g == string(1 % 0))"#,
+        ],
+        &[
+            r#"audit.verb == "get" || cidr("10.0.0.0/8").containsIP(source.ip)"#,
+            r#"event.created.getHours("Europe/Berlin") > 20"#,
+            r#"audit.verb == "get" || audit.responseStatus.code / 100 == 4"#,
+            r#"user.name.lowerAscii().size() / user.id.size() == 1"#,
+        ],
+    );
+    let warning = &lint(&with_condition(r#"audit.verb == "get" || size([ip("::1"), ip("x")]) == 2"#))[0];
+    assert_eq!(warning.place.as_ref().map(|place| place.column), Some(41), "{warning}");
+    assert!(warning.message.contains("\"x\" is not an IP address"), "{warning}");
+}
+
 fn sequence(conditions: [&str; 2], keys: Value, steps: Value) -> RuleSource {
     rule(|spec| {
         spec["selectors"] = json!([
@@ -254,6 +323,13 @@ fn negation_over_a_key_that_may_be_missing_is_found() {
             r#"has(audit.requestObject.spec.type) || audit.requestObject.spec.type != "x""#,
             r#"audit.requestObject.spec.containers.exists(i, c, i > 0 && c.image != "x")"#,
             r#"cel.bind(spec, audit.requestObject.?spec.orValue({}), spec.type != "x")"#,
+            r#"cel.bind(same, audit.requestObject.spec.type == "x", !same)"#,
+            r#"!cel.bind(spec, audit.requestObject.?spec.orValue({}), spec.type == "x")"#,
+            r#"audit.requestObject.spec.type == "x" ? false : true"#,
+            r#"audit.requestObject.spec.type == "x" ? false : audit.verb == "get""#,
+            r#"(audit.requestObject.spec.type == "x") == false"#,
+            r#"true != (audit.requestObject.spec.type == "x")"#,
+            r#"audit.requestObject.spec.hostNetwork == false"#,
         ],
         &[
             r#"audit.requestObject.spec.type == "ClusterIP""#,
@@ -263,6 +339,10 @@ fn negation_over_a_key_that_may_be_missing_is_found() {
             r#"audit.requestObject.spec.type != "x" && has(audit.requestObject.spec.type)"#,
             r#"!has(audit.requestObject.spec.type) || audit.requestObject.spec.type != "x""#,
             r#"has(audit.requestObject.spec.type) ? audit.requestObject.spec.type != "x" : false"#,
+            r#"audit.requestObject.spec.hostNetwork == true"#,
+            r#"has(audit.requestObject.spec.a) == false || audit.requestObject.spec.a != "x""#,
+            r#"cel.bind(same, audit.requestObject.spec.type == "x", same)"#,
+            r#"audit.requestObject.spec.type == "x" ? true : false"#,
             r#"!has(audit.requestObject)"#,
             r#"!(has(audit.requestObject.a) && audit.requestObject.a == "x")"#,
             r#""k" in audit.annotations && audit.annotations["k"] != "x""#,

@@ -177,6 +177,48 @@ pub const WORDS: &[&str] = &[
     "-9223372036854775808",
 ];
 
+/// Searches of texts that are long, or many, for patterns whose states they multiply; and what else is dear at each step.
+fn searches() -> Vec<String> {
+    let text: String = (0u32..1000).map(|n| if (n * n / 7 + n / 3) % 2 == 0 { 'a' } else { 'b' }).collect();
+    let long = format!(
+        "'{text}'.replace('a','aab').replace('b','abbab').replace('b','abbab').replace('a','abbab').replace('b','abbab')"
+    );
+    let mut all = vec![];
+    for pattern in
+        ["[ab]*a[ab]{15}c", "[ab]*a[ab]{500}c", "(?:a?){400}a{400}c", "([ab]{1,30}){1,30}x", "c[ab]{200}a[ab]*"]
+    {
+        for search in ["matches", "find", "findAll"] {
+            all.push(format!("'{text}'.{search}('{pattern}')"));
+            all.push(format!("{long}.{search}('{pattern}')"));
+            all.push(format!("lists.range(20000).map(i,'{}'.{search}('{pattern}'))", &text[..60]));
+            all.push(format!("lists.range(20).map(i,'{text}'.{search}('{pattern}'+string(i)))"));
+        }
+    }
+    all.push(format!("{long}.findAll('a[ab]*c|a')"));
+    all.push(format!("{long}.split('').sort()"));
+    all.push(format!("{long}.replace('ab','c').lastIndexOf('{}')", "a".repeat(900)));
+    for call in [
+        "'%e%e%e'.format([1e308,1e308,1e308])",
+        "'%.1000f'.format([1e308])",
+        "timestamp('2026-01-02T03:04:05.123456789+01:00')",
+        "timestamp('2026-01-02T03:04:05.123456789'+'+01:00')",
+        "duration('1h2m3s4ms5us6ns1h2m3s4ms5us6ns1h2m3s4ms5us6ns'+'1h')",
+        "url('http://a/b?aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa')",
+        "cidr('fe80::/10').containsIP('fe80::1')",
+        "-i",
+        "[i,i,i,i]",
+        "{'a':i,'b':i}",
+        "{string(i):i}",
+    ] {
+        all.push(format!("lists.range(24000).map(i,{call}).size()"));
+        all.push(format!("lists.range(9000).map(i,{call}).size()"));
+    }
+    all.push("lists.range(30000).map(i,-i).sort().size()".to_owned());
+    all.push("lists.range(12000).map(i,-i).sort().size()".to_owned());
+    all.push("lists.range(6000).map(i,string(-i)).sort().distinct().size()".to_owned());
+    all
+}
+
 /// The worst by hand.
 pub fn worst() -> Vec<String> {
     let mut all =
@@ -203,6 +245,7 @@ pub fn worst() -> Vec<String> {
     let hundred = format!("[{}]", vec!["1"; 100].join(","));
     // A zone that is looked up at each of many steps.
     all.push("lists.range(24000).map(i, event.created.getFullYear('America/New_York')).size() > 0".to_owned());
+    all.extend(searches());
     all.push(format!("{hundred}.map(a,{hundred}.map(b,{hundred}.map(c,[a,b,c])))"));
     all.push(format!("{hundred}.transformMap(a,b,{hundred}.transformMap(c,d,'aaaaaaaa'))"));
     all.push((0..14).fold("[1]".to_owned(), |inner, _| format!("[{inner}].map(x, [x, x, x, x])[0]")));
