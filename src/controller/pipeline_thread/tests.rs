@@ -3,6 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    controller::snapshots::SnapshotArgs,
     correlate::TICK,
     record::{IdKey, Origin, Payload, Provenance, Record, RecordId, RedactionFacts, RuleChange, RuleId},
     redact,
@@ -41,17 +42,71 @@ fn call(at: Timestamp) -> Record {
 
 /// Evaluates the whole log, as after a start. Findings, and whether ticks are wanted.
 fn evaluate(store: &Store) -> (u64, bool) {
+    let (text, waits) = start_and_end(store, 0);
+    (count(&text, "findings_total"), waits)
+}
+
+fn count(metrics: &str, name: &str) -> u64 {
+    let name = format!("kubewitness_pipeline_{name} ");
+    metrics.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
+}
+
+/// What a start to the log's end and an orderly end have counted, and whether ticks are wanted.
+fn start_and_end(store: &Store, snapshot_every: u64) -> (String, bool) {
     let registry = prometheus::Registry::new();
     let metrics = PipelineMetrics::register(&registry).unwrap();
     let waits = Arc::new(AtomicBool::new(false));
     let (tray, activity) = (Arc::default(), Activity::default());
-    let thread = PipelineThread::new(store.clone(), None, tray, activity, Arc::clone(&waits), metrics);
+    let snapshots = Snapshots::new(store.clone(), &SnapshotArgs { snapshot_every }, metrics.clone());
+    let thread = PipelineThread::new(store.clone(), None, tray, activity, Arc::clone(&waits), metrics, snapshots);
     let shutdown = CancellationToken::new();
     shutdown.cancel(); // it ends when all is evaluated
     thread.spawn(Check::new("pipeline", true), shutdown).unwrap().join().unwrap();
     let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
-    let findings = text.lines().find_map(|line| line.strip_prefix("kubewitness_pipeline_findings_total ")).unwrap();
-    (findings.parse().unwrap(), waits.load(Ordering::Relaxed))
+    (text, waits.load(Ordering::Relaxed))
+}
+
+/// A snapshot every hour, which leaves the one at the end.
+const HOURLY: u64 = 3600;
+
+#[tokio::test]
+async fn a_restart_goes_on_from_the_last_snapshot_that_can_be_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let metrics = store::Metrics::register(&prometheus::Registry::new()).unwrap();
+    let (store, appender, writer) = Store::open(StoreConfig::at(dir.path()), metrics).unwrap();
+    let writer = thread::spawn(move || writer.run());
+    let start: Timestamp = "2026-03-01T10:00:00Z".parse().unwrap();
+    let decided = start + TICK + SignedDuration::from_mins(15);
+    let silent_until = |n: i32| own(start + TICK * n, Payload::Tick);
+    appender.append(vec![rule(start), call(start + TICK)]).await.unwrap();
+    appender.append((2..30).map(silent_until).collect()).await.unwrap();
+    let (first, waits) = start_and_end(&store, HOURLY);
+    assert_eq!((count(&first, "events_total"), count(&first, "findings_total"), waits), (1, 0, true));
+    assert_eq!(count(&first, "snapshots_written_total"), 1);
+
+    appender.append(vec![own(decided, Payload::Tick), own(decided + TICK, Payload::Tick)]).await.unwrap();
+    let (second, waits) = start_and_end(&store, HOURLY);
+    assert_eq!((count(&second, "events_total"), count(&second, "findings_total"), waits), (0, 1, true));
+
+    let snapshots = store.snapshots().unwrap();
+    assert_eq!(snapshots.len(), 2, "the last one and the one before");
+    std::fs::write(&snapshots[0].1, "damaged").unwrap();
+    let (third, waits) = start_and_end(&store, HOURLY);
+    assert_eq!((count(&third, "events_total"), count(&third, "findings_total"), waits), (0, 1, true));
+    assert_eq!(count(&third, "snapshots_refused_total"), 1);
+    for (_, path) in store.snapshots().unwrap() {
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    }
+    let (fourth, waits) = start_and_end(&store, HOURLY);
+    assert_eq!(
+        (count(&fourth, "events_total"), count(&fourth, "findings_total"), waits),
+        (1, 1, true),
+        "the whole log"
+    );
+    assert_eq!(count(&fourth, "snapshots_refused_total"), 2);
+    drop(appender);
+    writer.join().unwrap();
 }
 
 #[tokio::test]

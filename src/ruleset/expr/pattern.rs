@@ -27,7 +27,7 @@ const DFA_STATES: usize = 256;
 
 /// What may be spent to find that out, in bytes of states that are looked at, once for each class of bytes: 6 to 20 ns each.
 /// A pattern that needs more counts as large, as do those that come when the patterns before them have used all.
-pub(super) struct Effort(usize);
+pub(in crate::ruleset) struct Effort(usize);
 
 /// Of one pattern: 2 to 5 ms at worst; people's patterns take a tenth of it.
 const OF_A_PATTERN: usize = 1 << 18;
