@@ -26,9 +26,18 @@ pub fn redact(uri: &mut String, ledger: &mut Ledger) {
     }
     let before = uri.clone();
     let mut secret_like = 0;
-    let (path, query) = match before.split_once('?') {
+    // A password may hold a question mark.
+    let whole = match before.contains("://") && before.contains('@') {
+        true => {
+            let (whole, hits) = pattern::redact(&before);
+            secret_like += hits;
+            whole
+        }
+        false => before.as_str().into(),
+    };
+    let (path, query) = match whole.split_once('?') {
         Some((path, query)) => (path, Some(query)),
-        None => (before.as_str(), None),
+        None => (&*whole, None),
     };
     let (path, hits) = pattern::redact(path);
     secret_like += hits;
@@ -124,6 +133,7 @@ mod tests {
             ("/exec?command=curl%20-H%20%22Authorization%3A%20Bearer%20abc%22", "/exec?command=[redacted]"),
             ("/x?command=%2550ASSWORD%253Dhunter2", "/x?command=[redacted]"),
             ("http://bob:hunter2@host/x", "http://[redacted]@host/x"),
+            ("postgres://bob:hunter?2@host/x?a=b", "postgres://[redacted]@host/x?a=b"),
             ("/proxy/eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln/x", "/proxy/[redacted]/x"),
         ];
         for (uri, expected) in cases {
