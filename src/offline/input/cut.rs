@@ -39,7 +39,7 @@ enum Form {
     },
     /// `last` is where the last element begins. No splitter: the end was there.
     Stream {
-        splitter: Option<Splitter>,
+        splitter: Option<Box<Splitter>>,
         last: u64,
     },
 }
