@@ -15,7 +15,7 @@ need = command -v $(1) >/dev/null || { echo "make: $(1) is needed and is not on 
 .PHONY: help build fmt lint test soak bench bench-replay verify generate demo recordings clean rust prerequisites testbed
 
 help: ## Print this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 build: rust ## Build the debug binary
 	$(CARGO) build $(LOCKED)
