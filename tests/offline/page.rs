@@ -35,7 +35,7 @@ fn every_example_of_the_page_comes_to_what_stands_there() {
         let (event, how) = (Some(path.clone()), Default::default());
         let args = EvalArgs { expression: expression.clone(), event, how, bindings: None };
         let found = match eval::answer(&args).unwrap() {
-            Ok(value) => value.to_json().to_string(),
+            Ok(value) => value.to_string(),
             Err(none) => none.to_string(),
         };
         if found != value {

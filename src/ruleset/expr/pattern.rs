@@ -53,7 +53,7 @@ pub(in crate::ruleset) struct Pattern {
 
 impl Pattern {
     /// Compiles a pattern within the limits; the error says why not.
-    pub fn new(pattern: &str, search: Search, effort: &mut Effort) -> Result<Pattern, String> {
+    pub(super) fn new(pattern: &str, search: Search, effort: &mut Effort) -> Result<Pattern, String> {
         if pattern.len() > PATTERN {
             return Err(format!("pattern longer than {PATTERN} bytes"));
         }
