@@ -101,7 +101,7 @@ fn what_has_no_value_is_an_error_with_exit_code_1() {
         (&["--expression", "1 / 0"], "error: 1:3: division by zero; "),
         (&["--expression", "[1][1]"], "error: 1:4: index 1 is out of range; "),
         (&["--expression", "true && x.y == 1", "--bindings", r#"{"x": {}}"#], "error: 1:9: no such key `x.y`; "),
-        (&["--expression", "x + 1", "--bindings", r#"{"x": "a"}"#], "error: 1:3: no such overload: string + int; "),
+        (&["--expression", "x + 1", "--bindings", r#"{"x": "a"}"#], "error: 1:3: no such overload: +(string, int); "),
         (&["--expression", "9223372036854775807 + 1"], "error: 1:21: "),
         // What is absorbed is not at fault.
         (&["--expression", "(1 / 0 == 1 || true) && 2 / 0 == 1"], "error: 1:27: division by zero"),

@@ -70,7 +70,7 @@ fn syntax_error(source: &str, errors: &ParseErrors) -> ExprError {
 /// What the parser's words mean, and what helps.
 fn told(words: &str) -> (String, &'static str) {
     let quoted = || words.split_once('\'').and_then(|(_, rest)| rest.rsplit_once('\'')).map_or("", |(text, _)| text);
-    let shown = |text: &str| text.chars().take(40).map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    let shown = |text: &str| text.chars().take(40).collect::<String>();
     if words == "UNKNOWN" || words.contains("Recursion limit") {
         // What the parser says when its own recursion limit ends it.
         return ("nested too deeply".into(), "name parts of it in `variables`");

@@ -29,13 +29,16 @@ const DFA_STATES: usize = 256;
 /// A pattern that needs more counts as large, as do those that come when the patterns before them have used all.
 pub(in crate::ruleset) struct Effort(usize);
 
-/// Of one pattern: 2 to 5 ms at worst; people's patterns take a tenth of it.
+/// What a state of a DFA takes at least, in bytes, beside its transitions.
+const ENTRY: usize = 40;
+
+/// Of one pattern: some 8 ms at worst; people's patterns take a tenth of it.
 const OF_A_PATTERN: usize = 1 << 18;
 
 impl Effort {
-    /// For all patterns of an expression together, some 20 ms at worst.
+    /// For all patterns of an expression together, some 16 ms at worst.
     pub fn of_an_expression() -> Effort {
-        Effort(1 << 20)
+        Effort(1 << 19)
     }
 
     /// For a pattern that is compiled at each evaluation.
@@ -53,7 +56,7 @@ pub(in crate::ruleset) struct Pattern {
 
 impl Pattern {
     /// Compiles a pattern within the limits; the error says why not.
-    pub fn new(pattern: &str, search: Search, effort: &mut Effort) -> Result<Pattern, String> {
+    pub(super) fn new(pattern: &str, search: Search, effort: &mut Effort) -> Result<Pattern, String> {
         if pattern.len() > PATTERN {
             return Err(format!("pattern longer than {PATTERN} bytes"));
         }
@@ -116,7 +119,7 @@ fn try_states(nfa: &NFA, left: &mut usize) -> Option<bool> {
             let next = dfa.next_state(&mut cache, state, *byte).ok()?;
             if !next.is_dead() && seen.insert(next) {
                 // What a state takes beside its transitions grows with the states of the NFA that it stands for.
-                open.push((next, cache.memory_usage().saturating_sub(before + transitions).max(8)));
+                open.push((next, cache.memory_usage().saturating_sub(before + transitions + ENTRY).max(4)));
             }
             if seen.len() > DFA_STATES {
                 return Some(false);

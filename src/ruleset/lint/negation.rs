@@ -40,7 +40,6 @@ impl<'a> Search<'_, 'a> {
         if let Kind::Name(name) = &ast.kind
             && let Some(place) = self.binds.iter().rposition(|(bound, _)| bound == name)
             && let Some((_, Some(value))) = self.binds.get(place).copied()
-            && scope.chain(ast).is_none()
         {
             // The value sees the names around the binding alone.
             let inner = self.binds.split_off(place);

@@ -326,7 +326,7 @@ fn negation_over_a_key_that_may_be_missing_is_found() {
             r#"cel.bind(same, audit.requestObject.spec.type == "x", !same)"#,
             r#"!cel.bind(spec, audit.requestObject.?spec.orValue({}), spec.type == "x")"#,
             r#"audit.requestObject.spec.type == "x" ? false : true"#,
-            r#"audit.requestObject.spec.type == "x" ? false : audit.verb == "get""#,
+            r#"audit.requestObject.spec.type == "x" ? false : user.name == "y""#,
             r#"(audit.requestObject.spec.type == "x") == false"#,
             r#"true != (audit.requestObject.spec.type == "x")"#,
             r#"audit.requestObject.spec.hostNetwork == false"#,
