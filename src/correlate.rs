@@ -1,8 +1,10 @@
 //! Matches + state -> findings, on event time. Monotone: a finding comes as soon as the events that prove it are there, in
 //! whatever order they came, and never goes away. State is keyed by (rule, key), bounded, and what is evicted is counted:
 //! any permutation, any split and any repetition of the same matches give the same findings, unless a counter says that
-//! lateness or eviction broke it. Never reads a clock: the caller says how far receipt has come.
+//! lateness or eviction broke it. Absence and NewValue are not monotone: they wait until nothing more can come, and decide
+//! once. Never reads a clock: the caller says how far receipt has come.
 
+mod absence;
 mod accounts;
 mod arrivals;
 mod body;
@@ -11,11 +13,14 @@ mod distinct;
 mod entry;
 mod holders;
 mod lanes;
+mod new_value;
 mod plan;
 mod shares;
 mod stamp;
 mod state;
 mod texts;
+mod waits;
+mod watermark;
 mod window;
 mod windows;
 
@@ -29,6 +34,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 pub use correlator::Correlator;
+pub use watermark::TICK;
 
 use crate::{
     detect::{Evidence, Key},
@@ -65,7 +71,8 @@ pub struct Limits {
     pub lateness: Option<SignedDuration>,
     /// Matches kept in total. Each rule has a part of it reserved, by its severity's weight among the rules that hold any;
     /// over the total, the rule that holds most for its weight loses what is cheapest to lose: a match of the key with the
-    /// fewest matches (by powers of two), of those the soonest to expire.
+    /// fewest matches (by powers of two), of those the soonest to expire. A rule that waits (Absence, NewValue) loses a whole
+    /// key, and a match of it counts for 16 while its words are kept.
     pub max_entries: usize,
     /// Matches kept for one rule and key, so that a flood of one key costs no other its state.
     pub max_entries_per_key: usize,
@@ -94,7 +101,7 @@ pub struct Counters {
     pub keys: u64,
     /// Matches that came again and added nothing.
     pub repeated: u64,
-    /// Matches older than lateness allows: what belonged to them may be gone.
+    /// Matches older than lateness allows: what belonged to them may be gone. A rule that waits has decided, and ignores them.
     pub late: u64,
     /// Matches dropped because nothing can join them any more.
     pub expired: u64,

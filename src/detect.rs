@@ -35,7 +35,7 @@ pub struct Match {
     /// Index into the rule's selectors.
     pub selector: usize,
     pub key: Key,
-    /// For a Threshold over distinct values: this event's value, never empty.
+    /// For a Threshold over distinct values, or a NewValue: this event's value, never empty.
     pub distinct: Option<Arc<str>>,
     pub evidence: Arc<Evidence>,
 }

@@ -1,6 +1,7 @@
 //! Prints the files that are made from code: CRDs, ClusterRoles, references. `make generate` writes them, a test compares.
 
 mod chapters;
+mod detections;
 mod examples;
 mod fields;
 mod lints;

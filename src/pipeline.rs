@@ -100,6 +100,8 @@ pub struct Pipeline {
     changed: BTreeSet<AlertId>,
     forgotten: BTreeSet<AlertId>,
     failures: BTreeMap<RuleId, (u64, String)>,
+    /// Some rule at work waits for time to pass.
+    waits: bool,
 }
 
 impl Pipeline {
@@ -117,11 +119,26 @@ impl Pipeline {
             changed: BTreeSet::new(),
             forgotten: BTreeSet::new(),
             failures: BTreeMap::new(),
+            waits: false,
         }
     }
 
-    /// Takes in one record of the log.
+    /// Takes in one record of the log. Its receipt is the recorded clock, by which waiting rules decide.
     pub fn push(&mut self, seq: Seq, record: &Record) {
+        self.correlator.advance(record.received_at);
+        self.take(seq, record);
+        let decided = self.correlator.decide();
+        decided.into_iter().for_each(|finding| self.fold(finding));
+    }
+
+    /// Nothing comes any more: decides what waits, as of `until` by the clock, or as of the newest receipt. For a bounded
+    /// input; a live pipeline has no end.
+    pub fn end(&mut self, until: Option<Timestamp>) {
+        let decided = self.correlator.end(until);
+        decided.into_iter().for_each(|finding| self.fold(finding));
+    }
+
+    fn take(&mut self, seq: Seq, record: &Record) {
         match &record.payload {
             Payload::Audit(_) | Payload::Line(_) => self.event(seq, record),
             Payload::Quarantined(_) => self.counters.unreadable += 1,
@@ -135,6 +152,7 @@ impl Pipeline {
             }
             Payload::Rule(RuleChange::Removed { rule }) => self.remove(rule),
             Payload::Triage(_) => {} // of the objects, not of the findings
+            Payload::Tick => {}      // its receipt is all that it says
         }
     }
 
@@ -172,6 +190,7 @@ impl Pipeline {
     }
 
     fn swap(&mut self) {
+        self.waits = self.rules.values().any(|rule| rule.detection.waits() && !rule.suspended);
         self.ruleset = Ruleset::new(self.rules.values().cloned().collect());
         let rules = &self.rules;
         self.correlator.retain_rules(|id, generation| rules.get(id).is_some_and(|r| r.generation == generation));
@@ -189,6 +208,9 @@ impl Pipeline {
         self.counters.events += 1;
         if !is_parsed(&event) {
             *self.counters.unrecognised.entry(program(&event)).or_default() += 1;
+        }
+        if self.waits {
+            self.correlator.observe(event.source, &event.origin.reporter, event.created, event.received);
         }
         enrich(&mut event, &self.inventory);
         let detected = detect(&self.ruleset, &event, seq);
@@ -265,6 +287,11 @@ impl Pipeline {
 
     pub fn activity(&self) -> &BTreeMap<RuleId, RuleActivity> {
         &self.activity
+    }
+
+    /// True when some rule waits for time to pass, so that the log needs ticks.
+    pub fn waits(&self) -> bool {
+        self.waits
     }
 
     /// True when some rule reads events of `source`.

@@ -10,9 +10,11 @@ use super::{
     accounts::{Accounts, RuleNo},
     arrivals::by_rule_and_key,
     state::{Desk, Place, State},
+    waits::Waits,
     windows::Windows,
 };
 use crate::{
+    api::rule::Source,
     detect::Match,
     record::RuleId,
     ruleset::{CompiledDetection, CompiledRule},
@@ -24,13 +26,21 @@ pub struct Correlator {
     limits: Limits,
     accounts: Accounts,
     windows: Windows,
+    waits: Waits,
     /// How far receipt has come.
     received: Timestamp,
 }
 
 impl Correlator {
     pub fn new(limits: Limits) -> Correlator {
-        Correlator { limits, accounts: Accounts::default(), windows: Windows::default(), received: Timestamp::MIN }
+        let waits = Waits::new(limits.lateness);
+        Correlator {
+            limits,
+            accounts: Accounts::default(),
+            windows: Windows::default(),
+            waits,
+            received: Timestamp::MIN,
+        }
     }
 
     pub fn counters(&self) -> &Counters {
@@ -48,9 +58,9 @@ impl Correlator {
         for (rule, key, arrival) in by_rule_and_key(matches) {
             let number = self.number(&rule);
             let place = Place { number, rule: &rule, key: &key };
-            let Correlator { limits, accounts, windows, received } = self;
+            let Correlator { limits, accounts, windows, waits, received } = self;
             let mut desk = Desk { limits, received: *received, accounts };
-            state(&rule.detection, windows).arrive(place, arrival, &mut desk, &mut findings);
+            state(&rule.detection, windows, waits).arrive(place, arrival, &mut desk, &mut findings);
         }
         while self.accounts.counters.entries > self.limits.max_entries as u64 && self.evict() {}
         findings
@@ -71,20 +81,40 @@ impl Correlator {
     fn evict(&mut self) -> bool {
         let Some(number) = self.accounts.heaviest() else { return false };
         let Some(rule) = self.accounts.rule(number).cloned() else { return false };
-        state(&rule.detection, &mut self.windows).evict(number, &mut self.accounts)
+        state(&rule.detection, &mut self.windows, &mut self.waits).evict(number, &mut self.accounts)
     }
 
     fn forget(&mut self, number: RuleNo) {
         let Some(rule) = self.accounts.rule(number).cloned() else { return };
-        state(&rule.detection, &mut self.windows).forget(number, &mut self.accounts);
+        state(&rule.detection, &mut self.windows, &mut self.waits).forget(number, &mut self.accounts);
         self.accounts.close(number);
     }
 
     /// Receipt has come to `received`: drops what only an event later than lateness allows could still join.
     pub fn expire(&mut self, received: Timestamp) {
         self.received = self.received.max(received);
-        let Correlator { limits, accounts, windows, received } = self;
+        let Correlator { limits, accounts, windows, waits: _, received } = self;
         windows.expire(&mut Desk { limits, received: *received, accounts });
+    }
+
+    /// The log has come to a record of this receipt: the clock by which waiting rules decide.
+    pub fn advance(&mut self, received: Timestamp) {
+        self.waits.advance(received);
+    }
+
+    /// A source has stamped an event, whether a rule takes it or not. To be told before its matches.
+    pub fn observe(&mut self, source: Source, reporter: &str, at: Timestamp, received: Timestamp) {
+        self.waits.observe(source, reporter, at, received);
+    }
+
+    /// What waiting rules find by how far time has come.
+    pub fn decide(&mut self) -> Vec<Finding> {
+        self.waits.decide(&mut self.accounts)
+    }
+
+    /// What waiting rules find when nothing comes any more, as of `until` by the clock; None: as of the newest receipt.
+    pub fn end(&mut self, until: Option<Timestamp>) -> Vec<Finding> {
+        self.waits.end(until, &mut self.accounts)
     }
 
     /// A version of a rule takes the place of one with the same sense, and takes over its state.
@@ -105,8 +135,9 @@ impl Correlator {
 }
 
 /// The state of a kind of detection.
-fn state<'a>(detection: &CompiledDetection, windows: &'a mut Windows) -> &'a mut dyn State {
-    match detection {
-        CompiledDetection::Match | CompiledDetection::Threshold { .. } | CompiledDetection::Sequence { .. } => windows,
+fn state<'a>(detection: &CompiledDetection, windows: &'a mut Windows, waits: &'a mut Waits) -> &'a mut dyn State {
+    match detection.waits() {
+        false => windows,
+        true => waits,
     }
 }

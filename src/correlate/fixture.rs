@@ -70,6 +70,17 @@ pub fn sequence(steps: &[(usize, u32)], ordered: bool, seconds: i64) -> Compiled
     CompiledDetection::Sequence { steps, ordered, within: SignedDuration::from_secs(seconds) }
 }
 
+/// The expected selector, what it is expected after, and within how many seconds.
+pub fn absence(selector: usize, after: Option<usize>, seconds: i64) -> CompiledDetection {
+    CompiledDetection::Absence { selector, after, within: SignedDuration::from_secs(seconds) }
+}
+
+/// Learns and forgets, in seconds.
+pub fn new_value(learn: i64, forget: i64) -> CompiledDetection {
+    let (learn_for, forget_after) = (SignedDuration::from_secs(learn), SignedDuration::from_secs(forget));
+    CompiledDetection::NewValue { learn_for, forget_after }
+}
+
 pub fn key(value: &str) -> Key {
     Arc::from([Arc::from(value)])
 }

@@ -32,7 +32,7 @@ impl<'a> Plan<'a> {
     /// None for a detection that needs no window.
     pub fn of(detection: &'a CompiledDetection) -> Option<Plan<'a>> {
         match detection {
-            CompiledDetection::Match => None,
+            CompiledDetection::Match | CompiledDetection::Absence { .. } | CompiledDetection::NewValue { .. } => None,
             CompiledDetection::Threshold { selector, count, distinct, within } => Some(Plan::Threshold {
                 selector: *selector,
                 count: *count as usize,

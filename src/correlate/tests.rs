@@ -5,3 +5,4 @@ mod cases;
 mod oracle;
 mod packed;
 mod room;
+mod waits;

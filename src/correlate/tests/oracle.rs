@@ -108,6 +108,7 @@ fn oracle(detection: &CompiledDetection, history: &[&Happening]) -> Found {
                 };
                 (complete, contributing(window.into_iter(), &slots))
             }
+            CompiledDetection::Absence { .. } | CompiledDetection::NewValue { .. } => panic!("see tests/waits.rs"),
         };
         if complete {
             found.insert(last.n, parts);
@@ -268,7 +269,7 @@ fn uses_a_selector_twice(detection: &CompiledDetection) -> bool {
             let all: BTreeSet<usize> = steps.iter().map(|s| s.selector).collect();
             all.len() < steps.len()
         }
-        CompiledDetection::Match | CompiledDetection::Threshold { .. } => false,
+        _ => false,
     }
 }
 
