@@ -83,10 +83,7 @@ impl PipelineMetrics {
                 "state_texts_forgotten_total",
                 "Matches in windows that still count, but of which alerts can only show time and record.",
             )?,
-            late: counter(
-                "matches_late_total",
-                "Matches that came after their window was forgotten, or after what they bear on was decided.",
-            )?,
+            late: counter("matches_late_total", "Matches that came after their window was forgotten or decided.")?,
             dry_run: counter("dry_run_findings_total", "Detections of rules in mode DryRun, which make no alert.")?,
             alerts_dropped: counter("alerts_dropped_total", "Alerts that were forgotten because too many were known.")?,
             read_errors: counter("read_errors_total", "Reads of the log that failed and are tried again.")?,
