@@ -53,9 +53,10 @@ demo: testbed ## Attack a real control plane and look at the alerts; KEEP=1 leav
 	@$(CARGO) build $(LOCKED) --bin kubewitness --example demo
 	@$(CARGO) run $(LOCKED) --quiet --example demo -- $(if $(filter-out 0 no,$(KEEP)),--keep) $(if $(RECORD),--record $(RECORD))
 
-recordings: ## Record real sshd, sudo, kernel, nginx lines again for the tests: root, Debian, 25 minutes
+recordings: ## Record real daemons of a node and a cluster at work again for the tests: root, Debian, 30 minutes
 	@tests/node/record.sh
 	@tests/node/ordinary.sh
+	@tests/benign/record.sh
 
 clean: rust ## Remove what cargo built (the test bed's cache outside the tree stays)
 	$(CARGO) clean

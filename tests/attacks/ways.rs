@@ -191,6 +191,30 @@ pub fn detours() -> Vec<Technique> {
             alerts: &[("pod-security-lowered", "mallory shop")],
         },
         Technique {
+            name: "Pod Security changed by way of the status",
+            act: |scene| {
+                run(scene, &["create", "namespace", "den"]);
+                run(scene, &["patch", "namespace", "den", "--subresource=status", "--type=merge", "-p",
+                    r#"{"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}}"#]);
+            },
+            alerts: &[("pod-security-lowered", "mallory den")],
+        },
+        Technique {
+            name: "a deletion whose query alone speaks of a dry run",
+            act: |scene| {
+                let webhook = json!({
+                    "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+                    "metadata": {"name": "guard"}, "webhooks": [],
+                });
+                scene.watched.apply(&webhook.to_string()).unwrap();
+                let body = json!({"apiVersion": "v1", "kind": "DeleteOptions"}).to_string();
+                let path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/guard";
+                scene.intruder.stdin(body).run(&["delete", "--raw", &format!("{path}?dryRun=All"), "-f", "-"]).success().unwrap();
+                assert!(!scene.intruder.run(&["get", "--raw", path]).ok, "it is gone");
+            },
+            alerts: &[("admission-control-removed", "mallory validatingwebhookconfigurations guard")],
+        },
+        Technique {
             name: "a volume of the node's directory",
             act: |scene| apply(scene, &json!({
                 "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "root"},
