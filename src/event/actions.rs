@@ -82,7 +82,7 @@ pub static PARSERS: &[Parser] = &[
             "ssh-subsystem"],
         fields: &["invalid_user", "key", "local_address", "local_port", "method", "preauth", "session", "subsystem",
             "unauthenticated"] },
-    Parser { provider: "su", meaning: "su", actions: &["su"], fields: &[] },
+    Parser { provider: "su", meaning: "su", actions: &["su", "su-terminal"], fields: &[] },
     Parser { provider: "sudo", meaning: "sudo",
         actions: &["sudo-authentication-failed", "sudo-command", "sudo-command-continued", "sudo-not-in-sudoers", "sudo-refused"],
         fields: &["chroot", "environment", "group"] },
