@@ -79,8 +79,8 @@ fn weight(translated: &str, search: Search, effort: &mut Effort) -> u64 {
             Search::Matches => true,
             Search::Find | Search::FindAll => nfa(translated, true).is_some_and(|nfa| is_tame(&nfa, effort)),
         };
-    // A step is half a microsecond: 64 bytes of 10 ns for each state.
-    if tame { 1 } else { (forwards.states().len() as u64).saturating_mul(3) / 2 }
+    // A step is half a microsecond: 64 bytes of some 25 ns for each state.
+    if tame { 1 } else { (forwards.states().len() as u64).saturating_mul(3) }
 }
 
 fn nfa(translated: &str, backwards: bool) -> Option<NFA> {

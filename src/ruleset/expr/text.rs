@@ -12,7 +12,7 @@ use super::{
 type Answer<'a> = Result<Val<'a>, EvalError>;
 
 /// Steps that a pattern compiled during evaluation costs: it may take milliseconds.
-const COMPILE_STEPS: u64 = 6000;
+const COMPILE_STEPS: u64 = 12_000;
 
 /// Charges for reading `text` once.
 fn read(text: &str, steps: &mut Steps) -> Result<(), EvalError> {
