@@ -155,6 +155,8 @@ impl KeptWindows {
         let entries = holder.body.entries(Layout::of(Plan::of(&rule.detection)));
         let entry = |entry: &Entry| {
             let text = self.texts.packed(holder.rule, entry).unwrap_or_default();
+            // The number of the text is that of this process.
+            let entry = Entry { text: TextNo::NONE, ..*entry };
             (BASE64.encode(&entry.pack()), BASE64.encode(text))
         };
         (!entries.is_empty())

@@ -21,8 +21,13 @@ fn walk(expression: &Expression, ast: &Ast, warnings: &mut Vec<Warning>) {
     match fault(&expression.text, ast) {
         Fault::None => {}
         Fault::Always(why, hint) => {
-            let message = format!("this fails for every event: {why}");
-            warnings.push(Warning::at(Lint::AlwaysFails, expression, ast, message, hint));
+            // What contains a part that fails may fail by it: the part is the place to mend.
+            let before = warnings.len();
+            children(ast).into_iter().for_each(|child| walk(expression, child, warnings));
+            if warnings.len() == before {
+                let message = format!("this fails for every event: {why}");
+                warnings.push(Warning::at(Lint::AlwaysFails, expression, ast, message, hint));
+            }
         }
         Fault::Unknown => children(ast).into_iter().for_each(|child| walk(expression, child, warnings)),
     }
