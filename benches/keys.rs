@@ -1,7 +1,12 @@
 //! Memory of a Threshold rule with a million live keys, in a process of its own: what `correlate` keeps for two matches of
-//! each key, neither complete nor old.
+//! each key, neither complete nor old. And what a snapshot of it keeps evaluation waiting.
 
-use std::{process::Command, sync::Arc};
+use std::{
+    hint::black_box,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::{SignedDuration, Timestamp};
 use kubewitness::{
@@ -26,17 +31,31 @@ pub const CHILD: &str = "KUBEWITNESS_BENCH_KEYS";
 /// What the words of a million matches may take of the bar of 160 MiB; the rest is state that counts.
 const MAX_TEXT_BYTES: u64 = 24 << 20;
 
-/// MiB that `keys` live keys take, as a child of this process finds.
-pub fn mib(keys: usize) -> f64 {
+/// What the child finds.
+pub struct Found {
+    /// What `keys` live keys take.
+    pub mib: f64,
+    /// How long taking a snapshot of them takes.
+    pub snapshot_pause_ms: f64,
+    /// The slowest of the events that come while it is held, and the chunks that they change are copied.
+    pub snapshot_worst_step_ms: f64,
+    /// How long another thread makes lines of it.
+    pub snapshot_write_ms: f64,
+}
+
+/// Of so many keys, as a child of this process finds.
+pub fn measured(keys: usize) -> Found {
     let this = std::env::current_exe().expect("a running program has a path");
     let output = Command::new(this).env(CHILD, keys.to_string()).output().expect("this program can be run again");
     let text = String::from_utf8_lossy(&output.stdout);
-    text.trim()
-        .parse()
-        .unwrap_or_else(|_| panic!("the child printed {text:?}: {}", String::from_utf8_lossy(&output.stderr)))
+    let numbers: Vec<f64> = text.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    let [mib, snapshot_pause_ms, snapshot_worst_step_ms, snapshot_write_ms] = numbers[..] else {
+        panic!("the child printed {text:?}: {}", String::from_utf8_lossy(&output.stderr))
+    };
+    Found { mib, snapshot_pause_ms, snapshot_worst_step_ms, snapshot_write_ms }
 }
 
-/// Prints by how many MiB the process grew.
+/// Prints by how many MiB the process grew, and what a snapshot then takes.
 pub fn child(keys: usize) {
     let spec = json!({
         "title": "refused", "severity": "Low",
@@ -64,7 +83,24 @@ pub fn child(keys: usize) {
     }
     let counters = correlator.counters();
     assert_eq!((counters.keys, counters.entries), (keys as u64, 2 * keys as u64), "all keys live");
-    println!("{}", resident_mib() - before);
+    let mib = resident_mib() - before;
+    let pause = Instant::now();
+    let kept = correlator.keep();
+    let pause = pause.elapsed();
+    let mut worst = Duration::ZERO;
+    for seq in 2 * keys as u64..2 * keys as u64 + (keys as u64).min(100_000) {
+        // All over the state, as in life.
+        let event = refused(&rule, seq.wrapping_mul(7_919) % keys as u64, seq);
+        let step = Instant::now();
+        black_box(correlator.step(vec![event]));
+        worst = worst.max(step.elapsed());
+    }
+    let write = Instant::now();
+    for part in kept.parts(|_| 0) {
+        black_box(serde_json::to_vec(&part).expect("a part is JSON"));
+    }
+    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+    println!("{mib} {} {} {}", ms(pause), ms(worst), ms(write.elapsed()));
 }
 
 /// A match as `detect` makes them of a refused request.
