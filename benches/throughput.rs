@@ -128,6 +128,7 @@ fn print(report: &Report) {
         ("select_1000_rules_ns", 600.0, false),
         ("select_5000_rules_ns", 800.0, false),
         ("pipeline_events_per_second_core", 150_000.0, true),
+        ("correlate_1m_keys_mib", 160.0, false),
     ];
     for (name, bar, at_least) in bars {
         if report.get(name).is_nan() {

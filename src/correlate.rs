@@ -54,8 +54,8 @@ pub struct Contribution {
 pub struct Finding {
     pub rule: Arc<CompiledRule>,
     pub key: Key,
-    /// The event that completes it. One completing event is one `count` of the alert. When it is not new, its words may be
-    /// missing: they were told before.
+    /// The event that completes it. One completing event is one `count` of the alert. Its words may be missing when it
+    /// was told as contributing before.
     pub completing: Arc<Evidence>,
     /// False when `completing` was already reported and only `contributing` grew.
     pub new: bool,

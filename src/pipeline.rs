@@ -3,6 +3,8 @@
 //! rule tests, replay and benches.
 
 pub mod rule_test;
+#[cfg(test)]
+mod swap_tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -19,6 +19,7 @@ pub struct PipelineMetrics {
     replayed: IntGauge,
     state: IntGauge,
     evicted: IntCounter,
+    words_forgotten: IntCounter,
     late: IntCounter,
     dry_run: IntCounter,
     alerts_dropped: IntCounter,
@@ -78,6 +79,7 @@ impl PipelineMetrics {
             )?,
             state: gauge("state_entries", "Matches that are kept for windows.")?,
             evicted: counter("state_evicted_total", "Matches that were dropped from windows before their time.")?,
+            words_forgotten: counter("state_texts_forgotten_total", "Kept matches of which alerts can't show the words.")?,
             late: counter("matches_late_total", "Matches that came after their window was forgotten or decided.")?,
             dry_run: counter("dry_run_findings_total", "Detections of rules in mode DryRun, which make no alert.")?,
             alerts_dropped: counter("alerts_dropped_total", "Alerts that were forgotten because too many were known.")?,
@@ -111,6 +113,7 @@ impl PipelineMetrics {
         }
         let state = pipeline.correlator().counters();
         raise(&self.evicted, state.evicted + state.evicted_from_full_key);
+        raise(&self.words_forgotten, state.texts_forgotten);
         raise(&self.late, state.late);
         let book = pipeline.book().counters();
         raise(&self.dry_run, book.dry_run.values().sum());

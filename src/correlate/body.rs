@@ -219,15 +219,4 @@ impl Body {
             (Many::Window(_), None) => None,
         }
     }
-
-    /// The texts that its entries name.
-    pub fn texts(&self, layout: Layout<'_>) -> Vec<TextNo> {
-        match self {
-            Body::Inline { .. } | Body::Heap(_) => self.few(layout).map(|entry| entry.text).collect(),
-            Body::Many(many) => match &**many {
-                Many::Reported(_) => Vec::new(),
-                Many::Window(window) => window.entries().map(|entry| entry.text).collect(),
-            },
-        }
-    }
 }

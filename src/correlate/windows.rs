@@ -70,8 +70,7 @@ impl State for Windows {
         }
         self.bound(slot, before, layout, desk);
         self.settle(slot, class(before), before == 0, layout, desk.accounts);
-        desk.accounts.counters.texts_forgotten = self.texts.forgotten;
-        desk.accounts.counters.text_bytes = self.texts.bytes();
+        self.count_words(desk.accounts);
     }
 
     fn expire(&mut self, desk: &mut Desk<'_>) {
@@ -84,6 +83,7 @@ impl State for Windows {
             let Some(Holder { rule, body, .. }) = self.holders.get_mut(slot) else { break };
             let (number, Some(rule)) = (*rule, desk.accounts.rule(*rule).cloned()) else { break };
             let layout = Layout::of(Plan::of(&rule.detection));
+            let before = dropped;
             let horizon = minus(minus(desk.received, lateness), within(layout));
             while body.oldest(layout).is_some_and(|at| at < horizon) {
                 let Some(text) = body.drop_oldest(layout) else { break };
@@ -92,7 +92,11 @@ impl State for Windows {
                 dropped += 1;
             }
             self.settle(slot, class, false, layout, desk.accounts);
+            if dropped == before {
+                break; // what is due has something to drop; else this would not end
+            }
         }
+        self.count_words(desk.accounts);
     }
 
     fn evict(&mut self, rule: RuleNo, accounts: &mut Accounts) -> bool {
@@ -105,6 +109,7 @@ impl State for Windows {
         self.texts.release(rule, text);
         accounts.lost(rule, 1, Loss::Evicted);
         self.settle(slot, before, false, layout, accounts);
+        self.count_words(accounts);
         true
     }
 
@@ -118,7 +123,7 @@ impl State for Windows {
             self.remove(slot, accounts);
         }
         self.texts.forget_rule(rule);
-        accounts.counters.text_bytes = self.texts.bytes();
+        self.count_words(accounts);
     }
 }
 
@@ -213,6 +218,11 @@ impl Windows {
             });
         }
         used.into_iter().for_each(|text| self.texts.release(place.number, text));
+    }
+
+    fn count_words(&self, accounts: &mut Accounts) {
+        accounts.counters.texts_forgotten = self.texts.forgotten;
+        accounts.counters.text_bytes = self.texts.bytes();
     }
 
     fn words(&self, rule: RuleNo, arrival: &Arrival, entry: &Entry) -> Arc<Evidence> {

@@ -309,6 +309,35 @@ proptest! {
     }
 
     #[test]
+    fn what_expires_could_not_join_anything_any_more(
+        detection in detection(),
+        mut history in history(false),
+    ) {
+        prop_assume!(!uses_a_selector_twice(&detection) || history.iter().all(|h| !h.coarse));
+        history.sort_by_key(|h| (h.halves, h.n));
+        let rule = Arc::new(rule("r", &["s0", "s1", "s2"], detection));
+        // Each event is received when it happens; one in whole seconds may be stamped up to a second before.
+        let mut correlator = Correlator::new(Limits { lateness: Some(SignedDuration::from_secs(1)), ..Limits::default() });
+        let (mut completing, mut parts) = (BTreeSet::new(), BTreeSet::new());
+        for happening in &history {
+            let received = evidence(0, happening.halves * 500).at;
+            for finding in correlator.step(happening.matches(&rule)) {
+                completing.insert(finding.completing.seq);
+                for part in finding.contributing {
+                    prop_assert!(parts.insert((part.selector, part.evidence.seq)), "told twice");
+                }
+            }
+            correlator.expire(received);
+        }
+        prop_assert_eq!((completing, parts), expected(&rule, &history));
+        let kept = correlator.counters().entries;
+        prop_assert_eq!((correlator.counters().late, correlator.counters().evicted), (0, 0));
+        correlator.expire(evidence(0, 3_600_000).at);
+        prop_assert_eq!((correlator.counters().entries, correlator.counters().keys), (0, 0));
+        prop_assert!(correlator.counters().expired >= kept);
+    }
+
+    #[test]
     fn small_limits_lose_findings_only_where_a_counter_says_so_and_never_make_one_up(
         detection in detection(),
         (history, order) in history(false).prop_flat_map(arrivals),
