@@ -3,8 +3,10 @@
 //! rule tests, replay and benches.
 
 pub mod rule_test;
+mod seen;
 #[cfg(test)]
 mod swap_tests;
+pub mod trial;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,19 +19,18 @@ use crate::{
     alert::{Alert, AlertBook, AlertId, BookConfig},
     api::{GROUP, alert::RuleKind, rule::Source},
     correlate::{Correlator, Limits},
-    detect::{Failure, detect},
-    enrich::{Inventory, enrich},
+    detect::Failure,
+    enrich::Inventory,
     event::Event,
-    normalise::{
-        Normaliser,
-        line::{is_parsed, program},
-    },
+    normalise::Normaliser,
     record::{Payload, Record, RuleChange, RuleId, Seq},
     ruleset::{
         CompiledRule, Ruleset,
         compile::{RuleSource, compile},
     },
 };
+
+pub use self::seen::{Seen, SeenEvent, What};
 
 /// What differs between a live controller and an offline run.
 #[derive(Debug, Clone, Default)]
@@ -127,6 +128,10 @@ impl Pipeline {
     pub fn push(&mut self, seq: Seq, record: &Record) {
         self.correlator.advance(record.received_at);
         self.take(seq, record);
+        self.decide();
+    }
+
+    fn decide(&mut self) {
         let decided = self.correlator.decide();
         decided.into_iter().for_each(|finding| self.fold(finding));
     }
@@ -197,23 +202,26 @@ impl Pipeline {
     }
 
     fn event(&mut self, seq: Seq, record: &Record) {
-        let Some(mut event) = self.normaliser.event(record) else {
-            self.counters.unreadable += 1;
-            return;
+        let seen = self.see(seq, record);
+        self.take_in(seen);
+    }
+
+    /// Takes in what was seen of an event; call it in the order of the log.
+    pub fn take_in(&mut self, seen: Seen) {
+        self.correlator.advance(seen.received_at);
+        let event = match seen.what {
+            What::Unreadable => return self.counters.unreadable += 1,
+            What::OwnRequest => return self.counters.own_requests += 1,
+            What::Event(event) => event,
         };
-        if self.is_own_request(&event) {
-            self.counters.own_requests += 1;
-            return;
-        }
         self.counters.events += 1;
-        if !is_parsed(&event) {
-            *self.counters.unrecognised.entry(program(&event)).or_default() += 1;
+        if let Some(program) = event.unrecognised {
+            *self.counters.unrecognised.entry(program).or_default() += 1;
         }
-        if self.waits {
-            self.correlator.observe(event.source, &event.origin.reporter, event.created, event.received);
+        if let Some(reporter) = &event.reporter {
+            self.correlator.observe(event.source, reporter, event.at, seen.received_at);
         }
-        enrich(&mut event, &self.inventory);
-        let detected = detect(&self.ruleset, &event, seq);
+        let detected = event.detected;
         for (rule, error) in &detected.failed {
             *self.counters.failed.entry(Failure::of(error)).or_default() += 1;
             let failures = self.failures.entry(rule.id.clone()).or_insert_with(|| (0, error.to_string()));
@@ -225,7 +233,8 @@ impl Pipeline {
                 self.fold(finding);
             }
         }
-        self.correlator.expire(record.received_at);
+        self.correlator.expire(seen.received_at);
+        self.decide();
     }
 
     fn is_own_request(&self, event: &Event<'_>) -> bool {

@@ -4,7 +4,7 @@
 
 use std::{borrow::Cow, collections::BTreeSet, sync::LazyLock};
 
-use regex::{Captures, Regex, RegexSet};
+use regex::{Captures, Regex, RegexSet, RegexSetBuilder};
 
 /// What stands where a secret stood.
 pub const REDACTED: &str = "[redacted]";
@@ -119,8 +119,12 @@ struct Patterns {
     each: Vec<Regex>,
 }
 
+/// Bytes a thread that the set may keep of what it found out of its own states. With the crate's default of 2 MiB it forgets
+/// them and finds them out again, text by text: over bodies of a real API server that takes twenty times as long.
+const DFA_CACHE: usize = 8 << 20;
+
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
-    any: RegexSet::new(patterns()).expect("the patterns are fixed and tested"),
+    any: RegexSetBuilder::new(patterns()).dfa_size_limit(DFA_CACHE).build().expect("the patterns are fixed and tested"),
     each: patterns().iter().map(|p| Regex::new(p).expect("the patterns are fixed and tested")).collect(),
 });
 
