@@ -48,10 +48,11 @@ impl<J: Journal> Ticks<J> {
     /// Writes a tick when it is needed. What was recorded since the last look tells the time as well.
     async fn look(&mut self) {
         let end = *self.committed.borrow();
-        if end == self.seen && self.waits.load(Ordering::Relaxed) {
-            if let Err(error) = self.journal.append(vec![Payload::Tick]).await {
-                tracing::warn!(%error, "the clock is not recorded: rules that wait for time will wait longer");
-            }
+        if end == self.seen
+            && self.waits.load(Ordering::Relaxed)
+            && let Err(error) = self.journal.append(vec![Payload::Tick]).await
+        {
+            tracing::warn!(%error, "the clock is not recorded: rules that wait for time will wait longer");
         }
         self.seen = *self.committed.borrow();
     }
