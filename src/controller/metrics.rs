@@ -38,24 +38,6 @@ impl PipelineMetrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok(gauge)
         };
-        let failed = IntCounterVec::new(
-            Opts::new(
-                "kubewitness_pipeline_evaluations_failed_total",
-                "Evaluations of a rule that ended without a value.",
-            ),
-            &["reason"],
-        )?;
-        Failure::ALL.iter().for_each(|f| drop(failed.with_label_values(&[f.as_str()])));
-        registry.register(Box::new(failed.clone()))?;
-        let unrecognised = IntCounterVec::new(
-            Opts::new(
-                "kubewitness_pipeline_lines_unrecognised_total",
-                "Log lines that no format recognised; they are events all the same.",
-            ),
-            &["program"],
-        )?;
-        program_labels().for_each(|program| drop(unrecognised.with_label_values(&[program])));
-        registry.register(Box::new(unrecognised.clone()))?;
         Ok(PipelineMetrics {
             events: counter(
                 "events_total",
@@ -68,8 +50,8 @@ impl PipelineMetrics {
                 "own_requests_total",
                 "Requests of the controller for its own kinds, which rules do not see.",
             )?,
-            failed,
-            unrecognised,
+            failed: failed(registry)?,
+            unrecognised: unrecognised(registry)?,
             rules_refused: counter("rules_refused_total", "Recorded rules that this version no longer compiles.")?,
             rules: gauge("rules", "Rules at work.")?,
             lag: gauge("lag_records", "Committed records that are not evaluated yet.")?,
@@ -125,6 +107,31 @@ impl PipelineMetrics {
         self.rules.set(i64::try_from(pipeline.rules().len()).unwrap_or(i64::MAX));
         self.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
     }
+}
+
+fn failed(registry: &Registry) -> prometheus::Result<IntCounterVec> {
+    let name = "kubewitness_pipeline_evaluations_failed_total";
+    let opts = Opts::new(name, "Evaluations of a rule that ended without a value.");
+    labelled(registry, opts, "reason", Failure::ALL.iter().map(|failure| failure.as_str()))
+}
+
+fn unrecognised(registry: &Registry) -> prometheus::Result<IntCounterVec> {
+    let name = "kubewitness_pipeline_lines_unrecognised_total";
+    let opts = Opts::new(name, "Log lines that no format recognised; they are events all the same.");
+    labelled(registry, opts, "program", program_labels())
+}
+
+/// A counter for each of the label's values, which are there from the start.
+fn labelled(
+    registry: &Registry,
+    opts: Opts,
+    label: &str,
+    values: impl Iterator<Item = &'static str>,
+) -> prometheus::Result<IntCounterVec> {
+    let counters = IntCounterVec::new(opts, &[label])?;
+    values.for_each(|value| drop(counters.with_label_values(&[value])));
+    registry.register(Box::new(counters.clone()))?;
+    Ok(counters)
 }
 
 fn raise(counter: &IntCounter, to: u64) {
