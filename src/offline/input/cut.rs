@@ -39,15 +39,18 @@ enum Form {
     },
     /// `last` is where the last element begins. No splitter: the end was there.
     Stream {
-        splitter: Option<Splitter>,
+        splitter: Option<Box<Splitter>>,
         last: u64,
     },
 }
 
 impl<'i> Cutter<'i> {
     pub fn new(input: impl Read + Send + 'i, lines: bool) -> io::Result<Cutter<'i>> {
-        let form =
-            if lines { Form::Lines { number: 0 } } else { Form::Stream { splitter: Some(Splitter::lines()), last: 1 } };
+        let form = if lines {
+            Form::Lines { number: 0 }
+        } else {
+            Form::Stream { splitter: Some(Box::new(Splitter::lines())), last: 1 }
+        };
         Ok(Cutter { input: io::BufReader::with_capacity(CHUNK, unpacked(input)?), form })
     }
 
@@ -82,7 +85,7 @@ fn lines(input: &mut impl BufRead, number: &mut u64) -> io::Result<Option<Vec<Pi
 
 fn elements(
     input: &mut impl BufRead,
-    splitter: &mut Option<Splitter>,
+    splitter: &mut Option<Box<Splitter>>,
     last: &mut u64,
 ) -> io::Result<Option<Vec<Piece>>> {
     let Some(cutting) = splitter else { return Ok(None) };
