@@ -243,7 +243,7 @@ impl Parts {
                 activity,
                 waits,
                 metrics.pipeline.clone(),
-                Snapshots::new(store.clone(), &args.snapshots, metrics.pipeline.clone()),
+                Snapshots::new(store.clone(), &args.snapshots, metrics.pipeline.snapshots.clone()),
             ),
             rules,
             inventory: InventoryWatch::new(client.clone(), journal.clone(), metrics.cluster.clone(), &standing),

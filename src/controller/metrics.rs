@@ -1,7 +1,8 @@
 //! What the pipeline counts, taken from its own counters after each batch.
 
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
 
+use super::snapshots::SnapshotMetrics;
 use crate::{detect::Failure, normalise::line::program_labels, pipeline::Pipeline, telemetry::Series};
 
 #[derive(Clone, Debug)]
@@ -24,10 +25,7 @@ pub struct PipelineMetrics {
     dry_run: IntCounter,
     alerts_dropped: IntCounter,
     pub read_errors: IntCounter,
-    pub snapshots_written: IntCounter,
-    pub snapshots_failed: IntCounter,
-    pub snapshots_refused: IntCounter,
-    pub snapshot_pause: Gauge,
+    pub snapshots: SnapshotMetrics,
 }
 
 impl PipelineMetrics {
@@ -47,11 +45,6 @@ impl PipelineMetrics {
             "program",
             program_labels(),
         )?;
-        let snapshot_pause = Gauge::new(
-            "kubewitness_pipeline_snapshot_pause_seconds",
-            "How long the last snapshot of the rules' state kept evaluation waiting.",
-        )?;
-        registry.register(Box::new(snapshot_pause.clone()))?;
         Ok(PipelineMetrics {
             events: counter(
                 "events_total",
@@ -80,13 +73,7 @@ impl PipelineMetrics {
             dry_run: counter("dry_run_findings_total", "Detections of rules in mode DryRun, which make no alert.")?,
             alerts_dropped: counter("alerts_dropped_total", "Alerts that were forgotten because too many were known.")?,
             read_errors: counter("read_errors_total", "Reads of the log that failed and are tried again.")?,
-            snapshots_written: counter("snapshots_written_total", "Snapshots of the rules' state that are on disk.")?,
-            snapshots_failed: counter("snapshots_failed_total", "Snapshots that could not be written.")?,
-            snapshots_refused: counter(
-                "snapshots_refused_total",
-                "Snapshots that could not be used at the start, so that more of the log was evaluated again.",
-            )?,
-            snapshot_pause,
+            snapshots: SnapshotMetrics::register(&series)?,
         })
     }
 

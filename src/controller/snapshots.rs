@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::metrics::PipelineMetrics;
+use prometheus::{Gauge, IntCounter};
+
 use crate::{
     pipeline::{
         Pipeline, PipelineConfig,
@@ -16,6 +17,7 @@ use crate::{
     },
     record::Seq,
     store::{Store, open_snapshot},
+    telemetry::Series,
 };
 
 /// Flags of the state on disk.
@@ -27,9 +29,37 @@ pub struct SnapshotArgs {
     pub snapshot_every: u64,
 }
 
+/// What became of snapshots.
+#[derive(Clone, Debug)]
+pub struct SnapshotMetrics {
+    written: IntCounter,
+    failed: IntCounter,
+    refused: IntCounter,
+    pause: Gauge,
+}
+
+impl SnapshotMetrics {
+    pub fn register(series: &Series<'_>) -> prometheus::Result<SnapshotMetrics> {
+        let pause = Gauge::new(
+            "kubewitness_pipeline_snapshot_pause_seconds",
+            "How long the last snapshot of the rules' state kept evaluation waiting.",
+        )?;
+        series.registry.register(Box::new(pause.clone()))?;
+        Ok(SnapshotMetrics {
+            written: series.counter("snapshots_written_total", "Snapshots of the rules' state that are on disk.")?,
+            failed: series.counter("snapshots_failed_total", "Snapshots that could not be written.")?,
+            refused: series.counter(
+                "snapshots_refused_total",
+                "Snapshots that could not be used at the start, so that more of the log was evaluated again.",
+            )?,
+            pause,
+        })
+    }
+}
+
 pub struct Snapshots {
     store: Store,
-    metrics: PipelineMetrics,
+    metrics: SnapshotMetrics,
     /// None: never.
     every: Option<Duration>,
     taken: Instant,
@@ -39,7 +69,7 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    pub fn new(store: Store, args: &SnapshotArgs, metrics: PipelineMetrics) -> Snapshots {
+    pub fn new(store: Store, args: &SnapshotArgs, metrics: SnapshotMetrics) -> Snapshots {
         let every = Some(Duration::from_secs(args.snapshot_every)).filter(|every| !every.is_zero());
         Snapshots { store, metrics, every, taken: Instant::now(), seq: 0, writing: None }
     }
@@ -61,7 +91,7 @@ impl Snapshots {
                 Ok((_, found)) => tracing::warn!(seq, found, committed, "a snapshot is of another log"),
                 Err(error) => tracing::warn!(seq, %error, "a snapshot can't be used"),
             }
-            self.metrics.snapshots_refused.inc();
+            self.metrics.refused.inc();
             if let Err(error) = self.store.drop_snapshot(&path) {
                 tracing::warn!(seq, %error, "it can't be removed");
             }
@@ -84,7 +114,7 @@ impl Snapshots {
             Ok(writing) => self.writing = Some(writing),
             Err(error) => {
                 tracing::warn!(%error, "no thread to write a snapshot");
-                self.metrics.snapshots_failed.inc();
+                self.metrics.failed.inc();
             }
         }
     }
@@ -105,7 +135,7 @@ impl Snapshots {
     fn of(&mut self, pipeline: &Pipeline, seq: Seq) -> Snapshot {
         let begun = Instant::now();
         let snapshot = pipeline.snapshot(seq);
-        self.metrics.snapshot_pause.set(begun.elapsed().as_secs_f64());
+        self.metrics.pause.set(begun.elapsed().as_secs_f64());
         (self.taken, self.seq) = (begun, seq);
         snapshot
     }
@@ -115,14 +145,14 @@ fn read(path: &Path, config: PipelineConfig) -> Result<(Pipeline, Seq), Snapshot
     Pipeline::restore(config, open_snapshot(path)?)
 }
 
-fn write(store: &Store, metrics: &PipelineMetrics, snapshot: &Snapshot) {
+fn write(store: &Store, metrics: &SnapshotMetrics, snapshot: &Snapshot) {
     match store.put_snapshot(snapshot.seq, |mut out: &mut dyn Write| snapshot.write(&mut out)) {
         Ok(bytes) => {
-            metrics.snapshots_written.inc();
+            metrics.written.inc();
             tracing::debug!(seq = snapshot.seq, bytes, "snapshot written");
         }
         Err::<_, io::Error>(error) => {
-            metrics.snapshots_failed.inc();
+            metrics.failed.inc();
             tracing::warn!(%error, "a snapshot is not written; the one before it stands");
         }
     }

@@ -57,7 +57,7 @@ fn start_and_end(store: &Store, snapshot_every: u64) -> (String, bool) {
     let metrics = PipelineMetrics::register(&registry).unwrap();
     let waits = Arc::new(AtomicBool::new(false));
     let (tray, activity) = (Arc::default(), Activity::default());
-    let snapshots = Snapshots::new(store.clone(), &SnapshotArgs { snapshot_every }, metrics.clone());
+    let snapshots = Snapshots::new(store.clone(), &SnapshotArgs { snapshot_every }, metrics.snapshots.clone());
     let thread = PipelineThread::new(store.clone(), None, tray, activity, Arc::clone(&waits), metrics, snapshots);
     let shutdown = CancellationToken::new();
     shutdown.cancel(); // it ends when all is evaluated
