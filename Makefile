@@ -12,7 +12,7 @@ TESTBED := tests/testbed
 # need TOOL REMEDY: one clear line when a tool is missing.
 need = command -v $(1) >/dev/null || { echo "make: $(1) is needed and is not on PATH: $(2)" >&2; exit 1; }
 
-.PHONY: help build fmt lint test soak bench verify generate demo recordings clean rust prerequisites testbed
+.PHONY: help build fmt lint test soak bench bench-replay verify generate demo recordings clean rust prerequisites testbed
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,9 @@ soak: rust ## Random tests for KUBEWITNESS_SOAK_SECONDS (3600), from KUBEWITNESS
 
 bench: rust ## Measure speed and memory in a release build (two minutes); a table, and target/bench.json
 	$(CARGO) bench $(LOCKED) --bench throughput
+
+bench-replay: rust ## Measure `kubewitness replay` alone, on one thread and on two (a minute)
+	$(CARGO) bench $(LOCKED) --bench throughput -- replay
 
 verify: prerequisites ## Format, lints, architecture, and that generated files are up to date
 	$(CARGO) fmt --check

@@ -1,10 +1,11 @@
 //! `make bench`: what selection, each stage and the whole pipeline cost, and what correlation keeps. Prints a table and writes
 //! target/bench.json, a flat map of name to number. Without `--bench`, as `cargo test` runs it, all sizes are tiny: that shows
-//! that every number is there, and no speed. `cargo bench -- select` measures selection alone.
+//! that every number is there, and no speed. `cargo bench -- select` measures selection alone, `-- replay` the command.
 
 mod corpus;
 mod keys;
 mod measure;
+mod replay;
 mod rules;
 mod select;
 mod stages;
@@ -26,6 +27,8 @@ pub struct Scale {
     naive_rounds: usize,
     builds: usize,
     keys: usize,
+    replayed: usize,
+    replays: usize,
 }
 
 const FULL: Scale = Scale {
@@ -36,9 +39,20 @@ const FULL: Scale = Scale {
     naive_rounds: 7,
     builds: 7,
     keys: 1_000_000,
+    replayed: 100_000,
+    replays: 3,
 };
-const TINY: Scale =
-    Scale { rules: [8, 20, 40], events: 64, rounds: 2, naive_events: 16, naive_rounds: 1, builds: 1, keys: 100 };
+const TINY: Scale = Scale {
+    rules: [8, 20, 40],
+    events: 64,
+    rounds: 2,
+    naive_events: 16,
+    naive_rounds: 1,
+    builds: 1,
+    keys: 100,
+    replayed: 200,
+    replays: 1,
+};
 
 /// Numbers that others read.
 const PROMISED: [&str; 6] = [
@@ -60,6 +74,11 @@ fn main() {
     if has("select") {
         return print(&selected(scale).0);
     }
+    if has("replay") {
+        let (mut report, (sources, raw)) = (Report::default(), traffic(scale));
+        replay::run(&mut report, scale, &sources, &raw);
+        return print(&report);
+    }
     let report = measured(scale);
     for name in PROMISED {
         assert!(report.get(name).is_finite() && report.get(name) > 0.0, "{name} was not measured");
@@ -77,21 +96,27 @@ fn main() {
 /// Selection alone: what `cargo bench -- select` prints.
 fn selected(scale: &Scale) -> (Report, Vec<RuleSource>, Vec<String>) {
     let mut report = Report::default();
+    let (sources, raw) = traffic(scale);
+    let records: Vec<_> = raw.iter().enumerate().map(|(place, raw)| stages::record(raw, place)).collect();
+    select::run(&mut report, scale, &sources, &records);
+    (report, sources, raw)
+}
+
+/// Rules and events.
+fn traffic(scale: &Scale) -> (Vec<RuleSource>, Vec<String>) {
     let (files, errors) = kubewitness::offline::rule_files::read(&root().join("manifests/rules/audit"));
     assert!(errors.is_empty(), "{errors:?}");
     let shipped = files.into_iter().map(|file| file.source).collect();
     let most = scale.rules.into_iter().max().unwrap_or_default();
     let sources = rules::rules(shipped, most);
-    let raw = corpus::Corpus::new(42).events(scale.events);
-    let records: Vec<_> = raw.iter().enumerate().map(|(place, raw)| stages::record(raw, place)).collect();
-    select::run(&mut report, scale, &sources, &records);
-    (report, sources, raw)
+    (sources, corpus::Corpus::new(42).events(scale.events))
 }
 
 fn measured(scale: &Scale) -> Report {
     let (mut report, sources, raw) = selected(scale);
     let thousand = select::compiled(sources.get(..scale.rules[1]).unwrap_or(&sources));
     stages::run(&mut report, scale, &thousand, &raw);
+    replay::run(&mut report, scale, &sources, &raw);
     report.set("correlate_1m_keys_mib", keys::mib(scale.keys));
     report
 }
@@ -128,6 +153,8 @@ fn print(report: &Report) {
         ("select_1000_rules_ns", 600.0, false),
         ("select_5000_rules_ns", 800.0, false),
         ("pipeline_events_per_second_core", 150_000.0, true),
+        ("replay_10_rules_1_threads_events_per_second", 150_000.0, true),
+        ("replay_1000_rules_1_threads_events_per_second", 150_000.0, true),
     ];
     for (name, bar, at_least) in bars {
         if report.get(name).is_nan() {

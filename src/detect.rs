@@ -83,6 +83,8 @@ impl Failure {
 pub struct Detected {
     pub matches: Vec<Match>,
     pub failed: Vec<(Arc<CompiledRule>, EvalError)>,
+    /// What the evaluations have cost.
+    pub steps: u64,
 }
 
 /// Evaluates the rules that can match the event: those that see it and whose necessary conditions hold. An expression that
@@ -117,7 +119,7 @@ impl Detected {
         {
             return;
         }
-        match select(rule, index, selector, event, seq) {
+        match select(rule, index, selector, (event, seq), &mut self.steps) {
             Ok(Some(found)) => self.matches.push(found),
             Ok(None) => {}
             Err(error) => self.failed.push((Arc::clone(rule), error)),
@@ -164,24 +166,27 @@ impl Failure {
     }
 }
 
-/// The budget is each expression's own: a long key does not take from the condition.
-fn steps() -> Steps {
-    Steps::new(STEP_LIMIT)
+/// The budget is each expression's own: a long key does not take from the condition. What it used is added to `spent`.
+fn metered<T>(spent: &mut u64, evaluate: impl FnOnce(&mut Steps) -> T) -> T {
+    let mut steps = Steps::new(STEP_LIMIT);
+    let value = evaluate(&mut steps);
+    *spent += steps.used();
+    value
 }
 
 fn select(
     rule: &Arc<CompiledRule>,
     index: usize,
     selector: &CompiledSelector,
-    event: &Event<'_>,
-    seq: Seq,
+    (event, seq): (&Event<'_>, Seq),
+    spent: &mut u64,
 ) -> Result<Option<Match>, EvalError> {
-    if !selector.condition.holds(event, &mut steps())? {
+    if !metered(spent, |steps| selector.condition.holds(event, steps))? {
         return Ok(None);
     }
     let mut key = Vec::with_capacity(selector.keys.len());
     for program in &selector.keys {
-        let value = program.text(event, &mut steps())?;
+        let value = metered(spent, |steps| program.text(event, steps))?;
         if value.is_empty() {
             return Ok(None); // an empty value joins nothing
         }
@@ -189,7 +194,7 @@ fn select(
     }
     let distinct = match &selector.distinct {
         Some(program) => {
-            let value = program.text(event, &mut steps())?;
+            let value = metered(spent, |steps| program.text(event, steps))?;
             if value.is_empty() {
                 return Ok(None);
             }
@@ -199,7 +204,7 @@ fn select(
     };
     let captures = selector.captures.iter().map(|capture| {
         // A summary must not cost an alert: what has no value shows as unknown.
-        let value = capture.program.text(event, &mut steps()).unwrap_or_else(|_| "unknown".to_owned());
+        let value = metered(spent, |steps| capture.program.text(event, steps)).unwrap_or_else(|_| "unknown".to_owned());
         (capture.slot, one_line(&value, MAX_CAPTURE))
     });
     let evidence = Evidence {

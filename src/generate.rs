@@ -5,6 +5,7 @@ mod examples;
 mod fields;
 mod lints;
 mod rule_language;
+mod rule_tests;
 
 use std::fmt::Write as _;
 
@@ -57,6 +58,7 @@ pub fn files() -> Result<Vec<GeneratedFile>, GenerateError> {
             path: "docs/reference/rule-language.md",
             text: format!("{MD_HEADER}{}", rule_language::page()),
         },
+        GeneratedFile { path: "docs/reference/rule-tests.md", text: format!("{MD_HEADER}{}", rule_tests::page()) },
         GeneratedFile { path: "docs/reference/metrics.md", text: metrics()? },
         GeneratedFile { path: "docs/reference/flags.md", text: flags() },
     ])

@@ -3,6 +3,8 @@
 //! rule tests, replay and benches.
 
 pub mod rule_test;
+mod seen;
+pub mod trial;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,19 +17,18 @@ use crate::{
     alert::{Alert, AlertBook, AlertId, BookConfig},
     api::{GROUP, alert::RuleKind, rule::Source},
     correlate::{Correlator, Limits},
-    detect::{Failure, detect},
-    enrich::{Inventory, enrich},
+    detect::Failure,
+    enrich::Inventory,
     event::Event,
-    normalise::{
-        Normaliser,
-        line::{is_parsed, program},
-    },
+    normalise::Normaliser,
     record::{Payload, Record, RuleChange, RuleId, Seq},
     ruleset::{
         CompiledRule, Ruleset,
         compile::{RuleSource, compile},
     },
 };
+
+pub use self::seen::{Seen, SeenEvent, What};
 
 /// What differs between a live controller and an offline run.
 #[derive(Debug, Clone, Default)]
@@ -169,20 +170,22 @@ impl Pipeline {
     }
 
     fn event(&mut self, seq: Seq, record: &Record) {
-        let Some(mut event) = self.normaliser.event(record) else {
-            self.counters.unreadable += 1;
-            return;
+        let seen = self.see(seq, record);
+        self.take_in(seen);
+    }
+
+    /// Takes in what was seen of an event; call it in the order of the log.
+    pub fn take_in(&mut self, seen: Seen) {
+        let event = match seen.what {
+            What::Unreadable => return self.counters.unreadable += 1,
+            What::OwnRequest => return self.counters.own_requests += 1,
+            What::Event(event) => event,
         };
-        if self.is_own_request(&event) {
-            self.counters.own_requests += 1;
-            return;
-        }
         self.counters.events += 1;
-        if !is_parsed(&event) {
-            *self.counters.unrecognised.entry(program(&event)).or_default() += 1;
+        if let Some(program) = event.unrecognised {
+            *self.counters.unrecognised.entry(program).or_default() += 1;
         }
-        enrich(&mut event, &self.inventory);
-        let detected = detect(&self.ruleset, &event, seq);
+        let detected = event.detected;
         for (rule, error) in &detected.failed {
             *self.counters.failed.entry(Failure::of(error)).or_default() += 1;
             let failures = self.failures.entry(rule.id.clone()).or_insert_with(|| (0, error.to_string()));
@@ -194,7 +197,7 @@ impl Pipeline {
                 self.fold(finding);
             }
         }
-        self.correlator.expire(record.received_at);
+        self.correlator.expire(seen.received_at);
     }
 
     fn is_own_request(&self, event: &Event<'_>) -> bool {

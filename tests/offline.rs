@@ -4,6 +4,9 @@ mod eval;
 mod explain;
 mod page;
 mod readme;
+mod replay;
+mod report;
+mod tutorial;
 
 use std::{
     fs,

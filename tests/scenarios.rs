@@ -34,8 +34,12 @@ fn inventory(scenario: &Path) -> Vec<PathBuf> {
 }
 
 fn replay(scenario: &Path, input: &str) -> String {
+    replay_on("2", scenario, input)
+}
+
+fn replay_on(threads: &str, scenario: &Path, input: &str) -> String {
     let mut child = Command::new(env!("CARGO_BIN_EXE_kubewitness"))
-        .args(["replay", "--output", "jsonl", "--rules"])
+        .args(["replay", "--threads", threads, "--output", "jsonl", "--rules"])
         .args(rules(scenario))
         .args(inventory(scenario))
         .arg("--")
@@ -67,6 +71,17 @@ fn scenarios_raise_exactly_their_alerts() {
         }
     }
     assert!(different.is_empty(), "other alerts than expected in:\n{}", different.join("\n"));
+}
+
+#[test]
+fn scenarios_raise_the_same_alerts_on_any_number_of_threads() {
+    for scenario in scenarios() {
+        let input = fs::read_to_string(scenario.join("input.jsonl")).unwrap();
+        let golden = fs::read_to_string(scenario.join("alerts.jsonl")).unwrap_or_default();
+        for threads in ["1", "3", "8"] {
+            assert_eq!(golden, replay_on(threads, &scenario, &input), "{} on {threads}", scenario.display());
+        }
+    }
 }
 
 /// Without the line numbers, which an order decides.

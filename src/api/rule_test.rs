@@ -16,15 +16,16 @@ pub struct RuleTest {
     /// What it claims, in words.
     #[schemars(length(min = 1, max = 128))]
     pub name: String,
-    /// What the cluster looks like.
+    /// What the cluster looks like during the whole test: what events are joined with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory: Option<TestInventory>,
+    /// What comes in; together with the other tests of the rule at most 10,000 events and 16 MiB after `repeat`.
     #[schemars(length(min = 1, max = 64), transform = list_atomic)]
     pub input: Vec<TestInput>,
     /// Lets time pass to this offset after the last input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advance_to: Option<Span>,
-    /// Exactly the alerts that must be there; `[]` when it must stay quiet.
+    /// Exactly the alerts that must be there, in any order: one more fails as one less does. `[]` when it must stay quiet.
     #[schemars(length(max = 32), transform = list_atomic)]
     pub expect: Vec<ExpectedAlert>,
 }
@@ -32,9 +33,11 @@ pub struct RuleTest {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TestInventory {
+    /// Nodes of the cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), transform = list_map_by_name)]
     pub nodes: Vec<TestNode>,
+    /// Pods of the cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), transform = list_atomic)]
     pub pods: Vec<TestPod>,
@@ -43,8 +46,10 @@ pub struct TestInventory {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TestNode {
+    /// As in `metadata.name`.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+    /// Its IP addresses: a request from one of them is of this node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 64)), transform = list_atomic)]
     pub addresses: Vec<String>,
@@ -53,21 +58,28 @@ pub struct TestNode {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TestPod {
+    /// As in `metadata.namespace`.
     #[schemars(length(min = 1, max = 63))]
     pub namespace: String,
+    /// As in `metadata.name`.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+    /// As in `metadata.uid`; made of namespace and name when left out.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 64))]
     pub uid: String,
+    /// The node that it runs on.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 253))]
     pub node: String,
+    /// Its IP addresses: a request from one of them is of this pod, unless it uses the node's network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(max = 64)), transform = list_atomic)]
     pub addresses: Vec<String>,
+    /// Whether it uses the node's network and so the node's addresses.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub host_network: bool,
+    /// The service account that it runs as, in its namespace.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 253))]
     pub service_account: String,
@@ -75,6 +87,7 @@ pub struct TestPod {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 317))]
     pub workload: String,
+    /// As in `metadata.labels`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub labels: BTreeMap<String, String>,
@@ -97,6 +110,7 @@ pub struct TestInput {
     /// Offset at which it was received; the event's own time when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received: Option<Span>,
+    /// Where it comes from: Audit with `event`, the others with `log`.
     #[serde(default = "audit")]
     pub source: Source,
     /// The node that a line comes from.
@@ -152,16 +166,24 @@ impl JsonSchema for FreeForm {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExpectedAlert {
+    /// Of the alert.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
+    /// Values by the names in `groupBy`; keys that are left out may have any value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 8))]
     pub key: BTreeMap<String, String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     /// Completing events over all episodes: for a Threshold of 3, the third match of a window is the first to count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub count: Option<u64>,
+    /// The whole text, as the alert shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub summary: Option<String>,
+    /// Event fields, such as `kubernetes.pod.name`, that no event of the alert may have: what could not be joined, or was
+    /// redacted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 128)), transform = list_atomic)]
+    pub absent: Vec<String>,
 }

@@ -26,7 +26,7 @@ impl ValueEnd {
             match self.text {
                 Text::Inside => {
                     let rest = bytes.split_at(at).1;
-                    match rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+                    match memchr::memchr2(b'"', b'\\', rest) {
                         None => return (bytes.len(), false),
                         Some(run) => at += run + 1,
                     }

@@ -3,7 +3,9 @@
 //! as in a log file ([`Splitter::lines`]). Out: each event as bytes, with the line it begins on.
 //! Looks at structure only: what is inside an event is for redaction to judge, however deep or broken it is.
 
-use std::fmt;
+use std::{fmt, sync::LazyLock};
+
+use memchr::memmem::Finder;
 
 use super::{
     scan::ValueEnd,
@@ -112,6 +114,8 @@ pub struct Splitter {
     has_api_version: bool,
     held: Held,
     held_line: u64,
+    /// Bytes of an element that is kept whole.
+    limit: usize,
 }
 
 impl fmt::Debug for Splitter {
@@ -148,6 +152,7 @@ impl Splitter {
             has_api_version: false,
             held: Held::new(limits),
             held_line: 1,
+            limit: limits.element,
         }
     }
 
@@ -156,7 +161,21 @@ impl Splitter {
         if self.mode == Mode::EventList {
             return self.run(bytes, elements);
         }
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+            let (line, after) = rest.split_at(end);
+            rest = after;
+            if self.at_line_start
+                && self.state == State::Start
+                && let Some(length) = one_value(line, self.limit)
+            {
+                let bytes = line.split_at(length).0.to_vec();
+                elements.push(Element { bytes, line: self.line, length: length as u64, form: Form::Whole });
+                self.offset += line.len() as u64;
+                self.line += 1;
+                continue;
+            }
             // A record begins a line. If something else is unfinished, a crash or a full disk has cut it there.
             if self.at_line_start && line.first() == Some(&b'{') && !self.may_begin_object() {
                 self.give_up(elements);
@@ -220,7 +239,11 @@ impl Splitter {
         while let Some(&byte) = bytes.first() {
             let used = match self.state {
                 State::Broken(_) => return,
-                State::Resync => self.consume(bytes.len(), bytes, true),
+                State::Resync if byte == b'\n' => self.consume(1, bytes, false),
+                State::Resync => {
+                    let text = bytes.strip_suffix(b"\n").unwrap_or(bytes).len();
+                    self.consume(text, bytes, true)
+                }
                 State::Key => self.rest_of_key(bytes),
                 State::Value => self.rest_of_value(bytes),
                 State::Item => self.rest_of_item(bytes, elements),
@@ -386,6 +409,18 @@ impl Splitter {
         };
         0
     }
+}
+
+/// The length of the one object that a whole line holds, and that is no list: nearly all lines of an audit log. The line is not
+/// looked at by its keys, so one that may hold a list, as far as its text tells, is none of them.
+fn one_value(line: &[u8], most: usize) -> Option<usize> {
+    static LISTS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| ["\"items\"", "EventList", "\\u"].map(Finder::new));
+    let text = line.strip_suffix(b"\n")?;
+    if text.first() != Some(&b'{') || text.len() > most || LISTS.iter().any(|mark| mark.find(text).is_some()) {
+        return None;
+    }
+    let (used, ended) = ValueEnd::default().advance(text);
+    (ended && used == text.len()).then_some(used)
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
+    fs,
     io::{self, IsTerminal, Write},
-    ops::ControlFlow,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,14 +16,18 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    input::{self, Entry, InputArgs, Reader},
+    crew,
+    input::{self, Cutter, Entry, InputArgs, Parser},
     inventory_file, rule_files,
 };
 use crate::{
     alert::Alert,
-    pipeline::{Pipeline, PipelineConfig},
+    pipeline::{Pipeline, PipelineConfig, Seen},
     record::RecordId,
-    ruleset::compile::{RuleSource, compile_all},
+    ruleset::{
+        CompiledRule,
+        compile::{RuleSource, compile_all},
+    },
 };
 
 /// Runs rules over recorded events and prints one alert per rule and key.
@@ -34,7 +40,7 @@ use crate::{
 /// {"source": "Audit", "host": "control-plane-1", "event": {…}}
 ///
 /// Without `received`, it is taken as received when it happened. Each event is counted once, however often it occurs. With
-/// --lines, the input is one log file as it is.
+/// --lines, the input is one log file as it is. All cores work on it; the alerts are the same for any number of threads.
 #[derive(Debug, clap::Args)]
 pub struct ReplayArgs {
     /// Files, or directories with *.yaml and *.yml files, that hold the rules. A last PATH that is neither is taken as FILE.
@@ -43,6 +49,13 @@ pub struct ReplayArgs {
     /// jsonl: one JSON object an alert; table: for people.
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     pub output: Output,
+    /// Threads that work on the input; as many as there are cores when left out.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// Write what became of the input to FILE, as a JSON object: `events` (each counted once), of them `matched` by a selector,
+    /// `rejected` (places that hold no record), `alerts`, `rules`, `seconds`.
+    #[arg(long, value_name = "FILE")]
+    pub summary: Option<PathBuf>,
     #[command(flatten)]
     pub how: InputArgs,
     /// Records; - or nothing is standard input.
@@ -75,6 +88,21 @@ pub struct AlertLine<'a> {
     pub records: BTreeSet<u64>,
 }
 
+/// What `--summary` writes.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// Each counted once, however often it occurs.
+    pub events: u64,
+    /// Events that at least one selector took.
+    pub matched: u64,
+    /// Places of the input that hold no record.
+    pub rejected: u64,
+    pub alerts: usize,
+    pub rules: usize,
+    /// From when the rules were read until the input was.
+    pub seconds: f64,
+}
+
 /// Identities that are remembered for deduplication, twice: 2 x 2 M x about 32 bytes.
 const REMEMBERED: usize = 2_000_000;
 /// Broken places of the input that are named one by one.
@@ -91,21 +119,25 @@ fn paths(args: &ReplayArgs) -> (&[PathBuf], &Path) {
 
 pub fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let (rules, input) = paths(args);
-    let mut replay = Replay::new(load(rules)?);
+    let rules = load(rules)?;
+    // One that looks at events, shared by all threads, and one that takes in what was seen.
+    let (mut front, mut replay) = (pipeline(&rules), Replay::new(pipeline(&rules)));
     if let Some(path) = &args.how.inventory {
         for record in inventory_file::read(path).context("reading the inventory")? {
-            replay.pipeline.push(0, &record);
+            front.push(0, &record);
         }
     }
     let name = input::shown(input);
     let file = input::open(input).with_context(|| format!("opening {name}"))?;
-    let mut reader = Reader::new(&args.how, input);
-    let all = |entry| {
-        replay.take(entry);
-        ControlFlow::Continue(())
-    };
-    reader.read(file, all).with_context(|| format!("reading {name}"))?;
+    let parser = Parser::new(&args.how, input);
+    let threads = args.threads.or(std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
+    Cutter::new(file, parser.reads_lines())
+        .and_then(|cutter| crew::run(threads, cutter, &parser, |entry| look(&front, entry), |entry| replay.take(entry)))
+        .with_context(|| format!("reading {name}"))?;
     replay.report();
+    if let Some(path) = &args.summary {
+        replay.summarise(path).with_context(|| format!("writing the summary to {}", path.display()))?;
+    }
     if replay.events == 0 && replay.rejected > 0 {
         bail!(
             "the input holds no record at all: it is neither the audit log of an API server nor a stream of envelopes; \
@@ -116,7 +148,7 @@ pub fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     input::ended(replay.print(args.output, &mut out).and_then(|()| out.flush())).context("writing the alerts")
 }
 
-fn load(paths: &[PathBuf]) -> anyhow::Result<Pipeline> {
+fn load(paths: &[PathBuf]) -> anyhow::Result<Vec<Arc<CompiledRule>>> {
     let mut sources: Vec<RuleSource> = Vec::new();
     let mut problems = Vec::new();
     for path in paths {
@@ -129,15 +161,29 @@ fn load(paths: &[PathBuf]) -> anyhow::Result<Pipeline> {
     if !problems.is_empty() {
         bail!("the rules have problems:\n{}", problems.join("\n"));
     }
-    let mut pipeline = Pipeline::new(PipelineConfig::offline());
     let mut seen = BTreeSet::new();
-    for rule in compiled {
-        if !seen.insert(rule.id.clone()) {
-            bail!("two rules are named {}: names must be unique", rule.id);
-        }
-        pipeline.accept(rule);
+    if let Some(rule) = compiled.iter().find(|rule| !seen.insert(&rule.id)) {
+        bail!("two rules are named {}: names must be unique", rule.id);
     }
-    Ok(pipeline)
+    Ok(compiled)
+}
+
+fn pipeline(rules: &[Arc<CompiledRule>]) -> Pipeline {
+    let mut pipeline = Pipeline::new(PipelineConfig::offline());
+    rules.iter().for_each(|rule| pipeline.accept(Arc::clone(rule)));
+    pipeline
+}
+
+/// What was seen at one place of the input.
+struct Looked {
+    line: u64,
+    outcome: Result<(RecordId, Seen), String>,
+}
+
+/// The line stands for the position in the log, so that alerts name the lines that they come from.
+fn look(front: &Pipeline, entry: Entry) -> Looked {
+    let Entry { line, record } = entry;
+    Looked { line, outcome: record.map(|record| (record.id, front.see(line, &record))) }
 }
 
 struct Replay {
@@ -163,13 +209,13 @@ impl Replay {
         }
     }
 
-    fn take(&mut self, entry: Entry) {
-        let Entry { line, record } = entry;
-        let record = match record {
-            Ok(record) => record,
+    fn take(&mut self, looked: Looked) {
+        let Looked { line, outcome } = looked;
+        let (id, seen) = match outcome {
+            Ok(seen) => seen,
             Err(problem) => return self.reject(&format!("line {line}: {problem}")),
         };
-        if self.older.contains(&record.id) || !self.recent.insert(record.id) {
+        if self.older.contains(&id) || !self.recent.insert(id) {
             self.duplicates += 1;
             return;
         }
@@ -177,8 +223,7 @@ impl Replay {
             self.older = std::mem::take(&mut self.recent);
         }
         self.events += 1;
-        // The line stands for the position in the log, so that alerts name the lines that they come from.
-        self.pipeline.push(line, &record);
+        self.pipeline.take_in(seen);
         self.progress.show(self.events);
     }
 
@@ -207,6 +252,18 @@ impl Replay {
         for (rule, (count, first)) in self.pipeline.failures() {
             eprintln!("kubewitness: rule {rule}: {count} evaluation(s) ended without a value, the first with: {first}");
         }
+    }
+
+    fn summarise(&self, path: &Path) -> io::Result<()> {
+        let summary = Summary {
+            events: self.events,
+            matched: self.pipeline.counters().matched,
+            rejected: self.rejected,
+            alerts: self.pipeline.alerts().count(),
+            rules: self.pipeline.rules().len(),
+            seconds: self.progress.started.elapsed().as_secs_f64(),
+        };
+        fs::write(path, format!("{}\n", serde_json::to_string(&summary)?))
     }
 
     fn print(&self, output: Output, out: &mut impl Write) -> io::Result<()> {

@@ -7,8 +7,9 @@ use std::{
 
 use serde::Deserialize;
 
+use super::schema;
 use crate::{
-    api::{GROUP, RuleSpec, VERSION},
+    api::{GROUP, RuleSpec, VERSION, alert::RuleKind},
     record::RuleId,
     ruleset::compile::RuleSource,
 };
@@ -26,6 +27,8 @@ pub enum RuleFileError {
     Document { path: PathBuf, document: usize, source: serde_json::Error },
     #[error("{}: rule {name}: apiVersion must be {GROUP}/{VERSION}, not {found:?}", path.display())]
     ApiVersion { path: PathBuf, name: String, found: String },
+    #[error("{}: {kind} {name} is refused as the API server would:\n{}", path.display(), problems.join("\n"))]
+    Schema { path: PathBuf, kind: String, name: String, problems: Vec<String> },
     #[error("{}: larger than 16 MiB: that is no rule file", path.display())]
     TooLarge { path: PathBuf },
     #[error("{}: holds no ClusterSecurityRule or SecurityRule", path.display())]
@@ -39,16 +42,17 @@ pub struct RuleFile {
     pub source: RuleSource,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct Header {
-    #[serde(default)]
+    api_version: String,
     kind: String,
+    metadata: serde_json::Value,
+    spec: serde_json::Value,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct RuleDocument {
-    api_version: String,
     kind: String,
     metadata: Metadata,
     spec: RuleSpec,
@@ -111,6 +115,7 @@ fn read_file(path: &Path) -> Result<Vec<RuleFile>, RuleFileError> {
     }
     let text = fs::read_to_string(path).map_err(io)?;
     let headers: Vec<Header> = serde_saphyr::from_multiple(&text).map_err(yaml)?;
+    headers.iter().filter(|header| is_rule(&header.kind)).try_for_each(|header| accepted(path, header))?;
     let documents: Vec<RuleDocument> = if headers.iter().all(|h| is_rule(&h.kind)) {
         serde_saphyr::from_multiple(&text).map_err(yaml)? // keeps line and column of what is wrong
     } else {
@@ -125,17 +130,26 @@ fn read_file(path: &Path) -> Result<Vec<RuleFile>, RuleFileError> {
         };
         rules.map(parse).collect::<Result<_, _>>()?
     };
-    documents.into_iter().map(|document| rule_file(path, document)).collect()
+    Ok(documents.into_iter().map(|document| rule_file(path, document)).collect())
 }
 
-fn rule_file(path: &Path, document: RuleDocument) -> Result<RuleFile, RuleFileError> {
-    let name = document.metadata.name;
-    if document.api_version != format!("{GROUP}/{VERSION}") {
-        return Err(RuleFileError::ApiVersion { path: path.to_owned(), name, found: document.api_version });
+/// Refuses what the API server would, in its words where they help.
+fn accepted(path: &Path, header: &Header) -> Result<(), RuleFileError> {
+    let (path, kind) = (path.to_owned(), header.kind.clone());
+    let name = header.metadata.get("name").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    if header.api_version != format!("{GROUP}/{VERSION}") {
+        return Err(RuleFileError::ApiVersion { path, name, found: header.api_version.clone() });
     }
+    let of = if kind == "SecurityRule" { RuleKind::SecurityRule } else { RuleKind::ClusterSecurityRule };
+    let problems = schema::problems(of, &header.spec);
+    if problems.is_empty() { Ok(()) } else { Err(RuleFileError::Schema { path, kind, name, problems }) }
+}
+
+fn rule_file(path: &Path, document: RuleDocument) -> RuleFile {
+    let name = document.metadata.name;
     let id = match document.kind.as_str() {
         "SecurityRule" => RuleId::namespaced(document.metadata.namespace.as_deref().unwrap_or("default"), &name),
         _ => RuleId::cluster(&name),
     };
-    Ok(RuleFile { path: path.to_owned(), source: RuleSource { id, generation: 1, spec: document.spec } })
+    RuleFile { path: path.to_owned(), source: RuleSource { id, generation: 1, spec: document.spec } }
 }

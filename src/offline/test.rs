@@ -1,107 +1,104 @@
 //! `kubewitness test`: compiles rules and runs the tests that they carry.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+mod junit;
+mod report;
 
-use super::rule_files::{self, RuleFile};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Context;
+
+use self::report::{Covered, Refused, Report, RuleReport, TestReport};
+use super::{
+    input::ended,
+    rule_files::{self, RuleFile},
+};
 use crate::{
-    pipeline::rule_test,
+    pipeline::{rule_test, trial},
     ruleset::{compile::compile, lint::lint},
 };
 
 /// Compiles every rule in FILE or below DIR and runs its `spec.tests`.
 ///
+/// It shows what no test exercises: a selector that takes no event, a step of a Sequence that too few events come of.
+///
 /// It warns of what a rule may do and its author hardly meant: a selector that can't match, a negation over a key that may be
 /// missing, a field that is never set. The rule language's reference lists the warnings.
 ///
-/// Exit code 0: all compile and pass; 1: a rule is refused or a test fails; 2: a file can't be read.
+/// Exit code 0: all compile and pass; 1: a rule is refused or a test fails; 2: a file can't be read, or holds what the API
+/// server would refuse.
 #[derive(Debug, clap::Args)]
 pub struct TestArgs {
     /// Files, or directories with *.yaml and *.yml files.
     #[arg(required = true, value_name = "FILE|DIR")]
     pub paths: Vec<PathBuf>,
-    /// Name each test, not only those that fail.
+    /// Name each test, not only those that fail, and which tests exercise what.
     #[arg(short, long)]
     pub verbose: bool,
     /// Exit with 1 when there is a warning, too.
     #[arg(long)]
     pub deny_warnings: bool,
+    /// text: for people; json: one object; junit: XML for CI, a suite a rule.
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    pub output: Output,
 }
 
-#[derive(Default)]
-struct Totals {
-    passed: usize,
-    failed: usize,
-    refused: usize,
-    untested: usize,
-    warnings: usize,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    Text,
+    Json,
+    Junit,
 }
 
 pub fn main(args: &TestArgs) -> anyhow::Result<ExitCode> {
-    let mut totals = Totals::default();
-    let mut unreadable = 0;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut report = Report::default();
     for path in &args.paths {
         let (rules, errors) = rule_files::read(path);
-        for error in &errors {
-            println!("FAIL  {error}");
-        }
-        unreadable += errors.len();
-        for rule in &rules {
-            run(rule, args.verbose, &mut totals);
-        }
+        report.unreadable.extend(errors.iter().map(ToString::to_string));
+        report.rules.extend(rules.iter().map(run));
     }
-    if totals.untested > 0 {
-        println!(
-            "{} rule(s) carry no test: add spec.tests with a case that alerts and one that stays quiet",
-            totals.untested
-        );
-    }
-    if totals.refused > 0 {
-        println!("{} rule(s) refused", totals.refused);
-    }
-    let warned = if totals.warnings > 0 { format!(", {} warning(s)", totals.warnings) } else { String::new() };
-    println!("{} passed, {} failed{warned}", totals.passed, totals.failed + totals.refused + unreadable);
+    let written = match args.output {
+        Output::Text => report.write_text(args.verbose, &mut out),
+        Output::Json => serde_json::to_writer(&mut out, &report).map_err(io::Error::from).and_then(|()| writeln!(out)),
+        Output::Junit => junit::write(&report, &mut out),
+    };
+    ended(written.and_then(|()| out.flush())).context("writing the report")?;
+    let totals = report.totals();
     let denied = if args.deny_warnings { totals.warnings } else { 0 };
-    Ok(match (unreadable, totals.failed + totals.refused + denied) {
+    Ok(match (report.unreadable.len(), totals.failed + totals.refused + denied) {
         (0, 0) => ExitCode::SUCCESS,
         (0, _) => ExitCode::from(1),
         _ => ExitCode::from(2),
     })
 }
 
-fn run(file: &RuleFile, verbose: bool, totals: &mut Totals) {
-    let place = format!("{}: {}", file.path.display(), file.source.id);
+fn run(file: &RuleFile) -> RuleReport {
+    let mut report = RuleReport::new(file.path.display().to_string(), file.source.id.to_string());
     let rule = match compile(&file.source) {
         Ok(rule) => Arc::new(rule),
         Err(error) => {
-            totals.refused += 1;
-            println!("FAIL  {place}: {}\n{}", error.reason().as_str(), indent(&error.to_string()));
-            return;
+            report.refused = Some(Refused { reason: error.reason().as_str(), message: error.to_string() });
+            return report;
         }
     };
-    let tests = &file.source.spec.tests;
-    totals.untested += usize::from(tests.is_empty());
-    let mut failed = 0;
-    for test in tests {
-        match rule_test::run(&rule, test) {
-            Ok(()) if verbose => println!("ok    {place}: {}", test.name),
-            Ok(()) => {}
-            Err(difference) => {
-                failed += 1;
-                println!("FAIL  {place}: {}\n{}", test.name, indent(&difference.to_string()));
+    let parts = trial::parts(&rule);
+    report.parts = parts.iter().map(Covered::of).collect();
+    let mut cost = trial::Cost::default();
+    for test in &file.source.spec.tests {
+        let (outcome, exercised) = rule_test::run_within(&rule, test, &mut cost);
+        for (part, covered) in parts.iter().zip(&mut report.parts) {
+            if exercised.includes(part) {
+                covered.tests.push(test.name.clone());
             }
         }
+        let difference = outcome.err().map(|difference| difference.to_string());
+        report.tests.push(TestReport { name: test.name.clone(), difference });
     }
-    totals.failed += failed;
-    totals.passed += tests.len() - failed;
-    if !verbose && failed == 0 {
-        println!("ok    {place} ({} {})", tests.len(), if tests.len() == 1 { "test" } else { "tests" });
-    }
-    for warning in lint(&file.source) {
-        totals.warnings += 1;
-        println!("warn  {place}:\n{}", indent(&warning.to_string()));
-    }
-}
-
-fn indent(text: &str) -> String {
-    text.lines().map(|line| format!("      {line}")).collect::<Vec<_>>().join("\n")
+    report.warnings = lint(&file.source).iter().map(ToString::to_string).collect();
+    report
 }

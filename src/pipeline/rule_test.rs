@@ -1,12 +1,18 @@
 //! Runs the tests that a rule carries through the whole pipeline: redaction, normalising, joining, detection, alerts.
-//! The controller runs them before a rule goes live, `kubewitness test` runs them from files; both call `run`.
+//! The controller runs them before a rule goes live, `kubewitness test` runs them from files; both call `run_within`.
+
+mod absent;
 
 use std::{fmt, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{Counters, Pipeline, PipelineConfig};
+use self::absent::SetFields;
+use super::{
+    Counters, Pipeline, PipelineConfig,
+    trial::{Cost, Exercised, MAX_BYTES, MAX_INPUTS, MAX_STEPS},
+};
 use crate::{
     alert::Alert,
     api::{
@@ -26,14 +32,17 @@ use crate::{
     },
 };
 
-/// Most inputs that one test may expand to (`repeat`), so that a test's cost is bounded.
-pub const MAX_INPUTS: usize = 10_000;
-
 /// What a test found; `Display` is the first difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failed {
-    /// More inputs than `MAX_INPUTS` after `repeat`.
+    /// More inputs than `MAX_INPUTS` after `repeat`, with those of the tests before.
     TooLong { inputs: usize },
+    /// More bytes than `MAX_BYTES`, in the same way.
+    TooLarge { bytes: usize },
+    /// More steps than `MAX_STEPS`, with those of the tests before.
+    OverBudget,
+    /// An expected alert that names a field which events don't have.
+    Field { name: String },
     /// An input that this build can't read.
     Input { index: usize, problem: String },
     /// Another number of alerts than expected.
@@ -48,7 +57,24 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failed::TooLong { inputs } => {
-                write!(f, "its inputs expand to {inputs} events, at most {MAX_INPUTS} are allowed")
+                write!(
+                    f,
+                    "the inputs expand to {inputs} events, and all tests of a rule may have {MAX_INPUTS}: repeat less"
+                )
+            }
+            Failed::TooLarge { bytes } => {
+                write!(
+                    f,
+                    "the inputs expand to {bytes} bytes, and all tests of a rule may have {MAX_BYTES}: repeat less"
+                )
+            }
+            Failed::OverBudget => write!(
+                f,
+                "evaluating the inputs takes over {MAX_STEPS} steps, and all tests of a rule may take as many: repeat less, or \
+                 make the conditions cheaper"
+            ),
+            Failed::Field { name } => {
+                write!(f, "`absent` names {name:?}, which is no event field: docs/reference/event-fields.md lists them")
             }
             Failed::Input { index, problem } => write!(f, "input {}: {problem}", index + 1),
             Failed::Count { expected, found, matched, events } => {
@@ -67,17 +93,12 @@ impl fmt::Display for Failed {
     }
 }
 
-/// Compiles a rule and runs its tests: the one check before it goes live. The tests' inputs are capped over the whole rule.
+/// Compiles a rule and runs its tests: the one check before it goes live. What all tests of the rule cost is capped.
 pub fn validate(source: &RuleSource) -> Result<Arc<CompiledRule>, RuleError> {
     let rule = Arc::new(compile(source)?);
-    let tests = &source.spec.tests;
-    let inputs: usize = tests.iter().flat_map(|t| &t.input).map(|i| i.repeat.max(1) as usize).sum();
-    if inputs > MAX_INPUTS {
-        let message = Failed::TooLong { inputs }.to_string();
-        return Err(RuleError::one(Reason::TestsFailed, "spec.tests", message));
-    }
-    for test in tests {
-        if let Err(difference) = run(&rule, test) {
+    let mut cost = Cost::default();
+    for test in &source.spec.tests {
+        if let Err(difference) = run_within(&rule, test, &mut cost).0 {
             let field = format!("spec.tests[{}]", test.name);
             return Err(RuleError::one(Reason::TestsFailed, &field, difference.to_string()));
         }
@@ -92,6 +113,22 @@ fn start() -> Timestamp {
 
 /// Runs one test of `rule` in a pipeline of its own.
 pub fn run(rule: &Arc<CompiledRule>, test: &RuleTest) -> Result<(), Failed> {
+    run_within(rule, test, &mut Cost::default()).0
+}
+
+/// As `run`, after tests of the same rule that have cost `cost`; with what of the rule it exercised.
+pub fn run_within(rule: &Arc<CompiledRule>, test: &RuleTest, cost: &mut Cost) -> (Result<(), Failed>, Exercised) {
+    let mut exercised = Exercised::default();
+    (attempt(rule, test, cost, &mut exercised), exercised)
+}
+
+fn attempt(
+    rule: &Arc<CompiledRule>,
+    test: &RuleTest,
+    cost: &mut Cost,
+    exercised: &mut Exercised,
+) -> Result<(), Failed> {
+    cost.admit(test)?;
     let normaliser = Normaliser { dates_lines_by_receipt: true, ..Normaliser::default() };
     let mut pipeline = Pipeline::new(PipelineConfig { normaliser, ..PipelineConfig::offline() });
     pipeline.accept(Arc::clone(rule));
@@ -100,15 +137,22 @@ pub fn run(rule: &Arc<CompiledRule>, test: &RuleTest) -> Result<(), Failed> {
             pipeline.inventory.apply(&change, start() - SignedDuration::from_hours(1));
         }
     }
-    for (seq, record) in (1..).zip(records(rule, test)?) {
-        pipeline.push(seq, &record);
+    let records = records(rule, test)?;
+    for (seq, record) in (1..).zip(&records) {
+        let seen = pipeline.see(seq, record);
+        cost.charge(&seen)?;
+        exercised.note(&seen);
+        pipeline.take_in(seen);
     }
     let found: Vec<&Alert> = pipeline.alerts().collect();
-    compare(&test.expect, &found, pipeline.counters()).map_err(|difference| match pipeline.failures().get(&rule.id) {
-        Some((count, first)) => {
-            Failed::Unevaluated { difference: Box::new(difference), count: *count, first: first.clone() }
+    let set = absent::set_fields(&test.expect, &found, &pipeline, &records)?;
+    compare(&test.expect, &found, pipeline.counters(), &set).map_err(|difference| {
+        match pipeline.failures().get(&rule.id) {
+            Some((count, first)) => {
+                Failed::Unevaluated { difference: Box::new(difference), count: *count, first: first.clone() }
+            }
+            None => difference,
         }
-        None => difference,
     })
 }
 
@@ -139,11 +183,7 @@ pub fn inventory_changes(inventory: &TestInventory) -> Vec<InventoryChange> {
 
 /// The inputs as records, in the order of receipt.
 fn records(rule: &CompiledRule, test: &RuleTest) -> Result<Vec<Record>, Failed> {
-    let inputs: usize = test.input.iter().map(|input| input.repeat.max(1) as usize).sum();
-    if inputs > MAX_INPUTS {
-        return Err(Failed::TooLong { inputs });
-    }
-    let mut records = Vec::with_capacity(inputs);
+    let mut records = Vec::new();
     for (index, input) in test.input.iter().enumerate() {
         for round in 0..input.repeat.max(1) {
             let offset = input.at.as_signed() + input.every.as_signed() * i32::try_from(round).unwrap_or(i32::MAX);
@@ -255,8 +295,8 @@ fn default_stage(event: &Map<String, Value>) -> &'static str {
     if code == 401 || (long_running && code < 400) { "ResponseStarted" } else { "ResponseComplete" }
 }
 
-fn compare(expected: &[ExpectedAlert], found: &[&Alert], counters: &Counters) -> Result<(), Failed> {
-    let shown = || found.iter().map(|alert| show(alert)).collect();
+fn compare(expected: &[ExpectedAlert], found: &[&Alert], counters: &Counters, set: &SetFields) -> Result<(), Failed> {
+    let shown = || found.iter().map(|alert| show(alert, set)).collect();
     if expected.len() != found.len() {
         let (matched, events) = (counters.matched, counters.events);
         return Err(Failed::Count { expected: expected.len(), found: shown(), matched, events });
@@ -266,7 +306,7 @@ fn compare(expected: &[ExpectedAlert], found: &[&Alert], counters: &Counters) ->
     let mut order: Vec<_> = expected.iter().collect();
     order.sort_by_key(|e| std::cmp::Reverse(demands(e)));
     for wanted in order {
-        match left.iter().position(|alert| equals(wanted, alert)) {
+        match left.iter().position(|alert| equals(wanted, alert) && set.allow(wanted, alert)) {
             Some(index) => drop(left.swap_remove(index)),
             None => return Err(Failed::Missing { expected: show_expected(wanted), found: shown() }),
         }
@@ -279,6 +319,7 @@ fn demands(expected: &ExpectedAlert) -> usize {
         + usize::from(expected.severity.is_some())
         + usize::from(expected.count.is_some())
         + usize::from(expected.summary.is_some())
+        + expected.absent.len()
 }
 
 fn key_value<'a>(alert: &'a Alert, name: &str) -> Option<&'a str> {
@@ -293,15 +334,16 @@ fn equals(wanted: &ExpectedAlert, alert: &Alert) -> bool {
         && wanted.key.iter().all(|(name, value)| key_value(alert, name) == Some(value.as_str()))
 }
 
-fn show(alert: &Alert) -> String {
+fn show(alert: &Alert, set: &SetFields) -> String {
     let key: Vec<_> =
         alert.rule.key_names.iter().zip(alert.key.iter()).map(|(name, value)| format!("{name}: {value}")).collect();
     format!(
-        "{{severity: {}, key: {{{}}}, count: {}, summary: {:?}}}",
+        "{{severity: {}, key: {{{}}}, count: {}, summary: {:?}{}}}",
         alert.severity(),
         key.join(", "),
         alert.total_count(),
-        alert.summary()
+        alert.summary(),
+        set.shown(alert)
     )
 }
 
@@ -314,5 +356,8 @@ fn show_expected(expected: &ExpectedAlert) -> String {
     }
     parts.extend(expected.count.map(|count| format!("count: {count}")));
     parts.extend(expected.summary.as_ref().map(|summary| format!("summary: {summary:?}")));
+    if !expected.absent.is_empty() {
+        parts.push(format!("absent: [{}]", expected.absent.join(", ")));
+    }
     format!("{{{}}}", parts.join(", "))
 }

@@ -158,6 +158,14 @@ const BY_THE_CONTROLLER: &[Broken] = &[
         answer: Answer::NotReady("TestsFailed", &["spec.tests[jane looks]", "expected 1 alert(s), found 0"]),
     },
     Broken {
+        name: "tests-without-end",
+        breaks: |spec| {
+            let input = json!({"repeat": 1000, "every": "1s", "event": {"verb": "get"}});
+            spec["tests"] = json!([{"name": "long", "input": vec![input; 11], "expect": []}]);
+        },
+        answer: Answer::NotReady("TestsFailed", &["spec.tests[long]", "all tests of a rule may have 10000"]),
+    },
+    Broken {
         name: "absence",
         breaks: |spec| spec["detection"] = json!({"type": "Absence", "absence": {"selector": "seen", "within": "1h"}}),
         answer: Answer::NotReady("Unsupported", &["spec.detection.type", "Absence"]),

@@ -64,7 +64,7 @@ fn log_files_go_on_after_a_broken_line() {
         ("list of one item a line", "{\"items\":[\n{},\n{}\n]}\n{}".to_owned(), vec![(2, "{}"), (3, "{}"), (5, "{}")]),
         ("empty list", format!("{{{HEAD},\"items\":null}}\n{{}}"), vec![(2, "{}")]),
         ("kind last", "{\"items\":[{}],\"kind\":\"EventList\"}".to_owned(), vec![(1, "{}")]),
-        ("garbage", "what\n{}\n".to_owned(), vec![(1, "what\n"), (2, "{}")]),
+        ("garbage", "what\n{}\n".to_owned(), vec![(1, "what"), (2, "{}")]),
         ("cut in a string", "{\"a\":\"b\n{}\n".to_owned(), vec![(1, "{\"a\":\"b\n"), (2, "{}")]),
         ("cut in a key", "{\"a\n{}\n".to_owned(), vec![(1, "{\"a\n"), (2, "{}")]),
         ("cut in an object", "{\"a\":{\n{}\n".to_owned(), vec![(1, "{\"a\":{\n"), (2, "{}")]),
@@ -73,7 +73,7 @@ fn log_files_go_on_after_a_broken_line() {
         (
             "garbage in a list",
             "{\"items\":[{} what {}]}\n{}".to_owned(),
-            vec![(1, "{}"), (1, "what {}]}\n"), (2, "{}")],
+            vec![(1, "{}"), (1, "what {}]}"), (2, "{}")],
         ),
     ] {
         for piece in [1, 3, 4096] {
@@ -148,6 +148,14 @@ proptest! {
         let (elements, _) = split(Splitter::lines(), text.as_bytes(), piece);
         let expected: Vec<_> = (1..).zip(text.lines().map(str::to_owned)).collect();
         prop_assert_eq!(texts(&elements), expected);
+    }
+
+    #[test]
+    fn whole_lines_give_what_their_bytes_give_one_by_one(
+        text in "(\\{(\"a\":(1|\\{\\}|\\[1,2\\]|\"[a\\\\n]\")[,}]{0,2}|[{}\\[\\]\",:a1 \\\\]{0,8})\\}?\r?\n?){0,6}",
+    ) {
+        let of = |piece| split(Splitter::lines(), text.as_bytes(), piece).0;
+        prop_assert_eq!(of(4096), of(1));
     }
 
     #[test]
