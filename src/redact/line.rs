@@ -30,6 +30,7 @@ static PARTS: LazyLock<Regex> = LazyLock::new(|| {
         format!("(?P<nginx>, client: {ADDRESS}, server: |, request: )"),
         // cron puts all of a command in parentheses.
         r"(?P<cron>\)$)".to_owned(),
+        r"(?P<su>\) [^ ]+ on (?:pts/[0-9]+|tty[A-Za-z0-9]*|console|none)$)".to_owned(),
     ];
     Regex::new(&parts.join("|")).expect("the pattern is fixed and tested")
 });
@@ -54,6 +55,17 @@ static AUDIT: LazyLock<Regex> = LazyLock::new(|| {
         r"(?:\[ *[0-9.]+\] )?(?:audit: )?type=[A-Z0-9_]+ (?:msg=)?audit\([0-9.]+:[0-9]+\):",
     ];
     Regex::new(&parts.concat()).expect("the pattern is fixed and tested")
+});
+
+/// A new account, as useradd tells of it; what stands between its own words is any text of whoever may add users.
+static NEW_USER: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"^[^"'()]{0,160}\buseradd(?:\[[0-9]+\])?(?::| [0-9-]+ - -) {1,2}new user: name="#)
+        .expect("the pattern is fixed and tested")
+});
+
+/// useradd's own words behind the name.
+static OF_NEW_USER: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r", UID=[0-9]+, GID=[0-9]+, home=|, shell=|, from=").expect("the pattern is fixed and tested")
 });
 
 /// The text of a line that may be kept, and what was removed. Bytes that are no UTF-8 become U+FFFD. Redacting what is
@@ -89,11 +101,27 @@ fn redact(text: &str, ledger: &mut Ledger) -> String {
         let words: Vec<String> = text.split(' ').map(|word| plain(word, ledger)).collect();
         return words.join(" ");
     }
+    if NEW_USER.is_match(text) {
+        return new_user(text, ledger);
+    }
     parts(text, ledger)
 }
 
+/// The line of a new account, each of its texts for itself.
+fn new_user(text: &str, ledger: &mut Ledger) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut from = 0;
+    for word in OF_NEW_USER.find_iter(text) {
+        kept.push_str(&plain(text.get(from..word.start()).unwrap_or_default(), ledger));
+        kept.push_str(word.as_str());
+        from = word.end();
+    }
+    kept.push_str(&plain(text.get(from..).unwrap_or_default(), ledger));
+    kept
+}
+
 fn parts(text: &str, ledger: &mut Ledger) -> String {
-    const KEPT: [&str; 6] = ["directory", "peer", "sudo", "pam", "nginx", "cron"];
+    const KEPT: [&str; 7] = ["directory", "peer", "sudo", "pam", "nginx", "cron", "su"];
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(found) = PARTS.captures(rest)
