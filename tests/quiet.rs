@@ -20,7 +20,7 @@ use kubewitness::{
         rule::{Severity, Source},
     },
     event::Outcome,
-    normalise::line::{is_parsed, program, written_near},
+    normalise::line::{Near, is_parsed, program},
     pipeline::{Pipeline, PipelineConfig},
     record::{IdKey, Line, Origin, Provenance, Record, RedactionFacts, RuleId},
     redact::{self, LinePlace},
@@ -64,13 +64,13 @@ fn lines(file: &str, near: Timestamp) -> Vec<Record> {
     let origin = Origin { cluster: "test".into(), reporter: NODE.into(), provenance: Provenance::File };
     let directory = if source == Source::Web { "/var/log/nginx" } else { "/var/log" };
     let file: Arc<str> = format!("{directory}/{name}").into();
-    let mut last = near;
+    let mut near = Near::begin(near, []);
     let mut records = Vec::new();
     for (at, text) in (0..).zip(text.lines()) {
         let line = Line { source, file: Arc::clone(&file), format: LineFormat::Auto, zone: None, text: text.into() };
-        last = written_near(&line, near).unwrap_or(last);
+        let written = near.date(&line);
         let place = LinePlace { line, position: None, at, facts: RedactionFacts::default() };
-        records.push(redact::line_record(text.as_bytes(), place, &origin, last, &IdKey::OFFLINE));
+        records.push(redact::line_record(text.as_bytes(), place, &origin, written, &IdKey::OFFLINE));
     }
     records
 }

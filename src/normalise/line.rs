@@ -4,14 +4,21 @@
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    Normaliser, access, accounts, audit_line, cri, cron, draft::Draft, kernel, klog, logind, pam, programs, sshd,
-    stamp, su, sudo, syslog, web_error,
+    Normaliser, access, accounts, audit_line, cri, cron,
+    draft::Draft,
+    kernel, klog, logind, pam, programs, sshd,
+    stamp::{self, Stamp},
+    su, sudo, syslog, web_error,
 };
 use crate::{
     api::{log_source::LineFormat, rule::Source},
     event::{Event, MAX_TIMES},
     record::{Line, Origin, Record, RecordId, RedactionFacts},
 };
+
+pub use near::Near;
+
+mod near;
 
 impl Normaliser {
     /// Reads the line of `record`; none when nobody sent it.
@@ -50,22 +57,13 @@ pub fn program_labels() -> impl Iterator<Item = &'static str> {
     programs::labels()
 }
 
-/// When a line that nobody knows the receipt of was written: by its own stamp, which without a year gets the one nearest
-/// to `near`; none without a stamp.
-pub fn written_near(line: &Line, near: Timestamp) -> Option<Timestamp> {
-    let id = RecordId([0; 16]);
+/// The stamp of a line, and the zone that it is of where it names none.
+fn stamp_of(line: &Line) -> (Option<Stamp>, TimeZone) {
     let origin = Origin { cluster: "".into(), reporter: "".into(), provenance: crate::record::Provenance::File };
-    let mut draft = Draft { event: Event::blank(id, line.source, near, &origin), stamp: None };
+    let mut draft =
+        Draft { event: Event::blank(RecordId([0; 16]), line.source, Timestamp::UNIX_EPOCH, &origin), stamp: None };
     read(&mut draft, line);
-    let zone: TimeZone = stamp::zone(line.zone.as_deref());
-    draft.stamp.and_then(|stamp| stamp.resolve_near(&zone, near)).map(|written| written.at)
-}
-
-/// True when the stamp of `line` names a year, so that it stands for itself.
-pub fn names_year(line: &Line) -> bool {
-    let near = |seconds| written_near(line, Timestamp::from_second(seconds).unwrap_or_default());
-    let first = near(0);
-    first.is_some() && first == near(1_800_000_000)
+    (draft.stamp, stamp::zone(line.zone.as_deref()))
 }
 
 fn read<'a>(draft: &mut Draft<'a>, line: &'a Line) {

@@ -51,14 +51,21 @@ impl Stamp {
     }
 
     /// As `resolve`, for a line of which nobody knows when it was received: a stamp without a year gets the one that
-    /// brings it nearest to `near`.
-    pub fn resolve_near(&self, zone: &TimeZone, near: Timestamp) -> Option<Written> {
+    /// brings it nearest to `near`, and no more than a day after `now`, when it is read.
+    pub fn resolve_near(&self, zone: &TimeZone, near: Timestamp, now: Timestamp) -> Option<Written> {
         match self {
             Stamp::Yearless { .. } => {
-                self.years(zone, near).min_by_key(|written| written.at.duration_since(near).abs())
+                let latest = now.saturating_add(MAX_YEARLESS_AHEAD).unwrap_or(now);
+                let by_then = self.years(zone, near).filter(|written| written.at <= latest);
+                by_then.min_by_key(|written| written.at.duration_since(near).abs())
             }
-            _ => self.resolve(zone, near),
+            _ => self.resolve(zone, now),
         }
+    }
+
+    /// True for a 29 February without a year: the year is one of few.
+    pub fn is_leap_day(&self) -> bool {
+        matches!(self, Stamp::Yearless { month: 2, day: 29, .. })
     }
 
     /// The stamp in each of the years around `near`, the latest first. Eight, because 1900 and its like are no leap years.

@@ -13,7 +13,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::input::{Cutter, Entry, Parsed, Parser, Piece};
-use crate::telemetry;
+use crate::{normalise::line::Near, telemetry};
 
 /// Batches a thread that may lie finished while an earlier one is being worked on.
 const AHEAD: u64 = 4;
@@ -30,7 +30,8 @@ pub fn run<T: Send>(
     let order = Order {
         next: 1,
         waiting: BTreeMap::new(),
-        nears: BTreeMap::from([(0, telemetry::now())]),
+        now: telemetry::now(),
+        nears: BTreeMap::new(),
         ahead,
         failed: None,
         dead: false,
@@ -64,8 +65,10 @@ struct Order<T, K> {
     next: u64,
     /// Batches that were finished before their turn.
     waiting: BTreeMap<u64, Vec<T>>,
+    /// When the input is read.
+    now: Timestamp,
     /// When the last record of a batch was received: the next one may date by it.
-    nears: BTreeMap<u64, Timestamp>,
+    nears: BTreeMap<u64, Near>,
     /// Most batches between the one that is next and one that waits.
     ahead: u64,
     failed: Option<io::Error>,
@@ -109,8 +112,12 @@ impl<T: Send, S: Fn(Entry) -> T + Sync, K: FnMut(T) + Send> Crew<'_, T, S, K> {
 
     /// Dates a batch: by itself where it can, else after the one before. `None` when that never comes.
     fn dated(&self, number: u64, parsed: Vec<Parsed>) -> Option<Vec<Entry>> {
-        let mut near =
+        let now = self.order().now;
+        let ahead = parsed.iter().filter(|_| number == 1).filter_map(Parsed::undated_line);
+        let begin = Near::begin(now, ahead);
+        let last =
             parsed.iter().all(Parsed::is_dated).then(|| parsed.iter().rev().find_map(Parsed::received)).flatten();
+        let mut near = last.map(|at| begin.after(at)).or((number == 1).then_some(begin));
         if near.is_none() {
             let before = |order: &mut Order<T, K>| !order.dead && !order.nears.contains_key(&(number - 1));
             let order = self.changed.wait_while(self.order(), before).unwrap_or_else(PoisonError::into_inner);

@@ -16,7 +16,7 @@ pub use self::{
     cut::{Cutter, Piece},
     parse::{Entry, Parsed, Parser},
 };
-use crate::{api::rule::Source, telemetry};
+use crate::{api::rule::Source, normalise::line::Near, telemetry};
 
 /// How the input is to be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -88,10 +88,13 @@ impl Reader {
     /// understood is an entry.
     pub fn read(&self, input: impl Read + Send, mut take: impl FnMut(Entry) -> ControlFlow<()>) -> io::Result<()> {
         let mut cutter = Cutter::new(input, self.parser.reads_lines())?;
-        let mut near = telemetry::now();
+        let mut near = None;
         while let Some(pieces) = cutter.batch()? {
-            for piece in pieces {
-                if take(self.parser.parse(piece).dated(&mut near)).is_break() {
+            let parsed: Vec<Parsed> = pieces.into_iter().map(|piece| self.parser.parse(piece)).collect();
+            let begin = || Near::begin(telemetry::now(), parsed.iter().filter_map(Parsed::undated_line));
+            let near = near.get_or_insert_with(begin);
+            for parsed in parsed {
+                if take(parsed.dated(near)).is_break() {
                     return Ok(());
                 }
             }

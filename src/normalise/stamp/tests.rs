@@ -52,8 +52,9 @@ fn zones_apply_and_an_hour_that_comes_twice_is_the_first() {
 fn without_a_receipt_the_nearest_year_counts() {
     let near = |stamp: &str, near: &str| {
         let (stamp, _) = rfc3164(stamp).unwrap();
-        stamp.resolve_near(&TimeZone::UTC, at(near)).unwrap().at
+        stamp.resolve_near(&TimeZone::UTC, at(near), at("2027-06-01T00:00:00Z")).unwrap().at
     };
+    assert_eq!(near("Jul  1 00:00:00", "2027-05-30T00:00:00Z"), at("2026-07-01T00:00:00Z"), "not in the future");
     assert_eq!(near("Nov 30 00:00:00", "2026-11-25T00:00:00Z"), at("2026-11-30T00:00:00Z"));
     assert_eq!(near("Jan  2 00:00:00", "2026-12-30T00:00:00Z"), at("2027-01-02T00:00:00Z"));
     assert_eq!(near("Dec 30 00:00:00", "2026-01-02T00:00:00Z"), at("2025-12-30T00:00:00Z"));

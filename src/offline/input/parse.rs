@@ -12,7 +12,7 @@ use super::{
 use crate::{
     api::{log_source::LineFormat, rule::Source},
     ingest::{Form, split::Element},
-    normalise::line,
+    normalise::line::Near,
     record::{Envelope, IdKey, Line, Origin, Payload, Provenance, Record, RedactionFacts},
     redact::{self, LinePlace},
 };
@@ -44,15 +44,21 @@ impl Parsed {
         self.record.as_ref().ok().filter(|_| !self.undated).map(|record| record.received_at)
     }
 
-    /// The entry. A line that nobody knows the receipt of was received when it was written; a stamp without a year is of the
-    /// year nearest to `near`: when the record before was received, and now for the first one.
-    pub fn dated(self, near: &mut Timestamp) -> Entry {
-        let Parsed { line, mut record, undated } = self;
+    /// The line that needs a date.
+    pub fn undated_line(&self) -> Option<&Line> {
+        match &self.record.as_ref().ok().filter(|_| self.undated)?.payload {
+            Payload::Line(line) => Some(line),
+            _ => None,
+        }
+    }
+
+    /// The entry. A line that nobody knows the receipt of was received when it was written.
+    pub fn dated(self, near: &mut Near) -> Entry {
+        let written = self.undated_line().map(|line| near.date(line));
+        let Parsed { line, mut record, .. } = self;
         if let Ok(record) = &mut record {
-            if let (true, Payload::Line(line)) = (undated, &record.payload) {
-                record.received_at = line::written_near(line, *near).unwrap_or(*near);
-            }
-            *near = record.received_at;
+            record.received_at = written.unwrap_or(record.received_at);
+            *near = near.after(record.received_at);
         }
         Entry { line, record }
     }
