@@ -150,6 +150,18 @@ impl Lint {
                  restart, and the record is bounded by its size (`--retain-bytes`): what is older than its beginning is \
                  forgotten."
             }
+            Lint::RepeatedStep
+            | Lint::NoGroupBy
+            | Lint::UnusedSelector
+            | Lint::UnusedVariable
+            | Lint::PlainPattern
+            | Lint::UnanchoredPattern => self.meaning_of_style(),
+        }
+    }
+
+    /// Of what may well work, and is better said otherwise.
+    fn meaning_of_style(self) -> &'static str {
+        match self {
             Lint::RepeatedStep => {
                 "Neighbouring steps name the same selector. An event serves one step, so they ask for the sum of their counts."
             }
@@ -166,6 +178,7 @@ impl Lint {
                 "Alternatives of plain words without anchors: `matches` looks for them anywhere in the text, so \
                  `get|list` matches `budget` too."
             }
+            _ => self.as_str(),
         }
     }
 }
