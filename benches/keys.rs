@@ -23,6 +23,9 @@ use crate::measure::resident_mib;
 /// Of the child: how many keys.
 pub const CHILD: &str = "KUBEWITNESS_BENCH_KEYS";
 
+/// What the words of a million matches may take of the bar of 160 MiB; the rest is state that counts.
+const MAX_TEXT_BYTES: u64 = 24 << 20;
+
 /// MiB that `keys` live keys take, as a child of this process finds.
 pub fn mib(keys: usize) -> f64 {
     let this = std::env::current_exe().expect("a running program has a path");
@@ -50,6 +53,7 @@ pub fn child(keys: usize) {
         lateness: Some(SignedDuration::from_mins(5)),
         max_entries: 4 * keys.max(1),
         max_entries_per_key: 1000,
+        max_text_bytes: MAX_TEXT_BYTES,
     };
     let mut correlator = Correlator::new(limits);
     let before = resident_mib();

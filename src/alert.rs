@@ -124,7 +124,7 @@ impl Alert {
         self.current().first_seen
     }
 
-    /// Latest contributing event of the current episode.
+    /// Latest contributing event of the current episode; of an Absence, the latest deadline.
     pub fn last_seen(&self) -> Timestamp {
         self.current().last_seen
     }
@@ -199,7 +199,10 @@ fn with_seq(mut seqs: Vec<Seq>, seq: Seq) -> Vec<Seq> {
 /// Else one event could take part in two episodes, and which of them has it would hang on the order of arrival.
 pub fn quiet_time(rule: &CompiledRule) -> SignedDuration {
     let window = match &rule.detection {
-        CompiledDetection::Match => SignedDuration::ZERO,
+        // Each finding consists of one event.
+        CompiledDetection::Match | CompiledDetection::Absence { .. } | CompiledDetection::NewValue { .. } => {
+            SignedDuration::ZERO
+        }
         CompiledDetection::Threshold { within, .. } | CompiledDetection::Sequence { within, ordered: false, .. } => {
             *within
         }

@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! ingest ─▶ store ─▶ pipeline (its own thread) ─▶ tray ─▶ alert writer
-//!   ▲         ▲─ rules, inventory (watches, as records of the log)
+//!   ▲         ▲─ rules, inventory (watches, as records of the log), ticks of the clock
 //!   └─ LogSources of each node (a watch; the newest state)
 //! ```
 
 pub mod metrics;
 mod pipeline_thread;
+mod ticks;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     thread,
     time::Duration,
 };
@@ -42,6 +43,7 @@ use crate::{
     telemetry::{self, LogArgs},
 };
 use pipeline_thread::PipelineThread;
+use ticks::Ticks;
 
 /// How long a drain may take before what is left is abandoned; a pod's default grace period is 30 s.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -204,6 +206,7 @@ struct Parts {
     rules: RulesWatch<StoreJournal>,
     inventory: InventoryWatch<StoreJournal>,
     alerts: AlertWriter<StoreJournal>,
+    ticks: Ticks<StoreJournal>,
 }
 
 impl Parts {
@@ -219,6 +222,7 @@ impl Parts {
         let journal = StoreJournal { appender: appender.clone(), key: store.id_key().clone() };
         let activity: Activity = Arc::new(Mutex::new(BTreeMap::<_, Timestamp>::new()));
         let tray = Arc::new(Tray::default());
+        let waits = Arc::new(AtomicBool::new(false));
         let rules = RulesWatch::new(
             client.clone(),
             journal.clone(),
@@ -228,11 +232,13 @@ impl Parts {
             &standing,
         );
         Ok(Parts {
+            ticks: Ticks::new(journal.clone(), store.committed(), Arc::clone(&waits)),
             pipeline: PipelineThread::new(
                 store.clone(),
                 own_user,
                 Arc::clone(&tray),
                 activity,
+                waits,
                 metrics.pipeline.clone(),
             ),
             rules,
@@ -250,8 +256,9 @@ impl Parts {
     }
 
     fn spawn(self, edges: &mut Edges, checks: &Checks, shutdown: &Shutdown) -> anyhow::Result<()> {
-        let Parts { pipeline, rules, inventory, alerts } = self;
+        let Parts { pipeline, rules, inventory, alerts, ticks } = self;
         edges.intake.spawn(rules.run(shutdown.intake.clone()).map(Ok));
+        edges.intake.spawn(ticks.run(shutdown.intake.clone()).map(Ok));
         edges.intake.spawn(inventory.run(shutdown.intake.clone()).map(Ok));
         edges.alerts.spawn(alerts.run(shutdown.alerts.clone()).map(Ok));
         let thread = pipeline.spawn(checks.pipeline.clone(), shutdown.pipeline.clone());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
@@ -34,13 +35,14 @@ pub struct Match {
     /// Index into the rule's selectors.
     pub selector: usize,
     pub key: Key,
-    /// For a Threshold over distinct values: this event's value, never empty.
+    /// For a Threshold over distinct values, or a NewValue: this event's value, never empty.
     pub distinct: Option<Arc<str>>,
     pub evidence: Arc<Evidence>,
 }
 
 /// What an alert may show of one event: bounded and redacted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Evidence {
     pub id: RecordId,
     pub seq: Seq,

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How finely a source stamps its events. Ordered steps compare at the coarser of two precisions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Precision {
     Micros,
     Second,

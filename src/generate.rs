@@ -2,6 +2,7 @@
 
 mod attack;
 mod chapters;
+mod detections;
 mod examples;
 mod fields;
 mod lints;

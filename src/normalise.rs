@@ -60,7 +60,9 @@ impl Normaliser {
         match &record.payload {
             Payload::Audit(_) => self.audit(record).ok(),
             Payload::Line(line) => self.line(record, line),
-            Payload::Quarantined(_) | Payload::Inventory(_) | Payload::Rule(_) | Payload::Triage(_) => None,
+            Payload::Quarantined(_) | Payload::Inventory(_) | Payload::Rule(_) | Payload::Triage(_) | Payload::Tick => {
+                None
+            }
         }
     }
 }

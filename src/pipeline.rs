@@ -47,7 +47,12 @@ impl PipelineConfig {
         PipelineConfig {
             normaliser: Normaliser::default(),
             own_user: None,
-            limits: Limits { lateness: None, max_entries: 8_000_000, max_entries_per_key: 1_000_000 },
+            limits: Limits {
+                lateness: None,
+                max_entries: 8_000_000,
+                max_entries_per_key: 1_000_000,
+                max_text_bytes: 4 << 30,
+            },
             book: BookConfig { keep_all_contributions: true, max_alerts: 1_000_000 },
         }
     }
@@ -93,6 +98,8 @@ pub struct Pipeline {
     changed: BTreeSet<AlertId>,
     forgotten: BTreeSet<AlertId>,
     failures: BTreeMap<RuleId, (u64, String)>,
+    /// Some rule at work waits for time to pass.
+    waits: bool,
 }
 
 impl Pipeline {
@@ -110,11 +117,26 @@ impl Pipeline {
             changed: BTreeSet::new(),
             forgotten: BTreeSet::new(),
             failures: BTreeMap::new(),
+            waits: false,
         }
     }
 
-    /// Takes in one record of the log.
+    /// Takes in one record of the log. Its receipt is the recorded clock, by which waiting rules decide.
     pub fn push(&mut self, seq: Seq, record: &Record) {
+        self.correlator.advance(record.received_at);
+        self.take(seq, record);
+        let decided = self.correlator.decide();
+        decided.into_iter().for_each(|finding| self.fold(finding));
+    }
+
+    /// Nothing comes any more: decides what waits, as of `until` by the clock, or as of the newest receipt. For a bounded
+    /// input; a live pipeline has no end.
+    pub fn end(&mut self, until: Option<Timestamp>) {
+        let decided = self.correlator.end(until);
+        decided.into_iter().for_each(|finding| self.fold(finding));
+    }
+
+    fn take(&mut self, seq: Seq, record: &Record) {
         match &record.payload {
             Payload::Audit(_) | Payload::Line(_) => self.event(seq, record),
             Payload::Quarantined(_) => self.counters.unreadable += 1,
@@ -128,13 +150,16 @@ impl Pipeline {
             }
             Payload::Rule(RuleChange::Removed { rule }) => self.remove(rule),
             Payload::Triage(_) => {} // of the objects, not of the findings
+            Payload::Tick => {}      // its receipt is all that it says
         }
     }
 
-    /// Puts a compiled rule to work. The state of an unchanged rule is kept.
+    /// Puts a compiled rule to work. The state of an unchanged rule is kept, and so is that of one whose new version selects
+    /// and detects the same: an edit of title, severity or tests costs no window.
     pub fn accept(&mut self, rule: Arc<CompiledRule>) {
         match self.rules.get(&rule.id) {
             Some(old) if old.digest == rule.digest => return,
+            Some(old) if old.sense == rule.sense => self.correlator.succeed(old, &rule),
             // Its state goes first: a rule that was deleted and made anew may have its old generation number.
             Some(_) => {
                 self.rules.remove(&rule.id);
@@ -163,6 +188,7 @@ impl Pipeline {
     }
 
     fn swap(&mut self) {
+        self.waits = self.rules.values().any(|rule| rule.detection.waits() && !rule.suspended);
         self.ruleset = Ruleset::new(self.rules.values().cloned().collect());
         let rules = &self.rules;
         self.correlator.retain_rules(|id, generation| rules.get(id).is_some_and(|r| r.generation == generation));
@@ -180,6 +206,9 @@ impl Pipeline {
         self.counters.events += 1;
         if !is_parsed(&event) {
             *self.counters.unrecognised.entry(program(&event)).or_default() += 1;
+        }
+        if self.waits {
+            self.correlator.observe(event.source, &event.origin.reporter, event.created, event.received);
         }
         enrich(&mut event, &self.inventory);
         let detected = detect(&self.ruleset, &event, seq);
@@ -256,6 +285,11 @@ impl Pipeline {
 
     pub fn activity(&self) -> &BTreeMap<RuleId, RuleActivity> {
         &self.activity
+    }
+
+    /// True when some rule waits for time to pass, so that the log needs ticks.
+    pub fn waits(&self) -> bool {
+        self.waits
     }
 
     /// True when some rule reads events of `source`.

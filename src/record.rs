@@ -225,6 +225,8 @@ pub enum Payload {
     Rule(RuleChange),
     /// What people say of an alert changed, so that an object that has to be written again keeps it.
     Triage(TriageChange),
+    /// Time passed: the recorded clock reads `received_at`. Written while a rule waits for time and nothing else is recorded.
+    Tick,
 }
 
 /// Which bytes of which file a line is. Equal lines at different places are different lines.
@@ -441,7 +443,7 @@ impl Record {
                 Some(format!("rule/{}/{rule}", rule.kind.as_str()))
             }
             Payload::Triage(TriageChange { namespace, name, .. }) => Some(format!("triage/{namespace}/{name}")),
-            Payload::Audit(_) | Payload::Line(_) | Payload::Quarantined(_) => None,
+            Payload::Audit(_) | Payload::Line(_) | Payload::Quarantined(_) | Payload::Tick => None,
         }
     }
 
@@ -453,7 +455,7 @@ impl Record {
             }
             Payload::Rule(change) => matches!(change, RuleChange::Removed { .. }),
             Payload::Triage(change) => change.triage.is_none(),
-            Payload::Audit(_) | Payload::Line(_) | Payload::Quarantined(_) => false,
+            Payload::Audit(_) | Payload::Line(_) | Payload::Quarantined(_) | Payload::Tick => false,
         }
     }
 }

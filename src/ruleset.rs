@@ -26,6 +26,9 @@ pub struct CompiledRule {
     pub generation: i64,
     /// Of the whole spec: equal for equal rules.
     pub digest: RecordId,
+    /// Of what decides which events take part and what is kept of them: equal for versions of a rule that can share their
+    /// state.
+    pub sense: RecordId,
     pub title: String,
     pub severity: Severity,
     pub attack: Vec<String>,
@@ -51,7 +54,7 @@ pub struct CompiledSelector {
     pub condition: Program,
     /// One per `key_names`; each yields a string.
     pub keys: Vec<Program>,
-    /// Yields the value whose distinct ones a Threshold counts.
+    /// Yields the value whose distinct ones a Threshold counts, or of which a NewValue knows those that were seen.
     pub distinct: Option<Program>,
     /// What the summary shows of this selector's events, in the template's slot order.
     pub captures: Vec<Capture>,
@@ -74,6 +77,22 @@ pub enum CompiledDetection {
     Threshold { selector: usize, count: u32, distinct: bool, within: SignedDuration },
     /// All steps within `within`.
     Sequence { steps: Vec<CompiledStep>, ordered: bool, within: SignedDuration },
+    /// No event of `selector` within `within` after one of `after`; when that is None, after one of its own.
+    Absence { selector: usize, after: Option<usize>, within: SignedDuration },
+    /// A value that the key has not shown for `forget_after`, when it was seen for `learn_for`.
+    NewValue { learn_for: SignedDuration, forget_after: SignedDuration },
+}
+
+impl CompiledDetection {
+    /// True when it is decided by time that passes, and not by an event.
+    pub fn waits(&self) -> bool {
+        match self {
+            CompiledDetection::Match | CompiledDetection::Threshold { .. } | CompiledDetection::Sequence { .. } => {
+                false
+            }
+            CompiledDetection::Absence { .. } | CompiledDetection::NewValue { .. } => true,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,9 +17,9 @@ use jiff::{SignedDuration, Timestamp};
 use kubewitness::{
     alert::BookConfig,
     api::ClusterSecurityRule,
-    correlate::Limits,
+    correlate::{Limits, TICK},
     pipeline::{Pipeline, PipelineConfig},
-    record::{Record, RuleId, Seq},
+    record::{Payload, Record, RecordId, RedactionFacts, RuleId, Seq},
     ruleset::{
         CompiledRule,
         compile::{RuleSource, compile},
@@ -35,8 +35,9 @@ use crate::{soak, support::repository};
 const STREAMS: u64 = 8;
 const STORIES: usize = 24;
 
-/// Steps of both sides in any order, counts of distinct values, and repeats of a step: what the shipped joint rules leave out.
-const OWN_RULES: [&str; 2] = [
+/// Steps of both sides in any order, counts of distinct values, repeats of a step, what stays away and what is new: what the
+/// shipped joint rules leave out.
+const OWN_RULES: [&str; 5] = [
     r#"{metadata: {name: own-unordered}, spec: {title: t, severity: Medium, selectors: [
         {name: login, source: Node, where: 'event.action == "ssh-login" && event.outcome == "success"'},
         {name: secrets, source: Audit, where: 'audit.objectRef.resource == "secrets" && source.node.name != ""'},
@@ -49,6 +50,23 @@ const OWN_RULES: [&str; 2] = [
       groupBy: [{name: node, value: source.node.name}],
       detection: {type: Threshold, threshold: {count: 3, distinct: user.name, within: 10m}},
       alert: {summary: '{call.count} calls from {key.node}, at last by {call.user.name}', resolveAfter: 2m}}}"#,
+    r#"{metadata: {name: own-absence}, spec: {title: t, severity: Medium, selectors: [
+        {name: login, source: Node, where: 'event.action == "ssh-login" && event.outcome == "success"'},
+        {name: call, source: Audit, where: 'source.node.name != ""'}],
+      groupBy: [{name: node, from: [{selector: login, value: host.name}, {selector: call, value: source.node.name}]}],
+      detection: {type: Absence, absence: {selector: call, after: login, within: 6m}},
+      alert: {summary: '{login.count} logins to {key.node} without a call, at last {login.user.name}', resolveAfter: 5m}}}"#,
+    r#"{metadata: {name: own-silence}, spec: {title: t, severity: Medium, selectors: [
+        {name: call, source: Audit, where: 'true'}],
+      groupBy: [{name: user, value: user.name}],
+      detection: {type: Absence, absence: {selector: call, within: 20m}},
+      alert: {summary: '{key.user} was last seen at {call.event.created}', resolveAfter: 5m}}}"#,
+    r#"{metadata: {name: own-new}, spec: {title: t, severity: Medium, selectors: [
+        {name: login, source: Node, where: 'event.action == "ssh-login" && source.ip != ""'},
+        {name: call, source: Audit, where: 'source.ip != ""'}],
+      groupBy: [{name: user, value: user.name}],
+      detection: {type: NewValue, newValue: {value: source.ip, learnFor: 10m, forgetAfter: 40m}},
+      alert: {summary: '{key.user} from {new.value}, {new.known} known since {new.since}', resolveAfter: 5m}}}"#,
 ];
 
 fn rules() -> Vec<Arc<CompiledRule>> {
@@ -68,7 +86,7 @@ fn rules() -> Vec<Arc<CompiledRule>> {
         Arc::new(compile(&source).unwrap_or_else(|error| panic!("{name}: {error}")))
     };
     let rules: Vec<_> = texts.iter().map(compiled).collect();
-    assert!(rules.len() >= 14, "{} rules", rules.len());
+    assert!(rules.len() >= 17, "{} rules", rules.len());
     rules
 }
 
@@ -101,7 +119,7 @@ fn log(inputs: &[Input], order: &Order) -> Vec<Record> {
 type Alerts = BTreeMap<String, Value>;
 
 fn alerts(pipeline: &Pipeline, log: &[Record]) -> Alerts {
-    let now = start() + SignedDuration::from_hours(4);
+    let now = end();
     let record = |seq: &Seq| log[usize::try_from(*seq).unwrap() - 1].id.to_string();
     let whole = |alert: &kubewitness::alert::Alert| {
         let contributing: BTreeSet<String> = alert.contributions().iter().map(record).collect();
@@ -114,8 +132,32 @@ fn alerts(pipeline: &Pipeline, log: &[Record]) -> Alerts {
     pipeline.alerts().map(|alert| (alert.id.to_string(), whole(alert))).collect()
 }
 
+/// When all are read: long after the last deadline.
+fn end() -> Timestamp {
+    start() + SignedDuration::from_hours(4)
+}
+
+/// What the controller records while nothing else is, from `from` on.
+fn ticks(from: Timestamp, to: Timestamp) -> impl Iterator<Item = Record> {
+    let times = (1..).map(move |n| from + TICK * n).take_while(move |at| *at < to);
+    times.map(|received_at| Record {
+        id: RecordId([0; 16]),
+        received_at,
+        origin: None,
+        facts: RedactionFacts::default(),
+        payload: Payload::Tick,
+    })
+}
+
 fn read(pipeline: &mut Pipeline, log: &[Record]) {
-    (1..).zip(log).for_each(|(seq, record)| pipeline.push(seq, record));
+    let mut clock = log.first().map_or(end(), |record| record.received_at);
+    for (seq, record) in (1..).zip(log) {
+        ticks(clock, record.received_at).for_each(|tick| pipeline.push(0, &tick));
+        pipeline.push(seq, record);
+        clock = record.received_at;
+    }
+    ticks(clock, end()).for_each(|tick| pipeline.push(0, &tick));
+    pipeline.end(Some(end()));
     let state = pipeline.correlator().counters();
     assert_eq!((state.late, state.evicted, state.evicted_from_full_key), (0, 0, 0), "the state was too small");
     assert!(pipeline.failures().is_empty(), "rules without a value: {:?}", pipeline.failures());
@@ -212,6 +254,9 @@ fn any_interleaving_yields_the_same_alerts() {
             ("ssh-brute-force", 3),
             ("own-unordered", 1),
             ("own-distinct", 1),
+            ("own-absence", 3),
+            ("own-silence", 3),
+            ("own-new", 3),
         ] {
             let count = raised.get(rule).copied().unwrap_or(0);
             assert!(count >= least, "KUBEWITNESS_SEED={first}: {rule} raised {count} alerts of {raised:?}");

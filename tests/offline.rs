@@ -78,7 +78,10 @@ fn test_exits_with_what_it_found_and_names_the_place() {
             "`log` is a line, so `source` is Node, Web or Container",
         ),
     ];
-    for (name, rule, code, wanted) in cases {
+    let early =
+        RULE.replace("{event: {verb", "{at: 1m, event: {verb").replace("expect:", "advanceTo: 59s\n    expect:");
+    let early = ("time ends before an input", early, 1, "`advanceTo` lies before the last input");
+    for (name, rule, code, wanted) in cases.into_iter().chain([early]) {
         let dir = with_rule(&rule);
         let output = run(dir.path(), &["test", "rule.yaml"], "");
         let shown = text(&output.stdout);

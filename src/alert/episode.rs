@@ -51,7 +51,7 @@ pub struct Episode {
     pub end: Timestamp,
     /// Completing events.
     pub count: u64,
-    /// Earliest and latest contributing event.
+    /// Earliest and latest contributing event. The completing one of an Absence is its deadline, and counts here, too.
     pub first_seen: Timestamp,
     pub last_seen: Timestamp,
     pub severity: Severity,
@@ -85,6 +85,7 @@ impl Episode {
         let at = finding.completing.at;
         self.start = self.start.min(at);
         self.end = self.end.max(at);
+        self.last_seen = self.last_seen.max(at);
         self.count += u64::from(finding.new);
         self.severity = self.severity.max(finding.rule.severity);
         for contribution in &finding.contributing {

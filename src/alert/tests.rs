@@ -3,6 +3,7 @@
 mod episodes;
 mod objects;
 mod order;
+mod waiting;
 
 use std::sync::Arc;
 

@@ -4,7 +4,10 @@ use super::{Alert, episode::Shown};
 use crate::{
     api::alert::{Entity, EntityKind},
     normalise::text::one_line,
-    ruleset::template::Part,
+    ruleset::{
+        CompiledDetection,
+        template::{NEW_KNOWN, NEW_SINCE, NEW_VALUE, Part},
+    },
 };
 
 /// Bytes of a summary, and of one value in it, so that no value can push the others out of sight.
@@ -16,11 +19,29 @@ const MAX_SUBJECT: usize = 120;
 const UNKNOWN: &str = "?";
 
 pub fn summary(alert: &Alert) -> String {
-    if alert.rule.summary.parts.is_empty() {
-        return one_line(&format!("{}: {}", alert.rule.title, subject(alert)), MAX_SUMMARY);
+    let parts = &alert.rule.summary.parts;
+    let filled: String = match parts.is_empty() {
+        true => format!("{}: {}", alert.rule.title, subject(alert)),
+        false => parts.iter().map(|part| fill(alert, part)).collect(),
+    };
+    let tells_new = parts.iter().any(|part| matches!(part, Part::New(_)));
+    match &alert.rule.detection {
+        CompiledDetection::NewValue { .. } if !tells_new => one_line(&format!("{filled} {}", new(alert)), MAX_SUMMARY),
+        _ => one_line(&filled, MAX_SUMMARY),
     }
-    let filled: String = alert.rule.summary.parts.iter().map(|part| fill(alert, part)).collect();
-    one_line(&filled, MAX_SUMMARY)
+}
+
+/// What a NewValue rule knew, when its summary does not say it.
+fn new(alert: &Alert) -> String {
+    let [value, known, since] = [NEW_VALUE, NEW_KNOWN, NEW_SINCE].map(|slot| learned(alert, slot));
+    format!("(new: {value}; {known} known since {since})")
+}
+
+/// A slot of the newest new value.
+fn learned(alert: &Alert, slot: usize) -> String {
+    let newest = alert.current().latest.last();
+    let value = newest.and_then(|newest| newest.evidence.captures.iter().find(|(s, _)| *s == slot));
+    value.map_or_else(|| UNKNOWN.into(), |(_, value)| one_line(value, MAX_VALUE))
 }
 
 fn fill(alert: &Alert, part: &Part) -> String {
@@ -32,6 +53,7 @@ fn fill(alert: &Alert, part: &Part) -> String {
         Part::Text(text) => text.clone(),
         Part::Key(index) => alert.key.get(*index).map_or(UNKNOWN.into(), |value| one_line(value, MAX_VALUE)),
         Part::Count(selector) => share(selector).map_or(0, |s| s.count).to_string(),
+        Part::New(slot) => learned(alert, *slot),
         Part::Capture { selector, slot } => share(selector)
             .and_then(|s| s.newest.as_ref())
             .filter(|newest| newest.generation == alert.rule.generation)

@@ -17,8 +17,6 @@ pub enum Reason {
     InvalidRule,
     /// One of the rule's own tests failed; the message has the first difference.
     TestsFailed,
-    /// This build does not have the detection type, or a part of the language, yet.
-    Unsupported,
     /// The rule's deterministic cost exceeded its budget.
     OverBudget,
     /// The log source is good: collectors of the selected nodes are told of it.
@@ -28,13 +26,12 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Reason; 9] = [
+    pub const ALL: [Reason; 8] = [
         Reason::Compiled,
         Reason::Suspended,
         Reason::InvalidExpression,
         Reason::InvalidRule,
         Reason::TestsFailed,
-        Reason::Unsupported,
         Reason::OverBudget,
         Reason::Assigned,
         Reason::InvalidSource,
@@ -47,7 +44,6 @@ impl Reason {
             Reason::InvalidExpression => "InvalidExpression",
             Reason::InvalidRule => "InvalidRule",
             Reason::TestsFailed => "TestsFailed",
-            Reason::Unsupported => "Unsupported",
             Reason::OverBudget => "OverBudget",
             Reason::Assigned => "Assigned",
             Reason::InvalidSource => "InvalidSource",

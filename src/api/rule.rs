@@ -335,17 +335,19 @@ pub struct Step {
     pub count: u32,
 }
 
-/// The expected event stays away for a span.
+/// The expected event stays away for a span. Found when time has passed over the deadline, by the clock of the source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Absence {
     /// The selector that is expected.
     #[schemars(length(min = 1, max = 63))]
     pub selector: String,
-    /// The selector after which it is expected; left out, it is expected at all times of every known key.
+    /// The selector after each event of which it is expected. Left out, it is expected after each of its own: a key that has
+    /// shown it falls silent, which is found once until it comes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub after: Option<String>,
+    /// An event at the very end of the span is in time.
     pub within: Span,
 }
 
@@ -353,10 +355,12 @@ pub struct Absence {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewValue {
-    /// A CEL expression over the matching event.
+    /// A CEL expression over the matching event; an empty value takes no part.
     #[schemars(length(min = 1, max = 4096))]
     pub value: String,
+    /// How long a key is learned from its first event on: nothing is found then. With 0s the first value is new already.
     pub learn_for: Span,
+    /// A value not seen for longer is forgotten, and new when it comes back; so is a key, which is learned anew.
     pub forget_after: Span,
 }
 

@@ -21,7 +21,8 @@ pub struct RuleTest {
     pub inventory: Option<TestInventory>,
     #[schemars(length(min = 1, max = 64), transform = list_atomic)]
     pub input: Vec<TestInput>,
-    /// Lets time pass to this offset after the last input.
+    /// Lets time pass up to this offset from the start of the test, behind the last input: for Absence, of which nothing later
+    /// is decided. Time ends with the last input when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advance_to: Option<Span>,
     /// Exactly the alerts that must be there; `[]` when it must stay quiet.

@@ -78,7 +78,7 @@ impl PipelineMetrics {
             )?,
             state: gauge("state_entries", "Matches that are kept for windows.")?,
             evicted: counter("state_evicted_total", "Matches that were dropped from windows before their time.")?,
-            late: counter("matches_late_total", "Matches that came after their window was forgotten.")?,
+            late: counter("matches_late_total", "Matches that came after their window was forgotten or decided.")?,
             dry_run: counter("dry_run_findings_total", "Detections of rules in mode DryRun, which make no alert.")?,
             alerts_dropped: counter("alerts_dropped_total", "Alerts that were forgotten because too many were known.")?,
             read_errors: counter("read_errors_total", "Reads of the log that failed and are tried again.")?,

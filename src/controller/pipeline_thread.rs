@@ -1,7 +1,14 @@
 //! The pipeline's own thread: reads the log from its beginning, so a restart finds the state that it left, then follows
 //! what is committed. CPU-bound work never sits on an I/O thread.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +35,8 @@ pub struct PipelineThread {
     own_user: Option<String>,
     tray: Arc<Tray>,
     activity: Activity,
+    /// Told to who records ticks: some rule waits for time to pass.
+    waits: Arc<AtomicBool>,
     metrics: PipelineMetrics,
 }
 
@@ -37,10 +46,11 @@ impl PipelineThread {
         own_user: Option<String>,
         tray: Arc<Tray>,
         activity: Activity,
+        waits: Arc<AtomicBool>,
         metrics: PipelineMetrics,
     ) -> PipelineThread {
         let committed = store.committed();
-        PipelineThread { store, committed, own_user, tray, activity, metrics }
+        PipelineThread { store, committed, own_user, tray, activity, waits, metrics }
     }
 
     /// Ends when `shutdown` is cancelled and everything committed is evaluated. `alive` turns false if it panics.
@@ -109,6 +119,7 @@ impl PipelineThread {
     fn publish(&mut self, pipeline: &mut Pipeline, last: Seq, caught_up: bool) {
         let lag = self.committed.borrow().saturating_sub(last);
         self.metrics.observe(pipeline, lag);
+        self.waits.store(pipeline.waits(), Ordering::Relaxed);
         let (changed, forgotten) = (pipeline.take_changed(), pipeline.take_forgotten());
         if !caught_up {
             return;
@@ -143,3 +154,6 @@ async fn pause(shutdown: &CancellationToken) -> bool {
         () = tokio::time::sleep(PAUSE) => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

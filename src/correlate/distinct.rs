@@ -1,34 +1,31 @@
 //! The newest place of each distinct value in a Threshold's window: what tells in a few steps how many distinct values
 //! a window holds that ends at the newest event.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
-use super::stamp::Stamp;
+use super::{entry::Digest128, stamp::Stamp};
 
 #[derive(Debug, Clone, Default)]
 pub struct Distinct {
-    newest: HashMap<Arc<str>, Stamp>,
-    by_stamp: BTreeMap<Stamp, Arc<str>>,
+    newest: HashMap<Digest128, Stamp>,
+    by_stamp: BTreeMap<Stamp, Digest128>,
 }
 
 impl Distinct {
-    pub fn insert(&mut self, stamp: Stamp, value: &Arc<str>) {
-        match self.newest.get_mut(value) {
+    pub fn insert(&mut self, stamp: Stamp, value: Digest128) {
+        match self.newest.get_mut(&value) {
             Some(newest) if *newest >= stamp => return,
             Some(newest) => {
                 self.by_stamp.remove(newest);
                 *newest = stamp;
             }
             None => {
-                self.newest.insert(value.clone(), stamp);
+                self.newest.insert(value, stamp);
             }
         }
-        self.by_stamp.insert(stamp, value.clone());
+        self.by_stamp.insert(stamp, value);
     }
 
     /// Forgets the oldest event of the window. (The newest of a value goes last, so nothing stands behind it.)

@@ -34,6 +34,7 @@ pub fn rule(name: &str, selectors: &[&str], detection: CompiledDetection) -> Com
         id: RuleId::cluster(name),
         generation: 1,
         digest: RecordId([0; 16]),
+        sense: RecordId([0; 16]),
         title: format!("Title of {name}"),
         severity: Severity::High,
         attack: vec!["T1110".into()],
@@ -67,6 +68,17 @@ pub fn threshold(count: u32, distinct: bool, seconds: i64) -> CompiledDetection 
 pub fn sequence(steps: &[(usize, u32)], ordered: bool, seconds: i64) -> CompiledDetection {
     let steps = steps.iter().map(|(selector, count)| CompiledStep { selector: *selector, count: *count }).collect();
     CompiledDetection::Sequence { steps, ordered, within: SignedDuration::from_secs(seconds) }
+}
+
+/// The expected selector, what it is expected after, and within how many seconds.
+pub fn absence(selector: usize, after: Option<usize>, seconds: i64) -> CompiledDetection {
+    CompiledDetection::Absence { selector, after, within: SignedDuration::from_secs(seconds) }
+}
+
+/// Learns and forgets, in seconds.
+pub fn new_value(learn: i64, forget: i64) -> CompiledDetection {
+    let (learn_for, forget_after) = (SignedDuration::from_secs(learn), SignedDuration::from_secs(forget));
+    CompiledDetection::NewValue { learn_for, forget_after }
 }
 
 pub fn key(value: &str) -> Key {

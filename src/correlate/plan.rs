@@ -32,7 +32,7 @@ impl<'a> Plan<'a> {
     /// None for a detection that needs no window.
     pub fn of(detection: &'a CompiledDetection) -> Option<Plan<'a>> {
         match detection {
-            CompiledDetection::Match => None,
+            CompiledDetection::Match | CompiledDetection::Absence { .. } | CompiledDetection::NewValue { .. } => None,
             CompiledDetection::Threshold { selector, count, distinct, within } => Some(Plan::Threshold {
                 selector: *selector,
                 count: *count as usize,
@@ -49,6 +49,14 @@ impl<'a> Plan<'a> {
     pub fn within(self) -> SignedDuration {
         match self {
             Plan::Threshold { within, .. } | Plan::Sequence { within, .. } => within,
+        }
+    }
+
+    /// With fewer events than this nothing is complete.
+    pub fn minimum(self) -> usize {
+        match self {
+            Plan::Threshold { count, .. } => count,
+            Plan::Sequence { steps, .. } => steps.iter().map(|s| s.count as usize).sum(),
         }
     }
 

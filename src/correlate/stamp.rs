@@ -18,14 +18,18 @@ pub struct Stamp {
 
 impl Stamp {
     pub fn of(evidence: &Evidence) -> Stamp {
-        let at = match evidence.precision {
-            Precision::Micros => evidence.at,
-            Precision::Second => minus(
-                evidence.at,
-                SignedDuration::from_nanos(evidence.at.as_nanosecond().rem_euclid(1_000_000_000) as i64),
-            ),
+        Stamp::new(evidence.at, evidence.id, evidence.precision)
+    }
+
+    /// Of an event stamped `at`, cut to what its source's clock can tell.
+    pub fn new(at: Timestamp, id: RecordId, precision: Precision) -> Stamp {
+        let at = match precision {
+            Precision::Micros => at,
+            Precision::Second => {
+                minus(at, SignedDuration::from_nanos(at.as_nanosecond().rem_euclid(1_000_000_000) as i64))
+            }
         };
-        Stamp { at, id: evidence.id, precision: evidence.precision }
+        Stamp { at, id, precision }
     }
 
     /// The smallest stamp at `at`, as a lower bound of ranges.

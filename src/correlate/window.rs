@@ -9,13 +9,14 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Contribution,
     distinct::Distinct,
+    entry::{Digest128, Entry},
     lanes::Lanes,
-    plan::{Plan, Selectors, indices, steps_of},
+    plan::{Plan, Selectors, steps_of},
     stamp::{Stamp, minus, plus, second_before},
+    texts::TextNo,
 };
-use crate::detect::Evidence;
+use crate::{detect::Evidence, event::Precision};
 
 /// What one event says to one rule and key.
 #[derive(Debug, Clone)]
@@ -25,32 +26,13 @@ pub struct Arrival {
     pub distinct: Option<Arc<str>>,
 }
 
-impl Arrival {
-    pub fn contributions(&self, selectors: Selectors) -> Vec<Contribution> {
-        contributions(&self.evidence, selectors).collect()
-    }
-}
-
-fn contributions(evidence: &Arc<Evidence>, selectors: Selectors) -> impl Iterator<Item = Contribution> {
-    indices(selectors).map(|selector| Contribution { selector, evidence: evidence.clone() })
-}
-
-/// A finding without the rule and key, which the holder of the window knows.
+/// A finding without the rule, the key and the words, which the holder of the window knows.
 #[derive(Debug, Clone)]
 pub struct Completion {
-    pub completing: Arc<Evidence>,
+    pub completing: Entry,
     pub new: bool,
-    pub contributing: Vec<Contribution>,
-}
-
-#[derive(Debug, Clone)]
-struct Entry {
-    stamp: Stamp,
-    evidence: Arc<Evidence>,
-    selectors: Selectors,
-    /// Selectors for which a finding has named it as contributing.
-    told: Selectors,
-    distinct: Option<Arc<str>>,
+    /// Events with the selectors that they were not yet told for.
+    pub contributing: Vec<(Entry, Selectors)>,
 }
 
 /// `entries` are the state; the rest is indices over them.
@@ -78,10 +60,26 @@ impl Window {
         self.entries.front().map(|e| e.stamp.at)
     }
 
-    /// Takes one event in. None when that changes nothing: a redelivery, or no selector that takes part.
-    pub fn step(&mut self, plan: Plan<'_>, arrival: Arrival) -> Option<Vec<Completion>> {
-        let place = self.insert(plan, arrival)?;
-        let stamp = self.entries[place].stamp;
+    /// In order.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> {
+        self.entries.iter().copied()
+    }
+
+    /// The window of entries that are in order.
+    pub fn of(plan: Plan<'_>, entries: impl Iterator<Item = Entry>) -> Window {
+        let mut window = Window { entries: entries.collect(), ..Window::default() };
+        for place in 0..window.entries.len() {
+            window.coarse += usize::from(window.entries[place].stamp.precision == Precision::Second);
+            window.index(plan, place);
+        }
+        window
+    }
+
+    /// Takes one event in, with selectors of the plan. None when that changes nothing: a redelivery. `text` is called when
+    /// the event is new.
+    pub fn step(&mut self, plan: Plan<'_>, entry: Entry, text: impl FnOnce() -> TextNo) -> Option<Vec<Completion>> {
+        let place = self.insert(plan, entry, text)?;
+        let stamp = entry.stamp;
         let mut completions: Vec<Completion> =
             self.completed(plan, place).into_iter().filter_map(|c| self.complete(plan, &c)).collect();
         if self.fresh.contains(&stamp) {
@@ -97,41 +95,42 @@ impl Window {
     }
 
     /// Puts the event at its place, or adds selectors to it when it is there.
-    fn insert(&mut self, plan: Plan<'_>, arrival: Arrival) -> Option<usize> {
-        if plan.counts_values() && arrival.distinct.is_none() {
-            return None;
-        }
-        let selectors = arrival.selectors & plan.selectors();
-        let stamp = Stamp::of(&arrival.evidence);
+    fn insert(&mut self, plan: Plan<'_>, entry: Entry, text: impl FnOnce() -> TextNo) -> Option<usize> {
+        let stamp = entry.stamp;
         let place = self.entries.partition_point(|e| e.stamp < stamp);
         let known = self.entries.get(place).filter(|e| e.stamp == stamp).map_or(0, |e| e.selectors);
-        if selectors & !known == 0 {
+        if entry.selectors & !known == 0 {
             return None;
         }
         if known == 0 {
-            let Arrival { evidence, distinct, .. } = arrival;
-            self.entries.insert(place, Entry { stamp, evidence, selectors, told: 0, distinct });
-            self.coarse += usize::from(stamp.latest() != stamp.at);
+            self.entries.insert(place, Entry { text: text(), ..entry });
+            self.coarse += usize::from(stamp.precision == Precision::Second);
         } else {
-            self.entries[place].selectors |= selectors;
-        }
-        let entry = &self.entries[place];
-        match plan {
-            Plan::Threshold { .. } => {
-                if let Some(value) = &entry.distinct {
-                    self.values.insert(stamp, value);
-                }
-            }
-            Plan::Sequence { steps, .. } => {
+            self.entries[place].selectors |= entry.selectors;
+            if let Plan::Sequence { steps, .. } = plan {
                 self.lanes.remove(&stamp, steps_of(steps, known));
-                self.lanes.insert(stamp, steps_of(steps, entry.selectors));
             }
         }
-        self.fresh.insert(stamp);
-        if plan.may_complete(entry.selectors) && !self.done.contains(&stamp) {
+        self.index(plan, place);
+        Some(place)
+    }
+
+    /// Enters the event at `place` into the indices.
+    fn index(&mut self, plan: Plan<'_>, place: usize) {
+        let Entry { stamp, selectors, told, done, value, .. } = self.entries[place];
+        match plan {
+            Plan::Threshold { distinct: true, .. } => self.values.insert(stamp, value),
+            Plan::Threshold { distinct: false, .. } => {}
+            Plan::Sequence { steps, .. } => self.lanes.insert(stamp, steps_of(steps, selectors)),
+        }
+        if selectors & !told != 0 {
+            self.fresh.insert(stamp);
+        }
+        if done {
+            self.done.insert(stamp);
+        } else if plan.may_complete(selectors) {
             self.pending.insert(stamp);
         }
-        Some(place)
     }
 
     /// The smallest stamp whose window may hold `stamp`.
@@ -186,19 +185,15 @@ impl Window {
     fn distinct_from(&self, place: usize, count: usize, within: SignedDuration) -> Vec<Stamp> {
         let until = plus(self.entries[place].stamp.at, within);
         let mut first = self.entries.partition_point(|e| e.stamp.at < minus(self.entries[place].stamp.at, within));
-        let mut inside: HashMap<&str, u32> = HashMap::new();
+        let mut inside: HashMap<Digest128, u32> = HashMap::new();
         let mut completed = Vec::new();
         for (i, entry) in self.entries.iter().enumerate().skip(first).take_while(|(_, e)| e.stamp.at <= until) {
-            if let Some(value) = &entry.distinct {
-                *inside.entry(value).or_default() += 1;
-            }
+            *inside.entry(entry.value).or_default() += 1;
             while let Some(old) = self.entries.get(first).filter(|e| e.stamp.at < minus(entry.stamp.at, within)) {
-                if let Some(value) = old.distinct.as_deref()
-                    && let Some(n) = inside.get_mut(value)
-                {
+                if let Some(n) = inside.get_mut(&old.value) {
                     *n -= 1;
                     if *n == 0 {
-                        inside.remove(value);
+                        inside.remove(&old.value);
                     }
                 }
                 first += 1;
@@ -222,43 +217,46 @@ impl Window {
             .filter(|s| plan.reaches(completing, s))
             .copied()
             .collect();
-        let contributing = joined.iter().flat_map(|s| self.tell(s)).collect();
-        let completing = self.entry(completing)?.evidence.clone();
+        let entry = self.entry_mut(completing)?;
+        entry.done = true;
+        let completing = *entry;
+        let contributing = joined.iter().filter_map(|s| self.tell(s)).collect();
         Some(Completion { completing, new: true, contributing })
     }
 
     /// `stamp` takes part in the finding at `completing`, which is reported already.
     fn extend(&mut self, completing: &Stamp, stamp: &Stamp) -> Option<Completion> {
-        let contributing = self.tell(stamp);
-        let completing = self.entry(completing)?.evidence.clone();
+        let contributing = self.tell(stamp).into_iter().collect();
+        let completing = *self.entry_mut(completing)?;
         Some(Completion { completing, new: false, contributing })
     }
 
-    fn entry(&self, stamp: &Stamp) -> Option<&Entry> {
-        self.entries.binary_search_by(|e| e.stamp.cmp(stamp)).ok().map(|i| &self.entries[i])
+    fn entry_mut(&mut self, stamp: &Stamp) -> Option<&mut Entry> {
+        let place = self.entries.binary_search_by(|e| e.stamp.cmp(stamp)).ok()?;
+        self.entries.get_mut(place)
     }
 
-    /// What of the event was not yet told as contributing.
-    fn tell(&mut self, stamp: &Stamp) -> Vec<Contribution> {
+    /// What of the event was not yet told as contributing. Its text has then served its time.
+    fn tell(&mut self, stamp: &Stamp) -> Option<(Entry, Selectors)> {
         self.fresh.remove(stamp);
-        let Ok(i) = self.entries.binary_search_by(|e| e.stamp.cmp(stamp)) else { return Vec::new() };
-        let entry = &mut self.entries[i];
-        let untold = entry.selectors & !entry.told;
+        let entry = self.entry_mut(stamp)?;
+        let told = *entry;
         entry.told = entry.selectors;
-        contributions(&entry.evidence, untold).collect()
+        entry.text = TextNo::NONE;
+        Some((told, told.selectors & !told.told))
     }
 
     /// Drops the oldest event.
-    pub fn drop_oldest(&mut self, plan: Plan<'_>) -> bool {
-        let Some(entry) = self.entries.pop_front() else { return false };
+    pub fn drop_oldest(&mut self, plan: Plan<'_>) -> Option<Entry> {
+        let entry = self.entries.pop_front()?;
         self.pending.remove(&entry.stamp);
         self.done.remove(&entry.stamp);
         self.fresh.remove(&entry.stamp);
-        self.coarse -= usize::from(entry.stamp.latest() != entry.stamp.at);
+        self.coarse -= usize::from(entry.stamp.precision == Precision::Second);
         match plan {
             Plan::Threshold { .. } => self.values.remove_oldest(&entry.stamp),
             Plan::Sequence { steps, .. } => self.lanes.remove(&entry.stamp, steps_of(steps, entry.selectors)),
         }
-        true
+        Some(entry)
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::{
     chapters::CHAPTERS,
+    detections,
     examples::{EVENT, Example, answer, record, taken_apart},
     lints,
 };
@@ -33,6 +34,7 @@ The expressions of a rule are [CEL](https://cel.dev), as in Kubernetes' admissio
 | `spec.selectors[].where` | a bool: whether the selector takes the event |
 | `spec.groupBy[].value`, `.from[].value` | text, a number, a bool or a time: a part of the key; empty joins nothing |
 | `spec.detection.threshold.distinct` | the same: of what different values are counted |
+| `spec.detection.newValue.value` | the same: of what new values are found |
 | `spec.variables[].expression` | anything; other expressions read it as `variables.NAME` |
 | `spec.alert.summary`, in `{SELECTOR.EXPRESSION}` | text, a number, a bool or a time, of the selector's latest event |
 
@@ -64,6 +66,7 @@ pub fn page() -> String {
     text.push_str(&limits());
     text.push_str(&messages());
     text.push_str(&lints::section());
+    text.push_str(detections::SECTION);
     text.push_str(&recipes());
     text.push_str(&differences());
     text

@@ -105,6 +105,7 @@ pub fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         ControlFlow::Continue(())
     };
     reader.read(file, all).with_context(|| format!("reading {name}"))?;
+    replay.pipeline.end(None);
     replay.report();
     if replay.events == 0 && replay.rejected > 0 {
         bail!(

@@ -36,6 +36,8 @@ pub enum Failed {
     TooLong { inputs: usize },
     /// An input that this build can't read.
     Input { index: usize, problem: String },
+    /// `advanceTo` lies before an input.
+    EndsEarly,
     /// Another number of alerts than expected.
     Count { expected: usize, found: Vec<String>, matched: u64, events: u64 },
     /// A difference, with evaluations that ended without a value: probably why.
@@ -51,6 +53,9 @@ impl fmt::Display for Failed {
                 write!(f, "its inputs expand to {inputs} events, at most {MAX_INPUTS} are allowed")
             }
             Failed::Input { index, problem } => write!(f, "input {}: {problem}", index + 1),
+            Failed::EndsEarly => f.write_str(
+                "`advanceTo` lies before the last input: it is an offset from the start of the test, like `at`",
+            ),
             Failed::Count { expected, found, matched, events } => {
                 write!(f, "expected {expected} alert(s), found {}", found.len())?;
                 write!(f, " (selectors took {matched} of {events} events)")?;
@@ -100,9 +105,16 @@ pub fn run(rule: &Arc<CompiledRule>, test: &RuleTest) -> Result<(), Failed> {
             pipeline.inventory.apply(&change, start() - SignedDuration::from_hours(1));
         }
     }
-    for (seq, record) in (1..).zip(records(rule, test)?) {
+    let records = records(rule, test)?;
+    let last = records.last().map(|record| record.received_at);
+    let until = test.advance_to.map(|span| start() + span.as_signed());
+    if until.is_some() && until < last {
+        return Err(Failed::EndsEarly);
+    }
+    for (seq, record) in (1..).zip(records) {
         pipeline.push(seq, &record);
     }
+    pipeline.end(until);
     let found: Vec<&Alert> = pipeline.alerts().collect();
     compare(&test.expect, &found, pipeline.counters()).map_err(|difference| match pipeline.failures().get(&rule.id) {
         Some((count, first)) => {

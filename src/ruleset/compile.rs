@@ -1,21 +1,23 @@
 //! `api::RuleSpec` -> `CompiledRule`. The one function that makes a compiled rule. It reports every problem that it
 //! finds, each with the field it stands in, so that an author mends a rule in one go.
 
+mod detection;
+
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use jiff::SignedDuration;
 use serde_json::Value;
 
 use super::{
-    Capture, CompiledDetection, CompiledRule, CompiledSelector, CompiledStep,
+    Capture, CompiledRule, CompiledSelector,
     expr::{Expected, ExprError, Program, Variables},
-    template::Template,
+    template::{Names, Part, Template},
 };
 use crate::{
     api::{
         Reason, RuleSpec, Span,
         alert::RuleKind,
-        rule::{AuditLevel, DetectionType, Requirements, Selector, Source},
+        rule::{AuditLevel, DetectionType, Requirements, Selector, Severity, Source},
     },
     event::schema,
     record::{IdKey, RecordId, RuleId},
@@ -130,6 +132,7 @@ impl Compiler<'_> {
             id: source.id.clone(),
             generation: source.generation,
             digest: digest(spec),
+            sense: sense(spec),
             title: spec.title.clone(),
             severity: spec.severity,
             attack: spec.attack.clone(),
@@ -219,6 +222,9 @@ impl Compiler<'_> {
         if spec.selectors.iter().any(|s| s.name == "key") {
             self.invalid("spec.selectors", "the name \"key\" is taken by `{key.…}` of the summary");
         }
+        if spec.detection.type_ == DetectionType::NewValue && spec.selectors.iter().any(|s| s.name == "new") {
+            self.invalid("spec.selectors", "the name \"new\" is taken by `{new.…}` of the summary");
+        }
     }
 
     fn check_sources(&mut self, kind: RuleKind) {
@@ -250,7 +256,7 @@ impl Compiler<'_> {
         let field = format!("spec.selectors[{}].where", place(&selector.name, index));
         let condition = self.program(field, &selector.where_, Expected::Bool);
         let keys = self.keys(selector);
-        let distinct = self.distinct(selector)?;
+        let distinct = self.value(selector)?;
         Some(CompiledSelector {
             name: selector.name.as_str().into(),
             source: selector.source,
@@ -283,116 +289,25 @@ impl Compiler<'_> {
         (keys.len() == spec.group_by.len()).then_some(keys)
     }
 
-    /// The outer `None` stands for an expression that does not compile.
-    fn distinct(&mut self, selector: &Selector) -> Option<Option<Program>> {
-        match self.spec.detection.threshold.as_ref().and_then(|t| t.distinct.as_deref().map(|d| (t, d))) {
-            Some((threshold, text)) if threshold.selector.as_ref().is_none_or(|s| *s == selector.name) => {
-                self.program("spec.detection.threshold.distinct".into(), text, Expected::Text).map(Some)
-            }
-            _ => Some(None),
-        }
-    }
-
     fn unknown_selector(&mut self, field: impl Into<String>, name: &str) {
         let known: Vec<_> = self.spec.selectors.iter().map(|s| s.name.as_str()).collect();
         self.invalid(field, format!("no selector is named {name:?}; there are: {}", known.join(", ")));
-    }
-
-    fn selector_index(&mut self, field: &str, name: &str) -> usize {
-        self.spec.selectors.iter().position(|s| s.name == name).unwrap_or_else(|| {
-            self.unknown_selector(field, name);
-            0
-        })
-    }
-
-    fn detection(&mut self) -> CompiledDetection {
-        let detection = &self.spec.detection;
-        let type_ = detection.type_;
-        let members = [
-            (DetectionType::Threshold, "threshold", detection.threshold.is_some()),
-            (DetectionType::Sequence, "sequence", detection.sequence.is_some()),
-            (DetectionType::Absence, "absence", detection.absence.is_some()),
-            (DetectionType::NewValue, "newValue", detection.new_value.is_some()),
-        ];
-        for (owner, member, set) in members {
-            if set != (owner == type_) {
-                let verb = if set { "must not" } else { "must" };
-                self.invalid(
-                    format!("spec.detection.{member}"),
-                    format!("{verb} be set when type is {}", type_.as_str()),
-                );
-            }
-        }
-        match (type_, &detection.threshold, &detection.sequence) {
-            (DetectionType::Threshold, Some(_), _) => self.threshold(),
-            (DetectionType::Sequence, _, Some(_)) => self.sequence(),
-            (DetectionType::Absence | DetectionType::NewValue, _, _) => {
-                let message = format!("this version does not evaluate {} rules yet", type_.as_str());
-                self.problem(Reason::Unsupported, "spec.detection.type", message);
-                CompiledDetection::Match
-            }
-            _ => CompiledDetection::Match,
-        }
-    }
-
-    fn threshold(&mut self) -> CompiledDetection {
-        let Some(threshold) = &self.spec.detection.threshold else { return CompiledDetection::Match };
-        let selector = match (&threshold.selector, self.spec.selectors.len()) {
-            (Some(name), _) => self.selector_index("spec.detection.threshold.selector", name),
-            (None, 0 | 1) => 0,
-            (None, _) => {
-                self.invalid("spec.detection.threshold.selector", "must name one, since there are several selectors");
-                0
-            }
-        };
-        self.check_count("spec.detection.threshold.count", threshold.count);
-        self.check_within("spec.detection.threshold.within", threshold.within);
-        CompiledDetection::Threshold {
-            selector,
-            count: threshold.count,
-            distinct: threshold.distinct.is_some(),
-            within: threshold.within.as_signed(),
-        }
-    }
-
-    fn sequence(&mut self) -> CompiledDetection {
-        let Some(sequence) = &self.spec.detection.sequence else { return CompiledDetection::Match };
-        if !(2..=8).contains(&sequence.steps.len()) {
-            self.invalid("spec.detection.sequence.steps", "must have 2 to 8 items");
-        }
-        self.check_within("spec.detection.sequence.within", sequence.within);
-        let mut steps = Vec::new();
-        for (i, step) in sequence.steps.iter().enumerate() {
-            let selector = self.selector_index(&format!("spec.detection.sequence.steps[{i}].selector"), &step.selector);
-            self.check_count(&format!("spec.detection.sequence.steps[{i}].count"), step.count);
-            steps.push(CompiledStep { selector, count: step.count });
-        }
-        CompiledDetection::Sequence { steps, ordered: sequence.ordered, within: sequence.within.as_signed() }
-    }
-
-    fn check_count(&mut self, field: &str, count: u32) {
-        if !(1..=10_000).contains(&count) {
-            self.invalid(field, "must be between 1 and 10000");
-        }
-    }
-
-    fn check_within(&mut self, field: &str, within: Span) {
-        if within.is_zero() {
-            self.invalid(field, "must be longer than 0s");
-        }
     }
 
     fn summary(&mut self, selectors: &mut [CompiledSelector]) -> Template {
         let spec = self.spec;
         let keys: Vec<_> = spec.group_by.iter().map(|k| k.name.as_str()).collect();
         let names: Vec<_> = spec.selectors.iter().map(|s| s.name.as_str()).collect();
-        let (template, slots) = match Template::parse(&spec.alert.summary, &keys, &names) {
+        let new_value = spec.detection.type_ == DetectionType::NewValue;
+        let names = Names { keys: &keys, selectors: &names, new_value };
+        let (template, slots) = match Template::parse(&spec.alert.summary, names) {
             Ok(parsed) => parsed,
             Err(error) => {
                 self.invalid("spec.alert.summary", error.to_string());
                 return Template::default();
             }
         };
+        self.check_summary(&template);
         for slot in slots {
             let field = format!("spec.alert.summary {{{}}}", slot.expression);
             let Some(program) = self.program(field, &slot.expression, Expected::Text) else { continue };
@@ -403,6 +318,19 @@ impl Compiler<'_> {
         }
         template
     }
+}
+
+/// Two versions with the same sense find the same, and call it alike: they differ in words, severity or tests.
+fn sense(spec: &RuleSpec) -> RecordId {
+    let mut bare = spec.clone();
+    bare.title = String::new();
+    bare.description = String::new();
+    bare.severity = Severity::Low;
+    bare.attack = Vec::new();
+    bare.false_positives = Vec::new();
+    bare.alert.resolve_after = None;
+    bare.tests = Vec::new();
+    digest(&bare)
 }
 
 fn digest(spec: &RuleSpec) -> RecordId {

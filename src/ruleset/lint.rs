@@ -120,7 +120,8 @@ impl Lint {
                  the selector can't take part."
             }
             Lint::KeysNeverMeet => {
-                "Two steps can never have the same key, because their conditions fix it to different values."
+                "Two steps, or what is expected and after what, can never have the same key: their conditions fix it to different \
+                 values."
             }
             Lint::NegatedDynamic => {
                 "A negation (`!`, `!=`) over a key of a body or map that may be missing. A missing key is an error, and so \
@@ -128,8 +129,9 @@ impl Lint {
             }
             Lint::AlwaysMatches => "The condition holds for every event of the source.",
             Lint::WindowOutlivesRecord => {
-                "The window is longer than a week. Windows are rebuilt from the record after a restart, and the record is \
-                 bounded by its size (`--retain-bytes`): what is older than its beginning is forgotten."
+                "A window, or what a NewValue rule remembers, is longer than a week. Both are rebuilt from the record after a \
+                 restart, and the record is bounded by its size (`--retain-bytes`): what is older than its beginning is \
+                 forgotten."
             }
             Lint::RepeatedStep => {
                 "Neighbouring steps name the same selector. An event serves one step, so they ask for the sum of their counts."

@@ -1,6 +1,22 @@
 //! The alert's summary: literal text with slots. Parsed and checked once; filled from a finding. `{key.NAME}` is a join
 //! key, `{SELECTOR.count}` a number of events, `{SELECTOR.field}` a field of the newest event that the selector took in.
-//! With one selector its name may be left out: `{user.name}`. `{{` and `}}` stand for braces.
+//! With one selector its name may be left out: `{user.name}`. `{{` and `}}` stand for braces. A rule of type NewValue has
+//! `{new.value}`, `{new.known}` (how many values were known) and `{new.since}` (since when it learns).
+
+/// Capture slots of a NewValue finding, which no expression fills.
+pub const NEW_VALUE: usize = usize::MAX;
+pub const NEW_KNOWN: usize = usize::MAX - 1;
+pub const NEW_SINCE: usize = usize::MAX - 2;
+
+/// What a summary can name.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Names<'a> {
+    /// Names of the `groupBy` keys, in order.
+    pub keys: &'a [&'a str],
+    pub selectors: &'a [&'a str],
+    /// The rule is of type NewValue.
+    pub new_value: bool,
+}
 
 /// A parsed summary.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +38,8 @@ pub enum Part {
         selector: usize,
         slot: usize,
     },
+    /// `{new.…}`: one of the slots `NEW_VALUE`, `NEW_KNOWN`, `NEW_SINCE`, of the newest new value.
+    New(usize),
 }
 
 /// A capture slot that the compiler has to fill with an expression.
@@ -42,6 +60,8 @@ pub enum TemplateError {
     Empty { at: usize },
     #[error("`{{key.{name}}}`: groupBy has no key of that name{}", list(.known))]
     UnknownKey { name: String, known: Vec<String> },
+    #[error("`{{new.{name}}}`: there are value, known and since")]
+    UnknownNew { name: String },
     #[error("`{{{slot}}}` must begin with `key.` or with the name of a selector{}", list(.known))]
     UnknownSelector { slot: String, known: Vec<String> },
 }
@@ -51,8 +71,8 @@ fn list(names: &[String]) -> String {
 }
 
 impl Template {
-    /// Parses `text` for a rule with these join keys and selectors. The slots come back to be compiled.
-    pub fn parse(text: &str, keys: &[&str], selectors: &[&str]) -> Result<(Template, Vec<Slot>), TemplateError> {
+    /// Parses `text` for a rule with these names. The slots come back to be compiled.
+    pub fn parse(text: &str, names: Names<'_>) -> Result<(Template, Vec<Slot>), TemplateError> {
         let mut template = Template::default();
         let mut slots = Vec::new();
         let mut literal = String::new();
@@ -77,7 +97,7 @@ impl Template {
                     if !literal.is_empty() {
                         template.parts.push(Part::Text(std::mem::take(&mut literal)));
                     }
-                    let part = template.part(inner.trim(), at, keys, selectors, &mut slots)?;
+                    let part = template.part(inner.trim(), at, names, &mut slots)?;
                     template.parts.push(part);
                 }
                 _ => literal.push(c),
@@ -93,8 +113,7 @@ impl Template {
         &mut self,
         inner: &str,
         at: usize,
-        keys: &[&str],
-        selectors: &[&str],
+        Names { keys, selectors, new_value }: Names<'_>,
         slots: &mut Vec<Slot>,
     ) -> Result<Part, TemplateError> {
         if inner.is_empty() {
@@ -107,6 +126,14 @@ impl Template {
                 .position(|k| *k == name)
                 .map(Part::Key)
                 .ok_or_else(|| TemplateError::UnknownKey { name: name.to_owned(), known: owned(keys) });
+        }
+        if let Some(name) = inner.strip_prefix("new.").filter(|_| new_value) {
+            return match name {
+                "value" => Ok(Part::New(NEW_VALUE)),
+                "known" => Ok(Part::New(NEW_KNOWN)),
+                "since" => Ok(Part::New(NEW_SINCE)),
+                _ => Err(TemplateError::UnknownNew { name: name.to_owned() }),
+            };
         }
         let named = inner
             .split_once('.')
@@ -136,8 +163,7 @@ mod tests {
     fn summary_splits_into_text_keys_counts_and_captures() {
         let (template, slots) = Template::parse(
             "{key.address} logged in to {key.node} as {accepted.user.name} after {failed.count} failures {{sic}}",
-            &["address", "node"],
-            &["failed", "accepted"],
+            Names { keys: &["address", "node"], selectors: &["failed", "accepted"], new_value: false },
         )
         .unwrap();
         assert_eq!(
@@ -158,10 +184,22 @@ mod tests {
 
     #[test]
     fn one_selector_need_not_be_named() {
-        let (template, slots) = Template::parse("{user.name} x{count}", &[], &["api"]).unwrap();
+        let (template, slots) =
+            Template::parse("{user.name} x{count}", Names { selectors: &["api"], ..Names::default() }).unwrap();
         assert_eq!(template.slots, 1);
         assert_eq!(slots[0].expression, "user.name");
         assert!(template.parts.contains(&Part::Count(0)));
+    }
+
+    #[test]
+    fn a_rule_of_type_new_value_names_what_it_learned() {
+        let names = Names { selectors: &["api"], new_value: true, ..Names::default() };
+        let (template, slots) = Template::parse("{new.value} {new.known} {new.since}", names).unwrap();
+        let new: Vec<&Part> = template.parts.iter().filter(|part| matches!(part, Part::New(_))).collect();
+        assert_eq!(new, [&Part::New(NEW_VALUE), &Part::New(NEW_KNOWN), &Part::New(NEW_SINCE)]);
+        assert!(slots.is_empty());
+        let (_, slots) = Template::parse("{new.value}", Names { new_value: false, ..names }).unwrap();
+        assert_eq!(slots[0].expression, "new.value", "an expression like any other elsewhere");
     }
 
     #[test]
@@ -172,8 +210,10 @@ mod tests {
             ("{}", "empty"),
             ("{key.nope}", "(address)"),
             ("{nope.user.name}", "(one, two)"),
+            ("{new.nope}", "since"),
         ] {
-            let error = Template::parse(text, &["address"], &["one", "two"]).unwrap_err().to_string();
+            let names = Names { keys: &["address"], selectors: &["one", "two"], new_value: true };
+            let error = Template::parse(text, names).unwrap_err().to_string();
             assert!(error.contains(wanted), "{text}: {error}");
         }
     }

@@ -159,8 +159,8 @@ const BY_THE_CONTROLLER: &[Broken] = &[
     },
     Broken {
         name: "absence",
-        breaks: |spec| spec["detection"] = json!({"type": "Absence", "absence": {"selector": "seen", "within": "1h"}}),
-        answer: Answer::NotReady("Unsupported", &["spec.detection.type", "Absence"]),
+        breaks: |spec| spec["detection"] = json!({"type": "Absence", "absence": {"selector": "gone", "within": "1h"}}),
+        answer: Answer::NotReady("InvalidRule", &["spec.detection.absence.selector", "\"gone\""]),
     },
 ];
 
@@ -232,6 +232,14 @@ fn broken_rules_are_refused_with_their_place_and_disturb_no_other() {
     assert_eq!(watched.metric("kubewitness_cluster_rules{ready=\"false\"}").unwrap(), refused);
 
     accept(&watched, &cluster_rule("late", spec("audit.objectRef.name == \"bait\"", "user.name")));
+    for detection in [
+        json!({"type": "Absence", "absence": {"selector": "seen", "within": "1h"}}),
+        json!({"type": "NewValue", "newValue": {"value": "source.ip", "learnFor": "1d", "forgetAfter": "7d"}}),
+    ] {
+        let mut waits = spec("audit.objectRef.name == \"bait\"", "user.name");
+        waits["detection"] = detection;
+        accept(&watched, &cluster_rule("waits", waits));
+    }
     look_at(&admin, "default", "bait");
     expect(&watched, "good", &[("admin", 3)]);
     expect(&watched, "late", &[("admin", 1)]);

@@ -58,7 +58,7 @@ fn every_recipe_of_the_page_passes_its_tests_without_a_warning() {
     let dir = tempfile::tempdir().unwrap();
     let recipes: Vec<&str> =
         blocks(&page, "yaml").into_iter().filter(|block| block.starts_with("apiVersion:")).collect();
-    assert_eq!(recipes.len(), 10);
+    assert_eq!(recipes.len(), 13);
     for (index, recipe) in recipes.iter().enumerate() {
         assert!(recipe.contains("  tests:\n"), "{recipe}");
         fs::write(dir.path().join(format!("{index}.yaml")), recipe).unwrap();

@@ -12,7 +12,8 @@ use crate::{
     ruleset::{CompiledDetection, CompiledRule},
 };
 
-const OFFLINE: Limits = Limits { lateness: None, max_entries: 1_000_000, max_entries_per_key: 10_000 };
+const OFFLINE: Limits =
+    Limits { lateness: None, max_entries: 1_000_000, max_entries_per_key: 10_000, max_text_bytes: 1 << 30 };
 
 fn with(detection: CompiledDetection) -> Arc<CompiledRule> {
     Arc::new(rule("r", &["s0", "s1", "s2"], detection))
@@ -175,7 +176,7 @@ fn state_lives_for_within_and_lateness_after_receipt() {
     assert_eq!(correlator.counters().entries, 1, "still joinable");
     let joined = correlator.step(matches(&rule, &[0], evidence(2, 60_000)));
     assert_eq!((joined.len(), correlator.counters().late), (1, 0), "five minutes late is not too late");
-    correlator.expire(at(6 * 60_000 + 1));
+    correlator.expire(at(6 * 60_000 + 5_001));
     assert_eq!((correlator.counters().entries, correlator.counters().expired), (1, 1));
     correlator.step(matches(&rule, &[0], evidence(3, 30_000)));
     assert_eq!(correlator.counters().late, 1);
@@ -184,9 +185,9 @@ fn state_lives_for_within_and_lateness_after_receipt() {
 }
 
 #[test]
-fn full_state_loses_the_oldest_first_and_counts_it() {
+fn full_state_loses_the_cheapest_first_and_counts_it() {
     let rule = with(threshold(2, false, 3600));
-    let mut correlator = Correlator::new(Limits { max_entries: 100, max_entries_per_key: 50, lateness: None });
+    let mut correlator = Correlator::new(Limits { max_entries: 100, max_entries_per_key: 50, ..OFFLINE });
     for n in 0..120 {
         correlator.step(matches(&rule, &[0], evidence(n, n as i64 * 1000)));
     }

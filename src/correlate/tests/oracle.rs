@@ -8,8 +8,9 @@ use proptest::prelude::*;
 
 use crate::{
     correlate::{
-        Correlator, Limits,
+        Correlator, Counters, Limits,
         fixture::{evidence, key, rule, sequence, threshold},
+        texts::FORGOTTEN,
     },
     detect::Match,
     event::Precision,
@@ -107,6 +108,7 @@ fn oracle(detection: &CompiledDetection, history: &[&Happening]) -> Found {
                 };
                 (complete, contributing(window.into_iter(), &slots))
             }
+            CompiledDetection::Absence { .. } | CompiledDetection::NewValue { .. } => panic!("see tests/waits.rs"),
         };
         if complete {
             found.insert(last.n, parts);
@@ -200,8 +202,8 @@ fn history(overlap: bool) -> impl Strategy<Value = Vec<Happening>> {
 }
 
 /// The findings of one arrival order: completing events, and all that contributed. Nothing may come twice.
-fn found(rule: &Arc<CompiledRule>, arrivals: &[&Happening]) -> (BTreeSet<u64>, BTreeSet<(usize, u64)>) {
-    let mut correlator = Correlator::new(Limits { lateness: None, ..Limits::default() });
+fn found(rule: &Arc<CompiledRule>, arrivals: &[&Happening], limits: &Limits) -> Seen {
+    let mut correlator = Correlator::new(limits.clone());
     let (mut completing, mut parts) = (BTreeSet::new(), BTreeSet::new());
     for arrival in arrivals {
         correlator.expire(Timestamp::MAX);
@@ -211,11 +213,32 @@ fn found(rule: &Arc<CompiledRule>, arrivals: &[&Happening]) -> (BTreeSet<u64>, B
             let order: Vec<_> = finding.contributing.iter().map(|c| (c.evidence.at, c.evidence.id)).collect();
             assert!(order.is_sorted() || arrivals.iter().any(|a| a.coarse), "{order:?}");
             for part in finding.contributing {
+                let has_words = part.evidence.message == format!("event {}", part.evidence.seq);
+                let forgot = part.evidence.message == FORGOTTEN && correlator.counters().texts_forgotten > 0;
+                assert!(has_words || forgot, "{:?}", part.evidence);
                 assert!(parts.insert((part.selector, part.evidence.seq)), "told twice");
             }
         }
     }
-    (completing, parts)
+    Seen { completing, parts, counters: *correlator.counters() }
+}
+
+/// What an arrival order gives.
+#[derive(Debug)]
+struct Seen {
+    completing: BTreeSet<u64>,
+    parts: BTreeSet<(usize, u64)>,
+    counters: Counters,
+}
+
+impl Seen {
+    fn findings(self) -> (BTreeSet<u64>, BTreeSet<(usize, u64)>) {
+        (self.completing, self.parts)
+    }
+}
+
+fn unlimited() -> Limits {
+    Limits { lateness: None, ..Limits::default() }
 }
 
 fn expected(rule: &CompiledRule, history: &[Happening]) -> (BTreeSet<u64>, BTreeSet<(usize, u64)>) {
@@ -246,7 +269,7 @@ fn uses_a_selector_twice(detection: &CompiledDetection) -> bool {
             let all: BTreeSet<usize> = steps.iter().map(|s| s.selector).collect();
             all.len() < steps.len()
         }
-        CompiledDetection::Match | CompiledDetection::Threshold { .. } => false,
+        _ => false,
     }
 }
 
@@ -257,11 +280,13 @@ proptest! {
     fn any_order_and_any_repetition_finds_what_the_definition_says(
         detection in detection(),
         (history, order) in history(false).prop_flat_map(arrivals),
+        max_text_bytes in prop_oneof![Just(0), 0..400u64, Just(1 << 20)],
     ) {
         prop_assume!(!uses_a_selector_twice(&detection) || history.iter().all(|h| !h.coarse));
         let rule = Arc::new(rule("r", &["s0", "s1", "s2"], detection));
         let arriving: Vec<&Happening> = order.iter().map(|i| &history[*i]).collect();
-        prop_assert_eq!(found(&rule, &arriving), expected(&rule, &history));
+        let limits = Limits { max_text_bytes, ..unlimited() };
+        prop_assert_eq!(found(&rule, &arriving, &limits).findings(), expected(&rule, &history));
     }
 
     #[test]
@@ -271,15 +296,37 @@ proptest! {
     ) {
         let rule = Arc::new(rule("r", &["s0", "s1", "s2"], detection));
         let arriving: Vec<&Happening> = order.iter().map(|i| &history[*i]).collect();
-        let one = found(&rule, &arriving);
+        let one = found(&rule, &arriving, &unlimited()).findings();
         let straight: Vec<&Happening> = history.iter().collect();
-        prop_assert_eq!(&one, &found(&rule, &straight));
+        prop_assert_eq!(&one, &found(&rule, &straight, &unlimited()).findings());
         let exact = expected(&rule, &history);
         let taken_greedily = matches!(rule.detection, CompiledDetection::Sequence { ordered: true, .. });
         if taken_greedily {
             prop_assert!(one.0.is_subset(&exact.0) && one.1.is_subset(&exact.1));
         } else {
             prop_assert_eq!(one, exact);
+        }
+    }
+
+    #[test]
+    fn small_limits_lose_findings_only_where_a_counter_says_so_and_never_make_one_up(
+        detection in detection(),
+        (history, order) in history(false).prop_flat_map(arrivals),
+        (max_entries, max_entries_per_key) in (1..12usize, 1..12usize),
+    ) {
+        prop_assume!(!uses_a_selector_twice(&detection) || history.iter().all(|h| !h.coarse));
+        let rule = Arc::new(rule("r", &["s0", "s1", "s2"], detection));
+        // What was evicted and comes again is new: redelivery is the store's to drop.
+        let mut first = BTreeSet::new();
+        let arriving: Vec<&Happening> =
+            order.iter().filter(|i| first.insert(**i)).map(|i| &history[*i]).collect();
+        let seen = found(&rule, &arriving, &Limits { max_entries, max_entries_per_key, ..unlimited() });
+        let exact = expected(&rule, &history);
+        prop_assert!(seen.counters.entries <= max_entries as u64);
+        if seen.counters.evicted + seen.counters.evicted_from_full_key == 0 {
+            prop_assert_eq!(seen.findings(), exact);
+        } else {
+            prop_assert!(seen.completing.is_subset(&exact.0) && seen.parts.is_subset(&exact.1));
         }
     }
 }

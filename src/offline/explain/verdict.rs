@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    api::rule::{DetectionType, RuleMode, Step},
+    api::rule::{Absence, DetectionType, RuleMode, Step},
     detect::{in_scope, stage_selected},
     enrich::{Inventory, enrich},
     event::Event,
@@ -240,9 +240,22 @@ fn needs(rule: &ExplainedRule, index: usize) -> String {
             let joint = if sequence.ordered { ", then " } else { " and " };
             format!("{} in {}", steps.join(joint), sequence.within)
         }
+        (DetectionType::Absence, ..) => expects(spec.detection.absence.as_ref(), name),
+        (DetectionType::NewValue, ..) => "a finding, if its value is new to the key and the key is learned".to_owned(),
         _ => "one match is a finding".to_owned(),
     };
     text + dry
+}
+
+/// What a match means where events are expected.
+fn expects(absence: Option<&Absence>, name: &str) -> String {
+    let Some(Absence { selector, after, within }) = absence else { return String::new() };
+    match after.as_deref() {
+        Some(after) if after == name => format!("a finding, unless {selector} comes within {within}"),
+        Some(after) if selector == name => format!("what is expected within {within} after {after}"),
+        None if selector == name => format!("a finding, unless another comes within {within}"),
+        _ => "the detection does not name it".to_owned(),
+    }
 }
 
 impl SelectorVerdict {

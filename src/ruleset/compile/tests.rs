@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::ruleset::CompiledDetection;
 
 /// A good rule, as JSON.
 fn good() -> Value {
@@ -123,17 +124,88 @@ fn broken_rules_are_refused_with_reason_field_and_remedy() {
     }
 }
 
+/// The good rule with another detection, and the summary left out.
+fn detecting(type_: &str, member: &str, parameters: Value) -> Value {
+    let mut spec = good();
+    spec["detection"] = json!({"type": type_, member: parameters});
+    spec["alert"] = json!({});
+    spec
+}
+
 #[test]
-fn detection_types_that_do_not_exist_yet_say_so() {
-    for (type_, member, parameters) in [
-        ("Absence", "absence", json!({"selector": "refused", "within": "1m"})),
-        ("NewValue", "newValue", json!({"value": "user.name", "learnFor": "7d", "forgetAfter": "30d"})),
+fn detections_that_wait_compile_to_what_they_say() {
+    let absence = |after: Value| {
+        let parameters = json!({"selector": "refused", "after": after, "within": "1m"});
+        compile_json(detecting("Absence", "absence", parameters), RuleId::cluster("r")).unwrap().detection
+    };
+    let within = SignedDuration::from_mins(1);
+    assert_eq!(absence(json!("allowed")), CompiledDetection::Absence { selector: 0, after: Some(1), within });
+    assert_eq!(absence(Value::Null), CompiledDetection::Absence { selector: 0, after: None, within });
+
+    let parameters = json!({"value": "source.ip", "learnFor": "7d", "forgetAfter": "30d"});
+    let mut spec = detecting("NewValue", "newValue", parameters);
+    spec["alert"]["summary"] = json!("{new.value} is not among the {new.known} since {new.since}");
+    let rule = compile_json(spec, RuleId::cluster("r")).unwrap();
+    let days = |days: i64| SignedDuration::from_hours(24 * days);
+    assert_eq!(rule.detection, CompiledDetection::NewValue { learn_for: days(7), forget_after: days(30) });
+    assert!(rule.selectors.iter().all(|selector| selector.distinct.is_some()), "every selector shows values");
+    assert!(rule.requires.fields.contains(&"source.ip".to_owned()));
+}
+
+#[test]
+fn detections_that_can_never_be_decided_are_refused() {
+    let new_value = |value: &str, forget: &str| json!({"value": value, "learnFor": "1d", "forgetAfter": forget});
+    for (type_, member, parameters, field, text) in [
+        (
+            "Absence",
+            "absence",
+            json!({"selector": "nope", "within": "1m"}),
+            "spec.detection.absence.selector",
+            "allowed",
+        ),
+        (
+            "Absence",
+            "absence",
+            json!({"selector": "refused", "after": "nope", "within": "1m"}),
+            "spec.detection.absence.after",
+            "allowed",
+        ),
+        (
+            "Absence",
+            "absence",
+            json!({"selector": "refused", "after": "refused", "within": "1m"}),
+            "spec.detection.absence.after",
+            "leave it out",
+        ),
+        (
+            "Absence",
+            "absence",
+            json!({"selector": "refused", "within": "0s"}),
+            "spec.detection.absence.within",
+            "longer",
+        ),
+        ("NewValue", "newValue", new_value("source.ip", "0s"), "spec.detection.newValue.forgetAfter", "longer"),
+        ("NewValue", "newValue", new_value("source.pi", "1d"), "spec.detection.newValue.value", "no such field"),
+        ("Absence", "newValue", new_value("source.ip", "1d"), "spec.detection.absence", "must be set"),
     ] {
-        let mut spec = good();
-        spec["detection"] = json!({"type": type_, member: parameters});
-        let error = compile_json(spec, RuleId::cluster("r")).unwrap_err();
-        assert_eq!(error.reason(), Reason::Unsupported, "{error}");
-        assert_eq!(error.problems.len(), 1, "{error}");
+        let shown = format!("{type_} {parameters}");
+        let error = compile_json(detecting(type_, member, parameters), RuleId::cluster("r")).unwrap_err();
+        let found = error.problems.iter().any(|p| p.field == field && p.message.contains(text));
+        assert!(found, "{shown}: {error}");
+    }
+}
+
+#[test]
+fn summary_shows_nothing_of_what_stays_away() {
+    let with_summary = |summary: &str| {
+        let parameters = json!({"selector": "refused", "after": "allowed", "within": "1m"});
+        let mut spec = detecting("Absence", "absence", parameters);
+        spec["alert"]["summary"] = json!(summary);
+        compile_json(spec, RuleId::cluster("r"))
+    };
+    assert!(with_summary("{allowed.user.name} and {allowed.count}").is_ok());
+    for summary in ["{refused.user.name}", "{refused.count}"] {
+        assert!(with_summary(summary).unwrap_err().to_string().contains("stay away"), "{summary}");
     }
 }
 

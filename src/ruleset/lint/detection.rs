@@ -21,12 +21,17 @@ pub const LONGEST_WINDOW: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 pub fn check(rule: &ParsedRule<'_>, warnings: &mut Vec<Warning>) {
     windows(rule, warnings);
+    memory(rule, warnings);
     steps(rule, warnings);
     unused(rule, warnings);
     if rule.spec.group_by.is_empty() {
         let message = match rule.spec.detection.type_ {
             DetectionType::Match => "without a key all findings fold into one alert, whoever caused them",
-            _ => "without a key unrelated events count together, and all findings fold into one alert",
+            DetectionType::Threshold | DetectionType::Sequence => {
+                "without a key unrelated events count together, and all findings fold into one alert"
+            }
+            DetectionType::Absence => "without a key any expected event will do, whoever caused it",
+            DetectionType::NewValue => "without a key a value that anybody showed is known of all",
         };
         let hint = "name who or what the alert is about, such as {name: user, value: user.name}";
         warnings.push(Warning::of_field(Lint::NoGroupBy, "spec.groupBy", message, hint));
@@ -52,9 +57,32 @@ fn windows(rule: &ParsedRule<'_>, warnings: &mut Vec<Warning>) {
     }
 }
 
+/// What a NewValue rule has learned is rebuilt from the record, too.
+fn memory(rule: &ParsedRule<'_>, warnings: &mut Vec<Warning>) {
+    let Some(new_value) = &rule.spec.detection.new_value else { return };
+    let spans = [
+        ("spec.detection.newValue.learnFor", new_value.learn_for, "it learns anew"),
+        ("spec.detection.newValue.forgetAfter", new_value.forget_after, "a value that was seen before it is new again"),
+    ];
+    for (field, span, consequence) in spans {
+        if span.as_signed() > LONGEST_WINDOW {
+            let message = format!(
+                "{span} is longer than a week: after a restart what was learned is rebuilt from the record, and if that reaches \
+                 less far, {consequence}"
+            );
+            let hint = "shorten it, or make sure that --retain-bytes holds that long";
+            warnings.push(Warning::of_field(Lint::WindowOutlivesRecord, field, message, hint));
+        }
+    }
+}
+
 fn steps(rule: &ParsedRule<'_>, warnings: &mut Vec<Warning>) {
-    let Some(sequence) = &rule.spec.detection.sequence else { return };
-    for (index, pair) in sequence.steps.windows(2).enumerate() {
+    let detection = &rule.spec.detection;
+    let steps = detection.sequence.as_ref().map(|sequence| sequence.steps.as_slice()).unwrap_or_default();
+    if steps.is_empty() && detection.absence.is_none() {
+        return;
+    }
+    for (index, pair) in steps.windows(2).enumerate() {
         let [first, second] = pair else { continue };
         if first.selector == second.selector {
             let field = format!("spec.detection.sequence.steps[{}]", index + 1);
@@ -93,7 +121,7 @@ fn disjoint_keys(
     })?;
     let key = rule.spec.group_by.get(index)?;
     let (a, b) = (&a.written.name, &b.written.name);
-    let message = format!("the conditions of {a:?} and {b:?} fix it to different values: the steps can never join");
+    let message = format!("the conditions of {a:?} and {b:?} fix it to different values: they can never join");
     let hint = "take another key, or name one for each selector in `from`";
     Some(Warning::of_field(Lint::KeysNeverMeet, format!("spec.groupBy[{}]", key.name), message, hint))
 }

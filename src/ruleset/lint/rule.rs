@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use crate::{
     api::{
         RuleSpec,
-        rule::{Detection, Selector},
+        rule::{Detection, DetectionType, Selector},
     },
     record::RuleId,
     ruleset::{
         compile::RuleSource,
         expr::view::{Ast, parse},
-        template::Template,
+        template::{Names, Template},
     },
 };
 
@@ -87,9 +87,10 @@ fn selector<'a>(spec: &RuleSpec, selector: &'a Selector) -> Option<ParsedSelecto
     }
     let threshold = spec.detection.threshold.as_ref();
     let counted = threshold.filter(|t| t.selector.as_ref().is_none_or(|name| *name == selector.name));
-    let distinct = match counted.and_then(|t| t.distinct.as_deref()) {
-        Some(text) => Some(Expression::parse("spec.detection.threshold.distinct".to_owned(), text)?),
-        None => None,
+    let distinct = match (counted.and_then(|t| t.distinct.as_deref()), &spec.detection.new_value) {
+        (Some(text), _) => Some(Expression::parse("spec.detection.threshold.distinct".to_owned(), text)?),
+        (None, Some(new)) => Some(Expression::parse("spec.detection.newValue.value".to_owned(), &new.value)?),
+        (None, None) => None,
     };
     Some(ParsedSelector { written: selector, condition, keys, distinct, captures: captures(spec, selector) })
 }
@@ -97,7 +98,9 @@ fn selector<'a>(spec: &RuleSpec, selector: &'a Selector) -> Option<ParsedSelecto
 fn captures(spec: &RuleSpec, selector: &Selector) -> Vec<Expression> {
     let keys: Vec<_> = spec.group_by.iter().map(|k| k.name.as_str()).collect();
     let names: Vec<_> = spec.selectors.iter().map(|s| s.name.as_str()).collect();
-    let slots = Template::parse(&spec.alert.summary, &keys, &names).map(|(_, slots)| slots).unwrap_or_default();
+    let new_value = spec.detection.type_ == DetectionType::NewValue;
+    let named = Names { keys: &keys, selectors: &names, new_value };
+    let slots = Template::parse(&spec.alert.summary, named).map(|(_, slots)| slots).unwrap_or_default();
     let own = slots.iter().filter(|slot| names.get(slot.selector) == Some(&selector.name.as_str()));
     own.filter_map(|slot| Expression::parse(format!("spec.alert.summary {{{}}}", slot.expression), &slot.expression))
         .collect()

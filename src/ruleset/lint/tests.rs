@@ -218,6 +218,11 @@ fn steps_whose_keys_never_meet_are_found() {
     assert_eq!(ids(&sequence([get, "event.created > timestamp(0)"], by_verb(), steps())), []);
     let fixed = json!([{"name": "k", "from": [{"selector": "a", "value": "'x'"}, {"selector": "b", "value": "'y'"}]}]);
     assert_eq!(ids(&sequence([get, delete], fixed, steps())), [Lint::KeysNeverMeet]);
+    let mut expected = sequence([get, delete], by_verb(), steps());
+    expected.spec.detection =
+        serde_json::from_value(json!({"type": "Absence", "absence": {"selector": "a", "after": "b", "within": "1m"}}))
+            .unwrap();
+    assert_eq!(ids(&expected), [Lint::KeysNeverMeet], "nothing ever answers");
 }
 
 #[test]
@@ -308,6 +313,13 @@ fn window_beyond_the_record_is_found() {
     };
     assert_eq!(ids(&within("8d")), [Lint::WindowOutlivesRecord]);
     assert_eq!(ids(&within("7d")), []);
+    let new_value = |learn: &str, forget: &str| {
+        let parameters = json!({"value": "source.ip", "learnFor": learn, "forgetAfter": forget});
+        rule(|spec| spec["detection"] = json!({"type": "NewValue", "newValue": parameters}))
+    };
+    assert_eq!(ids(&new_value("1d", "7d")), []);
+    assert_eq!(lint(&new_value("8d", "7d"))[0].field, "spec.detection.newValue.learnFor");
+    assert_eq!(lint(&new_value("1d", "30d"))[0].field, "spec.detection.newValue.forgetAfter");
 }
 
 #[test]

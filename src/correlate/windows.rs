@@ -1,0 +1,232 @@
+//! The state of Match, Threshold and Sequence rules, one `Holder` for each rule and key. A million keys with two events
+//! each are to fit into 160 MiB: `docs/performance.md` has what they take.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
+
+use hashbrown::HashTable;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Contribution, Finding,
+    accounts::{Accounts, Loss, RuleNo},
+    body::Layout,
+    entry::{Digest128, Entry, digest},
+    holders::{Class, Due, Holder, Holders, NEVER, Slot, class},
+    plan::{Plan, indices},
+    stamp::{minus, plus},
+    state::{Desk, Place, State},
+    texts::{TextNo, Texts},
+    window::{Arrival, Completion},
+};
+use crate::detect::Evidence;
+
+/// Entries that one call of `expire` drops at most, so that no event waits for a whole flood to expire. It is far more
+/// than one event adds.
+const EXPIRED_AT_ONCE: u64 = 1024;
+/// Deadlines are kept to this part of the time that an entry is kept, and to the second: few queues for many holders.
+const DEADLINE_PARTS: i64 = 64;
+
+#[derive(Debug, Default)]
+pub struct Windows {
+    /// Slots by rule and key.
+    slots: HashTable<Slot>,
+    /// Hashes are keyed anew in each process: which keys share a bucket can't be aimed at, and shows nowhere.
+    hasher: RandomState,
+    holders: Holders,
+    texts: Texts,
+    lateness: SignedDuration,
+}
+
+impl State for Windows {
+    fn arrive(&mut self, place: Place<'_>, arrival: Arrival, desk: &mut Desk<'_>, findings: &mut Vec<Finding>) {
+        let layout = Layout::of(Plan::of(&place.rule.detection));
+        self.lateness = desk.limits.lateness.unwrap_or_default();
+        let late = |lateness| layout.plan.is_some() && arrival.evidence.at < minus(desk.received, lateness);
+        if desk.limits.lateness.is_some_and(late) {
+            desk.accounts.counters.late += 1;
+        }
+        let counted = layout.plan.is_some_and(Plan::counts_values);
+        let value = match &arrival.distinct {
+            Some(value) if counted => digest([&**value]),
+            None if counted => {
+                desk.accounts.counters.repeated += 1;
+                return;
+            }
+            Some(_) | None => [0; 16],
+        };
+        let key = digest(place.key.iter().map(|value| &**value));
+        let slot = self.slot(place.number, key, desk.accounts);
+        let Some(holder) = self.holders.get_mut(slot) else { return };
+        let before = holder.body.len(layout);
+        let texts = &mut self.texts;
+        let keep = || texts.keep(place.number, place.rule.severity, &arrival.evidence, desk.limits.max_text_bytes);
+        let entry = Entry::new(&arrival.evidence, arrival.selectors, value);
+        match holder.body.step(layout, entry, keep) {
+            Some(completions) => self.tell(place, &arrival, completions, findings),
+            None => desk.accounts.counters.repeated += 1,
+        }
+        self.bound(slot, before, layout, desk);
+        self.settle(slot, class(before), before == 0, layout, desk.accounts);
+        desk.accounts.counters.texts_forgotten = self.texts.forgotten;
+        desk.accounts.counters.text_bytes = self.texts.bytes();
+    }
+
+    fn expire(&mut self, desk: &mut Desk<'_>) {
+        let Some(lateness) = desk.limits.lateness else { return };
+        let mut dropped = 0;
+        while let Some((due, class, slot)) = self.holders.soonest() {
+            if dropped >= EXPIRED_AT_ONCE || due == NEVER || Timestamp::constant(i64::from(due), 0) >= desk.received {
+                break;
+            }
+            let Some(Holder { rule, body, .. }) = self.holders.get_mut(slot) else { break };
+            let (number, Some(rule)) = (*rule, desk.accounts.rule(*rule).cloned()) else { break };
+            let layout = Layout::of(Plan::of(&rule.detection));
+            let horizon = minus(minus(desk.received, lateness), within(layout));
+            while body.oldest(layout).is_some_and(|at| at < horizon) {
+                let Some(text) = body.drop_oldest(layout) else { break };
+                self.texts.release(number, text);
+                desk.accounts.lost(number, 1, Loss::Expired);
+                dropped += 1;
+            }
+            self.settle(slot, class, false, layout, desk.accounts);
+        }
+    }
+
+    fn evict(&mut self, rule: RuleNo, accounts: &mut Accounts) -> bool {
+        let Some(slot) = self.holders.cheapest(rule) else { return false };
+        let Some(of) = accounts.rule(rule).cloned() else { return false };
+        let layout = Layout::of(Plan::of(&of.detection));
+        let Some(holder) = self.holders.get_mut(slot) else { return false };
+        let before = class(holder.body.len(layout));
+        let Some(text) = holder.body.drop_oldest(layout) else { return false };
+        self.texts.release(rule, text);
+        accounts.lost(rule, 1, Loss::Evicted);
+        self.settle(slot, before, false, layout, accounts);
+        true
+    }
+
+    fn forget(&mut self, rule: RuleNo, accounts: &mut Accounts) {
+        let Some(of) = accounts.rule(rule).cloned() else { return };
+        let layout = Layout::of(Plan::of(&of.detection));
+        for (class, slot) in self.holders.of_rule(rule) {
+            let entries = self.holders.get(slot).map_or(0, |holder| holder.body.len(layout) as u64);
+            accounts.lost(rule, entries, Loss::Forgotten);
+            self.holders.dequeue(slot, class);
+            self.remove(slot, accounts);
+        }
+        self.texts.forget_rule(rule);
+        accounts.counters.text_bytes = self.texts.bytes();
+    }
+}
+
+impl Windows {
+    /// The slot of a rule and key; a new one is in no queue yet.
+    fn slot(&mut self, rule: RuleNo, key: Digest128, accounts: &mut Accounts) -> Slot {
+        let hash = self.hasher.hash_one((rule, key));
+        let same = |slot: &Slot| self.holders.get(*slot).is_some_and(|h| h.rule == rule && h.key == key);
+        if let Some(slot) = self.slots.find(hash, same) {
+            return *slot;
+        }
+        let slot = self.holders.add(rule, key);
+        accounts.counters.keys += 1;
+        let (holders, hasher) = (&self.holders, &self.hasher);
+        let hash_of = |slot: &Slot| holders.get(*slot).map_or(0, |h| hasher.hash_one((h.rule, h.key)));
+        self.slots.insert_unique(hash, slot, hash_of);
+        slot
+    }
+
+    /// Removes a holder that is in no queue.
+    fn remove(&mut self, slot: Slot, accounts: &mut Accounts) {
+        let Some(holder) = self.holders.get(slot) else { return };
+        let hash = self.hasher.hash_one((holder.rule, holder.key));
+        if let Ok(found) = self.slots.find_entry(hash, |s| *s == slot) {
+            found.remove();
+        }
+        self.holders.free(slot);
+        accounts.counters.keys -= 1;
+    }
+
+    /// Books what came to a holder, and keeps it within the limit of a key.
+    fn bound(&mut self, slot: Slot, before: usize, layout: Layout<'_>, desk: &mut Desk<'_>) {
+        let Some(holder) = self.holders.get_mut(slot) else { return };
+        if holder.body.len(layout) > before {
+            desk.accounts.kept(holder.rule);
+        }
+        while holder.body.len(layout) > desk.limits.max_entries_per_key.max(1) {
+            let Some(text) = holder.body.drop_oldest(layout) else { return };
+            self.texts.release(holder.rule, text);
+            desk.accounts.lost(holder.rule, 1, Loss::FullKey);
+        }
+    }
+
+    /// Brings the queue of a holder up to date, and removes it when nothing is left in it.
+    fn settle(&mut self, slot: Slot, before: Class, is_new: bool, layout: Layout<'_>, accounts: &mut Accounts) {
+        let Some(holder) = self.holders.get(slot) else { return };
+        let now = class(holder.body.len(layout));
+        let due = holder.body.oldest(layout).map(|oldest| self.due(oldest, layout));
+        if !is_new && due == Some(self.holders.due(slot)) && now == before {
+            return;
+        }
+        if !is_new {
+            self.holders.dequeue(slot, before);
+        }
+        match due {
+            Some(due) => self.holders.enqueue(slot, now, due),
+            None => self.remove(slot, accounts),
+        }
+    }
+
+    /// When an entry can no longer be joined, rounded up.
+    fn due(&self, oldest: Timestamp, layout: Layout<'_>) -> Due {
+        let kept = within(layout).saturating_add(self.lateness);
+        let part = (kept.as_secs() / DEADLINE_PARTS).max(1);
+        let second = plus(oldest, kept).as_second().saturating_add(1);
+        let rounded = second.saturating_add((-second).rem_euclid(part));
+        Due::try_from(rounded.max(0)).unwrap_or(NEVER)
+    }
+
+    /// Puts completions into words.
+    fn tell(&mut self, place: Place<'_>, arrival: &Arrival, completions: Vec<Completion>, findings: &mut Vec<Finding>) {
+        let mut used: Vec<TextNo> = Vec::new();
+        for completion in completions {
+            let mut contributing = Vec::with_capacity(completion.contributing.len());
+            let completing = self.words(place.number, arrival, &completion.completing);
+            for (entry, selectors) in completion.contributing {
+                let evidence = if entry.stamp == completion.completing.stamp {
+                    completing.clone()
+                } else {
+                    self.words(place.number, arrival, &entry)
+                };
+                used.push(entry.text);
+                contributing
+                    .extend(indices(selectors).map(|selector| Contribution { selector, evidence: evidence.clone() }));
+            }
+            findings.push(Finding {
+                rule: Arc::clone(place.rule),
+                key: place.key.clone(),
+                completing,
+                new: completion.new,
+                contributing,
+            });
+        }
+        used.into_iter().for_each(|text| self.texts.release(place.number, text));
+    }
+
+    fn words(&self, rule: RuleNo, arrival: &Arrival, entry: &Entry) -> Arc<Evidence> {
+        if entry.stamp.id == arrival.evidence.id && entry.at == arrival.evidence.at {
+            arrival.evidence.clone()
+        } else {
+            Arc::new(self.texts.evidence(rule, entry))
+        }
+    }
+}
+
+fn within(layout: Layout<'_>) -> SignedDuration {
+    layout.plan.map_or(SignedDuration::ZERO, Plan::within)
+}
+
+// A million of these are most of what a million keys take.
+const _: () = assert!(size_of::<Holder>() == 120);
