@@ -34,6 +34,7 @@ const NAMES: &[(&str, &str)] = &[
     ("T1136.001", "Create Account: Local Account"),
     ("T1190", "Exploit Public-Facing Application"),
     ("T1204", "User Execution"),
+    ("T1204.003", "User Execution: Malicious Image"),
     ("T1222", "File and Directory Permissions Modification"),
     ("T1485", "Data Destruction"),
     ("T1489", "Service Stop"),
