@@ -35,7 +35,8 @@ impl Scene {
             &["-n", "shop", "create", "secret", "generic", "db", "--from-literal=password=planted"],
             &["-n", "kube-system", "create", "serviceaccount", "clusterrole-aggregation-controller"],
             &["create", "clusterrolebinding", "stolen", "--clusterrole=cluster-admin", "--user", INTRUDER],
-            &["-n", "shop", "create", "rolebinding", "poor", "--clusterrole=view", "--user", POOR],
+            &["-n", "shop", "create", "role", "looker", "--verb=get", "--resource=pods"],
+            &["-n", "shop", "create", "rolebinding", "poor", "--role=looker", "--user", POOR],
         ] {
             admin.run(arguments).success().unwrap();
         }

@@ -66,7 +66,6 @@ pub fn expected() -> Vec<Row> {
         ("secrets-listed-cluster-wide", "High", &[("user", "admin")], 1),
         ("node-registered-by-others", "Medium", &[("actor", "admin")], 1),
         ("node-labels-or-taints-changed", "Low", &[("actor", "admin")], 1),
-        ("token-requested-for-account", "Low", &[("actor", "admin"), ("account", "kubewitness/controller")], 1),
         (
             "token-requested-for-account",
             "Low",
