@@ -101,7 +101,7 @@ fn selector_that_the_shipped_policy_keeps_from_matching_is_found() {
             r#"audit.objectRef.resource in ["secrets", "configmaps"] && has(audit.requestObject)"#,
             r#"audit.objectRef.resource == "services" && has(audit.responseObject)"#,
             r#"audit.verb == "get" && audit.objectRef.resource == "pods" && has(audit.requestObject.spec)"#,
-            r#"event.action in ["create"] && audit.objectRef.resource == "namespaces" && audit.requestObject.metadata.name == "x""#,
+            r#"event.action in ["create"] && audit.objectRef.resource == "resourcequotas" && audit.requestObject.metadata.name == "x""#,
             r#"audit.objectRef.resource == "pods" && audit.objectRef.subresource == "status" && has(audit.requestObject)"#,
             r#"audit.verb == "list" && audit.objectRef.apiGroup == "rbac.authorization.k8s.io" && has(audit.responseObject)"#,
         ],
