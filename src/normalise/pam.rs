@@ -31,8 +31,10 @@ pub fn read<'a>(draft: &mut Draft<'a>, message: &'a str) -> bool {
         _ => false,
     };
     draft.event.service = "pam".into();
-    draft.note("pam_module", format!("pam_{module}"));
-    draft.note("pam_service", service);
+    if known {
+        draft.note("pam_module", format!("pam_{module}"));
+        draft.note("pam_service", service);
+    }
     known
 }
 

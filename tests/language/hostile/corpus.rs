@@ -100,7 +100,10 @@ fn searches() -> Vec<String> {
         for search in ["matches", "find", "findAll"] {
             all.push(format!("'{text}'.{search}('{pattern}')"));
             all.push(format!("{long}.{search}('{pattern}')"));
-            all.push(format!("lists.range(20000).map(i,'{}'.{search}('{pattern}'))", &text[..60]));
+            all.push(format!(
+                "lists.range(20000).map(i,'{}'.{search}('{pattern}'))",
+                text.chars().take(60).collect::<String>()
+            ));
             all.push(format!("lists.range(20).map(i,'{text}'.{search}('{pattern}'+string(i)))"));
         }
     }
