@@ -21,9 +21,9 @@ trap 'rm -f "$log"' EXIT
 end=$((SECONDS + KUBEWITNESS_SOAK_SECONDS))
 rounds=0
 while ((SECONDS < end)); do
-  PROPTEST_RNG_SEED=$KUBEWITNESS_SEED "${cargo[@]}" --quiet --lib -- correlate::tests::oracle >"$log" 2>&1 || {
+  PROPTEST_RNG_SEED=$KUBEWITNESS_SEED "${cargo[@]}" --quiet --lib -- correlate::tests:: >"$log" 2>&1 || {
     cat "$log"
-    say "failed; PROPTEST_RNG_SEED=$KUBEWITNESS_SEED cargo test --lib -- correlate::tests::oracle shows it again"
+    say "failed; PROPTEST_RNG_SEED=$KUBEWITNESS_SEED cargo test --lib -- correlate::tests:: shows it again"
     exit 1
   }
   KUBEWITNESS_SEED=$((KUBEWITNESS_SEED + 1)) rounds=$((rounds + 1))
