@@ -3,6 +3,9 @@
 //!
 //! A stretch is counted in events, so the same log switches the same rules off at the same places, on any machine.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
