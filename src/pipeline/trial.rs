@@ -2,6 +2,7 @@
 //! they cost too much, which depends on nothing but the rule; and for each test the selectors and steps that it exercises.
 
 use super::{
+    budget::ALLOWED,
     rule_test::Failed,
     seen::{Seen, What},
 };
@@ -14,8 +15,8 @@ use crate::{
 pub const MAX_INPUTS: usize = 10_000;
 /// Most bytes of these inputs, as written.
 pub const MAX_BYTES: usize = 16 << 20;
-/// Most steps that their evaluation may take: about a second.
-pub const MAX_STEPS: u64 = 20_000_000;
+/// Most steps that their evaluation may take: half a second, and what a live rule may take in ten thousand events.
+pub const MAX_STEPS: u64 = ALLOWED;
 
 /// What the tests of one rule have cost so far.
 #[derive(Debug, Clone, Default)]

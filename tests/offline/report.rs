@@ -141,7 +141,7 @@ fn tests_that_cost_too_much_are_refused() {
             "expand to 11000 events, and all tests of a rule may have 10000",
         ),
         ("bytes", RULE.replace(input, &large), "bytes, and all tests of a rule may have 16777216"),
-        ("steps", costly, "takes over 20000000 steps"),
+        ("steps", costly, "takes over 10000000 steps"),
     ];
     for (name, rule, wanted) in cases {
         let output = run(with_rule(&rule).path(), &["test", "rule.yaml"], "");
