@@ -193,6 +193,8 @@ pub enum Incomplete {
     Clipped,
     /// The line reads in two ways, since text in it that a stranger chose looks like the daemon's own. Found when it is read.
     Ambiguous,
+    /// The answer is no object but a table or metadata alone, as the client asked for it, and is left out. Found when it is read.
+    AnswerReduced,
 }
 
 impl Incomplete {
@@ -205,6 +207,7 @@ impl Incomplete {
             Incomplete::MistypedField => "MistypedField",
             Incomplete::Clipped => "Clipped",
             Incomplete::Ambiguous => "Ambiguous",
+            Incomplete::AnswerReduced => "AnswerReduced",
         }
     }
 }

@@ -105,7 +105,7 @@ fn warnings_are_shown_with_place_and_remedy_and_fail_only_when_asked_to() {
         assert_eq!(output.status.code(), Some(code), "{shown}");
         let wanted = [
             "warn  rule.yaml: deletions:\n      NegatedDynamic: spec.selectors[deleted].where:1:50: `audit.requestObject.a` may be",
-            "read it as `audit.requestObject.?a.orValue(…)`",
+            "read it as `audit.?requestObject.?a.orValue(…)`",
             "      audit.verb == \"delete\" && audit.verb != \"get\" || audit.requestObject.a != 1\n",
             "1 passed, 0 failed, 1 warning(s)",
         ];

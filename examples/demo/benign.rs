@@ -26,7 +26,7 @@ pub fn day(cast: &Cast) -> Result<()> {
     for command in BY_ADMIN {
         allowed(&cast.admin, command)?;
     }
-    allowed(&cast.admin, "get secrets,configmaps,events,leases,clusterroles,customresourcedefinitions -A")?;
+    allowed(&cast.admin, "get configmaps,events,leases,clusterroles,customresourcedefinitions -A")?;
     // The namespace controller lists what is in it, secrets too.
     allowed(&cast.admin, "delete namespace scratch --wait=false")?;
     // A developer tries three things that she may not.

@@ -63,7 +63,6 @@ pub fn expected() -> Vec<Row> {
             &[("actor", "admin"), ("role", "payments/permission-keeper")],
             1,
         ),
-        ("secrets-listed-cluster-wide", "High", &[("user", "admin")], 1),
         ("node-registered-by-others", "Medium", &[("actor", "admin")], 1),
         ("node-labels-or-taints-changed", "Low", &[("actor", "admin")], 1),
         (

@@ -5,6 +5,9 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
 
+/// Within so many characters an API server has written what an object is.
+const HEAD: usize = 128;
+
 #[derive(Clone, Debug)]
 pub struct Body<'a> {
     raw: &'a str,
@@ -19,6 +22,14 @@ impl<'a> Body<'a> {
 
     pub fn raw(&self) -> &str {
         self.raw
+    }
+
+    /// True for an answer in a form that a client asked for instead of the object (`Accept: …;as=Table`, or
+    /// `as=PartialObjectMetadata`; meta.k8s.io/v1): what was changed does not stand in it.
+    pub fn is_reduced(&self) -> bool {
+        let head: String = self.raw.chars().take(HEAD).filter(|c| !c.is_whitespace()).collect();
+        let has_kind = |kind: &str| head.contains(&format!("\"kind\":\"{kind}"));
+        head.contains("\"apiVersion\":\"meta.k8s.io/") && (has_kind("Table\"") || has_kind("PartialObjectMetadata"))
     }
 
     /// The decoded body. `Null` for text that does not decode (nested over serde_json's limit of 128), which redaction has

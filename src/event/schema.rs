@@ -226,7 +226,7 @@ pub static FIELDS: &[Field] = &[
         |e| text(&e.code)),
     field("event.created", FieldType::Timestamp, ALL, "When it happened, by the source's clock (ECS `@timestamp`).",
         |e| FieldValue::Timestamp(e.created)),
-    field("event.incomplete", FieldType::Strings, ALL, "Why the event is not all that was sent: `Oversize`, `TruncatedBySender`, `DuplicateKey`, `InvalidUtf8`, `MistypedField`, `Clipped`, `Ambiguous` (a line that reads in two ways).",
+    field("event.incomplete", FieldType::Strings, ALL, "Why the event is not all that was sent: `Oversize`, `TruncatedBySender`, `DuplicateKey`, `InvalidUtf8`, `MistypedField`, `Clipped`, `Ambiguous` (a line that reads in two ways), `AnswerReduced` (the client asked for a table or metadata alone as the answer, which is left out).",
         |e| FieldValue::StaticStrings(&e.incomplete)),
     field("event.ingested", FieldType::Timestamp, ALL, "When it was received.",
         |e| FieldValue::Timestamp(e.received)),

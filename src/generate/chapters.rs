@@ -95,12 +95,15 @@ pub static CHAPTERS: &[Chapter] = &[
                expression is evaluated. A key that is missing there, or in a map such as `audit.annotations`, is an **error**, and a \
                condition that ends in an error does not match. So read what may be missing with `.?key` or `[?key]`, which give an \
                *optional* (printed as `null` when it is empty), and end the chain with `.orValue(…)`; or test it with `has()`, which needs \
-               all but the last key to be there.",
+               all but the last key to be there. An event may lack the body itself, as one that is logged without: \
+               `audit.?requestObject.?spec`.",
         examples: &[
             e("audit.requestObject.spec.hostNetwork", "true"),
             e("audit.requestObject.spec.hostPID", "error"),
             e("has(audit.requestObject.spec.hostPID)", "false"),
-            e("audit.requestObject.?spec.?hostPID.orValue(false)", "false"),
+            e("audit.?requestObject.?spec.?hostPID.orValue(false)", "false"),
+            e("audit.responseObject.?spec.?hostPID.orValue(false)", "error"),
+            e("audit.?responseObject.?spec.?hostPID.orValue(false)", "false"),
             e("has(audit.requestObject.status.phase)", "error"),
             e("audit.requestObject.?status.?phase", "null"),
             e("audit.requestObject.?status.?phase.hasValue()", "false"),
@@ -127,7 +130,7 @@ pub static CHAPTERS: &[Chapter] = &[
             e("audit.requestObject.spec.hostPID && true", "error"),
             e("!audit.requestObject.spec.hostPID", "error"),
             e("audit.requestObject.spec.hostPID != true", "error"),
-            e("audit.requestObject.?spec.?hostPID.orValue(false) != true", "true"),
+            e("audit.?requestObject.?spec.?hostPID.orValue(false) != true", "true"),
             e("audit.requestObject.spec.containers.exists(c, c.securityContext.privileged)", "true"),
             e("audit.requestObject.spec.containers.all(c, c.securityContext.privileged)", "error"),
             e("audit.requestObject.spec.containers.all(c, c.name == 'x' && c.nope)", "false"),

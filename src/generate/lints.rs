@@ -58,7 +58,7 @@ static LESSONS: &[Lesson] = &[
          detection: {type: Sequence, sequence: {within: 5m, steps: [{selector: read}, {selector: removed}]}}"),
     lesson(Lint::NegatedDynamic,
         "where: audit.requestObject.spec.type != \"ClusterIP\"",
-        "where: audit.requestObject.?spec.?type.orValue(\"\") != \"ClusterIP\""),
+        "where: audit.?requestObject.?spec.?type.orValue(\"\") != \"ClusterIP\""),
     lesson(Lint::AlwaysMatches, "where: event.kind == \"event\"", "where: event.outcome == \"failure\""),
     lesson(Lint::WindowOutlivesRecord,
         "detection: {type: Threshold, threshold: {count: 5, within: 30d}}",

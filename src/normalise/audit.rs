@@ -7,7 +7,7 @@ use super::{NormaliseError, Normaliser, address, text::one_line};
 use crate::{
     api::rule::{Source, Stage},
     event::{AuditEvent, Event, Http, Outcome, Text, Url, User, audit::ObjectRef},
-    record::{Payload, Record},
+    record::{Incomplete, Payload, Record},
 };
 
 /// A source's clock may be this far ahead of ours before we stop believing it.
@@ -23,8 +23,13 @@ impl Normaliser {
     pub fn audit<'a>(&self, record: &'a Record) -> Result<Event<'a>, NormaliseError> {
         let Payload::Audit(raw) = &record.payload else { return Err(NormaliseError::NotAudit(record.id)) };
         let Some(origin) = &record.origin else { return Err(NormaliseError::NoOrigin(record.id)) };
-        let audit: AuditEvent<'a> =
+        let mut audit: AuditEvent<'a> =
             AuditEvent::read(raw.get()).map_err(|source| NormaliseError::Unreadable { id: record.id, source })?;
+        let mut incomplete: Vec<&'static str> = record.facts.incomplete.iter().map(|why| why.as_str()).collect();
+        // Or one header would hide a change from every rule that looks for it in the answer.
+        if audit.response_object.take_if(|answer| answer.is_reduced()).is_some() {
+            incomplete.push(Incomplete::AnswerReduced.as_str());
+        }
         let (created, clamped) = created(&audit, record.received_at);
         let (source_ip, claimed_ips) = address::source_and_claims(&audit.source_ips, &self.proxies);
         let code = audit.code();
@@ -32,7 +37,7 @@ impl Normaliser {
             created,
             redacted: &record.facts.redacted,
             secret_like_values: record.facts.secret_like_values,
-            incomplete: record.facts.incomplete.iter().map(|why| why.as_str()).collect(),
+            incomplete,
             clamped,
             category: categories(&audit),
             type_: types(&audit),

@@ -17,9 +17,9 @@ use super::{
 use crate::{
     alert::Alert,
     api::{
-        Reason,
+        Reason, RuleSpec,
         log_source::LineFormat,
-        rule::Source,
+        rule::{RuleMode, Source},
         rule_test::{ExpectedAlert, RuleTest, TestInput, TestInventory},
     },
     normalise::Normaliser,
@@ -48,6 +48,8 @@ pub enum Failed {
     Input { index: usize, problem: String },
     /// `advanceTo` lies before an input.
     EndsEarly,
+    /// Fewer alerts than expected of a rule that waits for time to pass; whether the test lets it pass.
+    Waits { difference: Box<Failed>, until: bool },
     /// Another number of alerts than expected.
     Count { expected: usize, found: Vec<String>, matched: u64, events: u64 },
     /// A difference, with evaluations that ended without a value: probably why.
@@ -93,6 +95,16 @@ impl fmt::Display for Failed {
             Failed::Unevaluated { difference, count, first } => {
                 write!(f, "{difference}\n  {count} evaluation(s) ended without a value, the first with: {first}")
             }
+            Failed::Waits { difference, until: false } => write!(
+                f,
+                "{difference}\n  a rule that waits decides when time has passed: end the test with `advanceTo`, an offset from its \
+                 start that lies beyond the deadline"
+            ),
+            Failed::Waits { difference, until: true } => write!(
+                f,
+                "{difference}\n  a rule that waits decides when time has passed: does `advanceTo` lie beyond the deadline (`within`), \
+                 or the event behind `learnFor`, with no more than `forgetAfter` between the events before it?"
+            ),
             Failed::Keyless { difference, keyless } => write!(f, "{difference}\n  {keyless}"),
             Failed::Missing { expected, found } => {
                 write!(f, "expected: {expected}")?;
@@ -131,6 +143,17 @@ pub fn run_within(rule: &Arc<CompiledRule>, test: &RuleTest, cost: &mut Cost) ->
     (attempt(rule, test, cost, &mut exercised), exercised)
 }
 
+/// The rule as its tests see it: evaluating and alerting. They say what it finds, and not whether it is asked to: else nobody
+/// could suspend a rule that has tests.
+fn at_work(rule: &Arc<CompiledRule>) -> Arc<CompiledRule> {
+    if !rule.suspended && rule.mode == RuleMode::Alert {
+        return Arc::clone(rule);
+    }
+    let spec = RuleSpec { suspend: false, mode: RuleMode::Alert, ..(*rule.spec).clone() };
+    let source = RuleSource { id: rule.id.clone(), generation: rule.generation, spec };
+    compile(&source).map_or_else(|_| Arc::clone(rule), Arc::new)
+}
+
 fn attempt(
     rule: &Arc<CompiledRule>,
     test: &RuleTest,
@@ -138,6 +161,7 @@ fn attempt(
     exercised: &mut Exercised,
 ) -> Result<(), Failed> {
     cost.admit(test)?;
+    let rule = &at_work(rule);
     let normaliser = || Normaliser { dates_lines_by_receipt: true, ..Normaliser::default() };
     let mut pipeline = Pipeline::new(PipelineConfig { normaliser: normaliser(), ..PipelineConfig::offline() });
     pipeline.accept(Arc::clone(rule));
@@ -165,6 +189,9 @@ fn attempt(
         match pipeline.failures().get(&rule.id) {
             Some((count, first)) => {
                 Failed::Unevaluated { difference: Box::new(difference), count: *count, first: first.clone() }
+            }
+            None if rule.detection.waits() && found.len() < test.expect.len() => {
+                Failed::Waits { difference: Box::new(difference), until: test.advance_to.is_some() }
             }
             None => match keyless::find(rule, &records, &normaliser(), &pipeline.inventory) {
                 Some(keyless) => Failed::Keyless { difference: Box::new(difference), keyless },

@@ -343,6 +343,12 @@ fn suspended_deleted_and_dry_run_rules_raise_nothing() {
 
     let mut suspended = rule("suspended");
     suspended["spec"]["suspend"] = json!(true);
+    // Its tests tell what it finds when it is at work, and hold all the same.
+    suspended["spec"]["tests"] = json!([{
+        "name": "bait",
+        "input": [{"event": {"verb": "get", "user": {"username": "eve"}, "objectRef": {"resource": "pods", "name": "bait"}}}],
+        "expect": [{"key": {"key": "eve"}, "count": 1}],
+    }]);
     watched.apply(&suspended.to_string()).unwrap();
     let ready = judged(&watched, &suspended);
     assert_eq!((&ready["status"], &ready["reason"]), (&json!("False"), &json!("Suspended")));

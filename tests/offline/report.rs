@@ -151,6 +151,16 @@ fn tests_that_cost_too_much_are_refused() {
     }
 }
 
+/// Whoever suspends a rule must not have to take its tests out.
+#[test]
+fn tests_hold_for_a_rule_that_is_suspended_or_in_a_dry_run() {
+    for setting in ["suspend: true", "mode: DryRun"] {
+        let rule = RULE.replacen("severity: Low", &format!("severity: Low\n  {setting}"), 1);
+        let output = run(with_rule(&rule).path(), &["test", "rule.yaml"], "");
+        assert_eq!(output.status.code(), Some(0), "{setting}: {}", text(&output.stdout));
+    }
+}
+
 #[test]
 fn json_holds_what_the_text_does() {
     let dir = with_rule(&format!("{SEQUENCE}---\n{}", RULE.replace("count: 1", "count: 2")));

@@ -231,3 +231,29 @@ proptest! {
         prop_assert!(event.created <= event.received + MAX_AHEAD);
     }
 }
+
+#[test]
+fn an_answer_that_is_no_object_is_left_out_and_said_to_be() {
+    let with = |answer: &str| {
+        let text = format!(
+            r#"{{"auditID":"1","stage":"ResponseComplete","verb":"create","requestObject":{{"kind":"Role"}},"responseObject":{answer}}}"#
+        );
+        crate::event::AuditEvent::read(&text).unwrap().response_object.unwrap().is_reduced()
+    };
+    for reduced in [
+        r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"x"}}"#,
+        r#"{ "apiVersion": "meta.k8s.io/v1beta1", "kind": "PartialObjectMetadataList", "items": [] }"#,
+        r#"{"kind":"Table","apiVersion":"meta.k8s.io/v1","rows":[]}"#,
+    ] {
+        assert!(with(reduced), "{reduced}");
+    }
+    for whole in [
+        r#"{"kind":"ClusterRole","apiVersion":"rbac.authorization.k8s.io/v1"}"#,
+        r#"{"kind":"Table","apiVersion":"example.com/v1","metadata":{"name":"meta.k8s.io/"}}"#,
+        r#"{"kind":"Status","apiVersion":"v1"}"#,
+        "null",
+        "7",
+    ] {
+        assert!(!with(whole), "{whole}");
+    }
+}

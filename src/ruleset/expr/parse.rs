@@ -85,6 +85,8 @@ fn told(words: &str) -> (String, &'static str) {
             }
             text if text.starts_with("=~") => ("`=~` is no operator".into(), r#"use `.matches(r"…")`"#),
             text if text.starts_with('=') => ("`=` is no operator".into(), "compare with `==`"),
+            text if text.starts_with('&') => ("`&` is no operator".into(), "use `&&`"),
+            text if text.starts_with('|') => ("`|` is no operator".into(), "use `||`"),
             text => (format!("`{}` can't stand here", shown(text)), "texts stand in quotes"),
         };
     }
@@ -94,8 +96,8 @@ fn told(words: &str) -> (String, &'static str) {
     }
     match quoted().split('\'').next().unwrap_or_default() {
         "<EOF>" => ("it ends too early".into(), "something is missing behind the last operator, comma or bracket"),
-        "and" => ("`and` is no operator".into(), "use `&&`"),
-        "or" => ("`or` is no operator".into(), "use `||`"),
+        "and" | "AND" => ("`and` is no operator".into(), "use `&&`"),
+        "or" | "OR" => ("`or` is no operator".into(), "use `||`"),
         "" => ("not an expression".into(), EXAMPLES),
         other => (
             format!("`{}` can't stand here", shown(other)),

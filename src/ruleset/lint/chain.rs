@@ -92,9 +92,12 @@ impl Chain {
         Some(self.written(last + 1))
     }
 
-    /// The same value as an optional: `audit.requestObject.?spec.?type`.
+    /// The same value as an optional: `audit.?requestObject.?spec.?type`. An event may lack the body itself.
     pub fn asked(&self) -> String {
-        let mut text = self.field.path.to_owned();
+        let mut text = match self.field.path.rsplit_once('.') {
+            Some((parent, body)) if self.field.type_ == FieldType::Dyn => format!("{parent}.?{body}"),
+            Some(_) | None => self.field.path.to_owned(),
+        };
         for step in &self.steps {
             let plain = |key: &&String| key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             match &step.key {

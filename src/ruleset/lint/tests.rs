@@ -360,7 +360,7 @@ fn negation_over_a_key_that_may_be_missing_is_found() {
     assert_eq!(
         warning.to_string(),
         "NegatedDynamic: spec.selectors[a].where:2:6: `audit.requestObject.spec.type` may be missing: then this negation is \
-         an error, and so no match; read it as `audit.requestObject.?spec.?type.orValue(…)`, or test it with has() beside\n  \
+         an error, and so no match; read it as `audit.?requestObject.?spec.?type.orValue(…)`, or test it with has() beside\n  \
          && audit.requestObject.spec.type != \"x\"\n     ^"
     );
 }
