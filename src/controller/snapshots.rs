@@ -2,7 +2,7 @@
 //! be used is never an error: the log has all that it was made of.
 
 use std::{
-    io::{self, Write},
+    io::Write,
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -65,7 +65,8 @@ pub struct Snapshots {
     taken: Instant,
     /// The record after which the last one stands.
     seq: Seq,
-    writing: Option<thread::JoinHandle<()>>,
+    /// Whether it was written, when it is done.
+    writing: Option<thread::JoinHandle<bool>>,
 }
 
 impl Snapshots {
@@ -121,12 +122,13 @@ impl Snapshots {
 
     /// The last one, before the process ends.
     pub fn finish(mut self, pipeline: &Pipeline, seq: Seq) {
-        if let Some(writing) = self.writing.take()
-            && writing.join().is_err()
-        {
-            tracing::error!("the thread that wrote a snapshot panicked");
-        }
-        if self.every.is_some() && seq > self.seq {
+        let written = self.writing.take().is_none_or(|writing| {
+            writing.join().unwrap_or_else(|_| {
+                tracing::error!("the thread that wrote a snapshot panicked");
+                false
+            })
+        });
+        if self.every.is_some() && (seq > self.seq || !written) {
             let snapshot = self.of(pipeline, seq);
             write(&self.store, &self.metrics, &snapshot);
         }
@@ -145,15 +147,18 @@ fn read(path: &Path, config: PipelineConfig) -> Result<(Pipeline, Seq), Snapshot
     Pipeline::restore(config, open_snapshot(path)?)
 }
 
-fn write(store: &Store, metrics: &SnapshotMetrics, snapshot: &Snapshot) {
-    match store.put_snapshot(snapshot.seq, |mut out: &mut dyn Write| snapshot.write(&mut out)) {
+/// False when it could not be written.
+fn write(store: &Store, metrics: &SnapshotMetrics, snapshot: &Snapshot) -> bool {
+    let written = store.put_snapshot(snapshot.seq, |mut out: &mut dyn Write| snapshot.write(&mut out));
+    match &written {
         Ok(bytes) => {
             metrics.written.inc();
             tracing::debug!(seq = snapshot.seq, bytes, "snapshot written");
         }
-        Err::<_, io::Error>(error) => {
+        Err(error) => {
             metrics.failed.inc();
             tracing::warn!(%error, "a snapshot is not written; the one before it stands");
         }
     }
+    written.is_ok()
 }

@@ -61,6 +61,6 @@ tick into the record every 30 seconds.
 `kubewitness replay` reads all before it decides, so nothing is late. Time ends with the newest event, and a deadline beyond it is not
 decided. In a rule's tests time ends with the last input, or at `advanceTo`.
 
-After a restart both are rebuilt from the record, which is bounded by its size (`--retain-bytes`): what was learned before its beginning is learned
+A restart goes on from the last snapshot (`--snapshot-every`). Where none can be used, both are rebuilt from the record, which is bounded by its size (`--retain-bytes`): what was learned before its beginning is learned
 anew.
 "#;

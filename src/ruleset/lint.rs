@@ -146,8 +146,8 @@ impl Lint {
             }
             Lint::AlwaysMatches => "The condition holds for every event of the source.",
             Lint::WindowOutlivesRecord => {
-                "A window, or what a NewValue rule remembers, is longer than a week. Both are rebuilt from the record after a \
-                 restart, and the record is bounded by its size (`--retain-bytes`): what is older than its beginning is \
+                "A window, or what a NewValue rule remembers, is longer than a week. After a restart that has no snapshot to \
+                 go on from (`--snapshot-every`) both are rebuilt from the record, and the record is bounded by its size (`--retain-bytes`): what is older than its beginning is \
                  forgotten."
             }
             Lint::RepeatedStep

@@ -21,20 +21,13 @@ const LEVEL: i32 = 1;
 impl Store {
     /// Keeps what `write` writes as the snapshot after the record `seq`, compressed. It is on the disk, whole, when this
     /// returns; until then the ones before it stand. Blocks the thread.
-    pub fn put_snapshot<E: From<io::Error>>(
-        &self,
-        seq: Seq,
-        write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
-    ) -> Result<u64, E> {
+    pub fn put_snapshot(&self, seq: Seq, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<u64> {
         let dir = &self.shared.dir;
         let temporary = dir.join(TEMPORARY);
-        let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        let mut encoder = zstd::Encoder::new(BufWriter::new(file), LEVEL)?;
-        encoder.include_checksum(true)?;
-        write(&mut encoder)?;
-        let file = encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
-        let bytes = file.metadata()?.len();
+        let bytes = put(&temporary, write).inspect_err(|_| {
+            // A part of a snapshot is of no use, and on a full disk the log needs its room.
+            fs::remove_file(&temporary).ok();
+        })?;
         fs::rename(&temporary, dir.join(format!("{PREFIX}{seq:020}{SUFFIX}")))?;
         File::open(dir)?.sync_all()?;
         for (_, path) in found(dir)?.into_iter().skip(KEPT) {
@@ -54,6 +47,17 @@ impl Store {
     }
 }
 
+/// Writes what `write` writes to the file, whole; how many bytes it has then.
+fn put(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<u64> {
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut encoder = zstd::Encoder::new(BufWriter::new(file), LEVEL)?;
+    encoder.include_checksum(true)?;
+    write(&mut encoder)?;
+    let file = encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()?;
+    Ok(file.metadata()?.len())
+}
+
 /// The bytes of a snapshot. What is damaged ends in an error while it is read.
 pub fn open_snapshot(path: &Path) -> io::Result<BufReader<impl Read + use<>>> {
     Ok(BufReader::new(zstd::Decoder::new(File::open(path)?)?))
@@ -69,4 +73,31 @@ fn found(dir: &Path) -> io::Result<Vec<(Seq, PathBuf)>> {
     }
     found.sort_unstable_by_key(|(seq, _)| std::cmp::Reverse(*seq));
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Metrics, StoreConfig};
+
+    #[test]
+    fn a_snapshot_that_can_t_be_written_leaves_the_one_before_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+        let (store, _appender, _writer) = Store::open(StoreConfig::at(dir.path()), metrics).unwrap();
+        store.put_snapshot(1, |out| out.write_all(b"one")).unwrap();
+        let names = || -> Vec<_> {
+            let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let before = names();
+        let full = |out: &mut dyn Write| {
+            out.write_all(b"half")?;
+            Err(io::Error::other("no space left"))
+        };
+        assert!(store.put_snapshot(2, full).is_err());
+        assert_eq!(names(), before);
+        assert_eq!(store.snapshots().unwrap().iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [1]);
+    }
 }

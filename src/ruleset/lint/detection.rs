@@ -48,7 +48,7 @@ fn windows(rule: &ParsedRule<'_>, warnings: &mut Vec<Warning>) {
     for (field, within) in spans {
         if let Some(within) = within.filter(|within| within.as_signed() > LONGEST_WINDOW) {
             let message = format!(
-                "{within} is longer than a week: after a restart the window is rebuilt from the record, which reaches only as \
+                "{within} is longer than a week: where a restart has no snapshot to go on from, the window is rebuilt from the record, which reaches only as \
                  far back as its size allows"
             );
             let hint = "shorten it, or make sure that --retain-bytes holds that long";
@@ -67,7 +67,7 @@ fn memory(rule: &ParsedRule<'_>, warnings: &mut Vec<Warning>) {
     for (field, span, consequence) in spans {
         if span.as_signed() > LONGEST_WINDOW {
             let message = format!(
-                "{span} is longer than a week: after a restart what was learned is rebuilt from the record, and if that reaches \
+                "{span} is longer than a week: where a restart has no snapshot to go on from, what was learned is rebuilt from the record, and if that reaches \
                  less far, {consequence}"
             );
             let hint = "shorten it, or make sure that --retain-bytes holds that long";
