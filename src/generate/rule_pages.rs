@@ -106,7 +106,9 @@ fn exception(rule: &Rule) -> String {
     let selector = spec.selectors.first().map(|selector| selector.name.as_str()).unwrap_or_default();
     format!(
         "\n## How to except\n\nAdd a term to `where` of the selector `{selector}`. Name what may do so exactly; a prefix can be \
-         taken by others. Then run `kubewitness test` on the file.\n\n```yaml\n  && !({term})\n```\n\nTo count without alerts, \
+         taken by others. Where `||` stands outside of \
+         brackets, put these around the whole first, or the term holds for its last part alone. Then run `kubewitness test` on the \
+         file.\n\n```yaml\n      && !({term})\n```\n\nTo count without alerts, \
          set `spec.mode: DryRun`; to stop the rule, `spec.suspend: true`.\n"
     )
 }
