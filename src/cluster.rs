@@ -61,6 +61,11 @@ pub enum ClusterError {
 }
 
 impl ClusterError {
+    /// True when the account lacks a right (403).
+    pub fn is_forbidden(&self) -> bool {
+        is_status(self, 403)
+    }
+
     /// True when the namespace of a write does not exist (404) or is being deleted (403, cause `NamespaceTerminating`).
     fn says_namespace_is_gone(&self) -> bool {
         let ClusterError::Kube(error) = self else { return false };

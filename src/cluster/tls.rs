@@ -339,10 +339,7 @@ impl Published {
 
     fn wanted(contents: &Contents) -> Published {
         let leaf = Kept::read(contents).ok().and_then(|kept| kept.leaf);
-        Published {
-            bundle: plan::bundle(contents),
-            names: leaf.map(|leaf| leaf.names.join(",")).unwrap_or_default(),
-        }
+        Published { bundle: plan::bundle(contents), names: leaf.map(|leaf| leaf.names.join(",")).unwrap_or_default() }
     }
 }
 

@@ -58,7 +58,8 @@ pub enum CredentialsError {
     #[error("more than {MOST} credentials")]
     TooMany,
     #[error(
-        "{cluster}/{apiserver} has {MOST_OF_ONE} credentials already: give --revoke-others to keep the new one alone"
+        "{cluster}/{apiserver} has {MOST_OF_ONE} credentials already: run webhook-config with --revoke-others, which keeps \
+         the newest alone"
     )]
     TooManyOfOne { cluster: String, apiserver: String },
     #[error("the list does not serialise: {0}")]
@@ -91,20 +92,13 @@ impl CredentialList {
         read(yaml)
     }
 
-    /// Adds a token; with `revoke_others` the API server's older ones go.
-    pub fn add(
-        &mut self,
-        cluster: &str,
-        apiserver: &str,
-        token: &str,
-        revoke_others: bool,
-    ) -> Result<(), CredentialsError> {
-        let is_same = |entry: &Entry| entry.cluster == cluster && entry.apiserver == apiserver;
-        if revoke_others {
-            self.credentials.retain(|entry| !is_same(entry));
-        }
+    /// Adds a token at the end, so that the last of an API server is the newest.
+    pub fn add(&mut self, cluster: &str, apiserver: &str, token: &str) -> Result<(), CredentialsError> {
         if self.count(cluster, apiserver) >= MOST_OF_ONE {
-            return Err(CredentialsError::TooManyOfOne { cluster: cluster.to_owned(), apiserver: apiserver.to_owned() });
+            return Err(CredentialsError::TooManyOfOne {
+                cluster: cluster.to_owned(),
+                apiserver: apiserver.to_owned(),
+            });
         }
         if self.credentials.len() >= MOST {
             return Err(CredentialsError::TooMany);
@@ -112,6 +106,18 @@ impl CredentialList {
         let token_sha256 = HEXLOWER.encode(&Sha256::digest(token));
         self.credentials.push(Entry { cluster: cluster.to_owned(), apiserver: apiserver.to_owned(), token_sha256 });
         Ok(())
+    }
+
+    /// Keeps the newest of an API server alone; how many went.
+    pub fn revoke_others(&mut self, cluster: &str, apiserver: &str) -> usize {
+        let mut older = self.count(cluster, apiserver).saturating_sub(1);
+        let before = self.credentials.len();
+        self.credentials.retain(|entry| {
+            let goes = older > 0 && entry.cluster == cluster && entry.apiserver == apiserver;
+            older -= usize::from(goes);
+            !goes
+        });
+        before - self.credentials.len()
     }
 
     /// Tokens of one API server.
@@ -286,10 +292,10 @@ mod tests {
             ("Bearer two", Err(Refusal::OtherPath)),
             ("Bearer three", Err(Refusal::UnknownToken)),
             ("Bearer ", Err(Refusal::Malformed)),
-            ("Basic YW55Om9uZQ==", Ok(())),            // any:one
+            ("Basic YW55Om9uZQ==", Ok(())),                     // any:one
             ("basic b25lOnRocmVl", Err(Refusal::UnknownToken)), // one:three
-            ("Basic b25l", Err(Refusal::Malformed)),   // one
-            ("Basic b25lOg==", Err(Refusal::Malformed)), // one:
+            ("Basic b25l", Err(Refusal::Malformed)),            // one
+            ("Basic b25lOg==", Err(Refusal::Malformed)),        // one:
             ("Basic :", Err(Refusal::Malformed)),
             ("Digest one", Err(Refusal::Malformed)),
             ("Bearerone", Err(Refusal::Malformed)),
@@ -341,24 +347,25 @@ mod tests {
             let credentials = Credentials::parse(&list.to_yaml().unwrap()).unwrap();
             credentials.admit(&source("prod", apiserver), Some(format!("Bearer {token}").as_bytes()), None).is_ok()
         };
-        list.add("prod", "cp-1", "one", false).unwrap();
-        list.add("prod", "cp-2", "other", false).unwrap();
-        list.add("prod", "cp-1", "two", false).unwrap();
+        list.add("prod", "cp-1", "one").unwrap();
+        list.add("prod", "cp-2", "other").unwrap();
+        list.add("prod", "cp-1", "two").unwrap();
         assert!(admits(&list, "cp-1", "one") && admits(&list, "cp-1", "two") && admits(&list, "cp-2", "other"));
         assert_eq!(CredentialList::parse(&list.to_yaml().unwrap()).unwrap(), list);
-        list.add("prod", "cp-1", "three", true).unwrap();
-        assert!(!admits(&list, "cp-1", "one") && !admits(&list, "cp-1", "two") && admits(&list, "cp-1", "three"));
+        assert_eq!(list.revoke_others("prod", "cp-1"), 1);
+        assert!(!admits(&list, "cp-1", "one") && admits(&list, "cp-1", "two"), "the newest stays");
         assert!(admits(&list, "cp-2", "other"), "another API server's stays");
+        assert_eq!((list.revoke_others("prod", "cp-1"), list.revoke_others("prod", "cp-3")), (0, 0));
         for n in list.count("prod", "cp-1")..MOST_OF_ONE {
-            list.add("prod", "cp-1", &n.to_string(), false).unwrap();
+            list.add("prod", "cp-1", &n.to_string()).unwrap();
         }
-        let message = list.add("prod", "cp-1", "last", false).unwrap_err().to_string();
+        let message = list.add("prod", "cp-1", "last").unwrap_err().to_string();
         assert!(message.contains("--revoke-others"), "{message}");
-        list.add("prod", "cp-1", "last", true).unwrap();
-        assert_eq!(list.count("prod", "cp-1"), 1);
+        assert_eq!(list.revoke_others("prod", "cp-1"), MOST_OF_ONE - 1);
+        list.add("prod", "cp-1", "last").unwrap();
         assert!(CredentialList::parse("credentials: 7").is_err());
         let mut odd = CredentialList::default();
-        odd.add("1e3", "null", "t", false).unwrap();
+        odd.add("1e3", "null", "t").unwrap();
         assert_eq!(CredentialList::parse(&odd.to_yaml().unwrap()).unwrap(), odd, "names that look like other types");
     }
 

@@ -21,7 +21,10 @@ pub enum Certificate {
 pub enum Tokens {
     /// Looked at every so often.
     File(PathBuf),
-    Held { secret: String, content: Content },
+    Held {
+        secret: String,
+        content: Content,
+    },
 }
 
 impl Certificate {

@@ -51,7 +51,13 @@ fn issuer(ca: &Authority) -> Result<Issuer<'static, &KeyPair>, TlsError> {
 /// The new authority as the old one vouches for it: same name and key.
 pub fn cross(new: &Authority, old: &Authority) -> Result<String, TlsError> {
     let name = super::kept::with_certificate(CA.certificate, &new.pem, |certificate| {
-        certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok()).unwrap_or_default().to_owned()
+        certificate
+            .subject()
+            .iter_common_name()
+            .next()
+            .and_then(|name| name.as_str().ok())
+            .unwrap_or_default()
+            .to_owned()
     })?;
     let mut params = authority_params(name, new.life.begins, old.life.ends.min(new.life.ends))?;
     params.use_authority_key_identifier_extension = true;

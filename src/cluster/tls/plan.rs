@@ -94,13 +94,7 @@ fn put(contents: &mut Contents, at: Pair, made: Made) {
     contents.insert(at.key.to_owned(), made.key.into_bytes());
 }
 
-fn take(
-    contents: &mut Contents,
-    kept: &Kept,
-    step: Step,
-    wish: &Wish<'_>,
-    now: Timestamp,
-) -> Result<(), TlsError> {
+fn take(contents: &mut Contents, kept: &Kept, step: Step, wish: &Wish<'_>, now: Timestamp) -> Result<(), TlsError> {
     match (step, &kept.ca, &kept.next_ca) {
         (Step::NewCa, _, _) => put(contents, CA, make::authority(now)?),
         (Step::NextCa, _, _) => put(contents, NEXT_CA, make::authority(now)?),
@@ -112,12 +106,7 @@ fn take(
     Ok(())
 }
 
-fn switch(
-    contents: &mut Contents,
-    old: Option<&Authority>,
-    next: &Authority,
-    now: Timestamp,
-) -> Result<(), TlsError> {
+fn switch(contents: &mut Contents, old: Option<&Authority>, next: &Authority, now: Timestamp) -> Result<(), TlsError> {
     let earlier = contents.remove(CROSS_CA).unwrap_or_default();
     if let Some(old) = old.filter(|old| !old.life.is_over(now)) {
         contents.insert(CROSS_CA.to_owned(), crossed(make::cross(next, old)?, &earlier, now).into_bytes());
