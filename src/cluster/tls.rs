@@ -48,12 +48,14 @@ pub const NAMES: &str = "kubewitness.io/server-names";
 /// Annotation of the Secret that asks for a new `leaf` or `ca` now; it is taken off when that is done.
 pub const ROTATE: &str = "kubewitness.io/rotate";
 
-/// What keeping the Secret needs.
-pub const OWN_ACCESS: &[NamedAccess] =
-    &[NamedAccess { resource: "secrets", name: SECRET, verbs: &["list", "patch", "watch"] }];
-/// What publishing needs, and `webhook-config`, which reads it.
+/// What keeping the Secret needs, and `webhook-config`, which reads what is published.
+pub const OWN_ACCESS: &[NamedAccess] = &[
+    NamedAccess { resource: "secrets", name: SECRET, verbs: &["list", "patch", "watch"] },
+    NamedAccess { resource: "configmaps", name: BUNDLE, verbs: &["get"] },
+];
+/// What publishing needs.
 pub const BUNDLE_ACCESS: &[NamedAccess] =
-    &[NamedAccess { resource: "configmaps", name: BUNDLE, verbs: &["get", "list", "patch", "watch"] }];
+    &[NamedAccess { resource: "configmaps", name: BUNDLE, verbs: &["list", "patch", "watch"] }];
 
 /// How often dates are looked at, and what failed is tried again.
 const TICK: Duration = Duration::from_secs(5);
