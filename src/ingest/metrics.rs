@@ -60,6 +60,17 @@ impl Metrics {
     /// Registers every series of ingest.
     pub fn register(registry: &Registry) -> prometheus::Result<Metrics> {
         let series = Series { registry, part: "ingest" };
+        Metrics::register_as(&series, CollectorMetrics::register(&series)?)
+    }
+
+    /// The same series of a relay, under its own name. No collector sends to one.
+    pub(super) fn register_relay(series: &Series<'_>) -> prometheus::Result<Metrics> {
+        let nowhere = Series { registry: &Registry::new(), part: series.part };
+        Metrics::register_as(series, CollectorMetrics::register(&nowhere)?)
+    }
+
+    fn register_as(series: &Series<'_>, collectors: CollectorMetrics) -> prometheus::Result<Metrics> {
+        let registry = series.registry;
         let metrics = Metrics {
             requests: series.counters(
                 "requests_total",
@@ -104,7 +115,7 @@ impl Metrics {
                 "certificate_not_after_timestamp_seconds",
                 "When the server's certificate in use ends, in seconds since 1970; 0 while there is none.",
             )?,
-            collectors: CollectorMetrics::register(&series)?,
+            collectors,
         };
         registry.register(Box::new(metrics.ack_seconds.clone()))?;
         registry.register(Box::new(metrics.last_event.clone()))?;
