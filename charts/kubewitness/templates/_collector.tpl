@@ -99,7 +99,8 @@ spec:
         defaultMode: 0400
         sources:
           - serviceAccountToken: {audience: kubewitness.io/collector, expirationSeconds: 3600, path: token}
-    - {{ include "kubewitness.caVolume" .root | nindent 6 | trim }}
+    # A directory, not a single file, so that a change of it arrives.
+    - {name: ca, configMap: {name: kubewitness-ca}}
     {{- if $relay }}
     - {name: relay-credentials, secret: {secretName: kubewitness-relay-credentials, defaultMode: 0400}}
     {{- end }}

@@ -61,12 +61,12 @@ app.kubernetes.io/component: {{ . }}
 {{- if or .Values.collector.enabled .Values.relay.enabled }}true{{ end -}}
 {{- end }}
 
-{{/* Secret with the server's certificate as files, or "" where the controller makes its own. */}}
-{{- define "kubewitness.tlsFiles" -}}
+{{/* Secret with the server's certificate: the controller's own, or one that somebody else makes and it follows. */}}
+{{- define "kubewitness.tlsSecret" -}}
 {{- if .Values.tls.certManager.enabled -}}
 kubewitness-server
 {{- else -}}
-{{ .Values.tls.existingSecret }}
+{{ default "kubewitness-tls" .Values.tls.existingSecret }}
 {{- end -}}
 {{- end }}
 
@@ -125,18 +125,6 @@ readinessProbe:
   httpGet: {path: /readyz, port: {{ . }}}
   periodSeconds: 5
   timeoutSeconds: 5
-{{- end }}
-
-{{/* The volume with the authority that collectors trust: a directory with ca.crt, so that a change of it arrives. */}}
-{{- define "kubewitness.caVolume" -}}
-name: ca
-{{- if .Values.tls.caConfigMap }}
-configMap: {name: {{ .Values.tls.caConfigMap }}, items: [{key: ca.crt, path: ca.crt}]}
-{{- else if .Values.tls.certManager.enabled }}
-secret: {secretName: kubewitness-server, items: [{key: ca.crt, path: ca.crt}], defaultMode: 0444}
-{{- else }}
-configMap: {name: kubewitness-ca}
-{{- end }}
 {{- end }}
 
 {{/* Who may read metrics. */}}
