@@ -2,6 +2,8 @@
 
 mod attack;
 mod chapters;
+mod chart;
+mod chart_readme;
 mod detections;
 mod examples;
 mod fields;
@@ -37,6 +39,10 @@ pub enum GenerateError {
     Rules(Box<RuleFileError>),
     #[error("the metrics do not register: {0}")]
     Metrics(#[from] prometheus::Error),
+    #[error("{path} can't be read: {source}")]
+    Read { path: String, source: std::io::Error },
+    #[error("{path}:{line}: {message}")]
+    Values { path: String, line: usize, message: String },
 }
 
 const YAML_HEADER: &str = "# Made by `make generate` from the code. Do not edit.\n";
@@ -74,6 +80,7 @@ pub fn files(root: &Path) -> Result<Vec<GeneratedFile>, GenerateError> {
         GeneratedFile { path: "docs/reference/flags.md".into(), text: flags() },
     ];
     files.extend(rule_pages::pages(root)?);
+    files.extend(chart::files(root, &files)?);
     Ok(files)
 }
 
