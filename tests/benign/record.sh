@@ -8,7 +8,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=${1:-$here/recordings/audit.jsonl.gz}
 bin=$("$here/../testbed/build.sh")
-helm=$("$here/helm.sh")
+helm=$("$here/../testbed/helm.sh")
 unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY # what follows stays on this machine
 dir=$(mktemp -d)
 pids=()
