@@ -16,7 +16,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 # need TOOL REMEDY: one clear line when a tool is missing.
 need = command -v $(1) >/dev/null || { echo "make: $(1) is needed and is not on PATH: $(2)" >&2; exit 1; }
 
-.PHONY: help build fmt lint test soak bench bench-replay verify generate demo image sbom recordings clean rust prerequisites testbed
+.PHONY: help build fmt lint test soak bench bench-replay verify generate demo test-node image sbom recordings clean rust prerequisites testbed
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,10 @@ lint: rust ## Clippy on every target, warnings are errors; cargo-deny when it is
 test: testbed ## All tests, on a real kube-apiserver; the first run builds it (13 minutes on two cores)
 	@$(TESTBED)/prerequisites.sh test
 	$(CARGO) test $(LOCKED)
+
+test-node: testbed ## Install with Helm on a real node, attack it and break things: root, Debian; KEEP=1 leaves it running
+	@$(TESTBED)/prerequisites.sh test
+	$(CARGO) test $(LOCKED) --test node -- --nocapture
 
 soak: rust ## Random tests for KUBEWITNESS_SOAK_SECONDS (3600), from KUBEWITNESS_SEED on, in a release build
 	@CARGO="$(CARGO)" LOCKED="$(LOCKED)" tests/soak.sh

@@ -23,7 +23,10 @@ fn run(command: &mut Command) -> String {
 fn pack(name: &str) -> (String, PathBuf) {
     let out = directory().join(name);
     let mut build = Command::new(repository("image/build.sh"));
-    build.args([&kubewitness().unwrap(), &out]).arg("example.org/kubewitness:1.2.3").env("KUBEWITNESS_REVISION", "0000");
+    build
+        .args([&kubewitness().unwrap(), &out])
+        .arg("example.org/kubewitness:1.2.3")
+        .env("KUBEWITNESS_REVISION", "0000");
     (run(&mut build), out)
 }
 

@@ -16,7 +16,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 [ "$(id -u)" = 0 ] || { echo "node: root is needed (namespaces, mounts, cgroups, containers): run this as root" >&2; exit 1; }
 out=$(realpath -m "$1")
 [ ! -e "$out/run" ] || { echo "node: $out is in use: run down.sh $out first" >&2; exit 1; }
-bed=$("$here/../build.sh") dns=$("$here/../coredns.sh") helm=$("$here/helm.sh")
+bed=$("$here/../build.sh") dns=$("$here/../coredns.sh") helm=$("$here/../helm.sh")
 "$here/../../node/root.sh" bookworm >/dev/null
 mkdir -p "$out"/{run,log,images}
 for image in ${IMAGES:-}; do ln "$image" "$out/images/" 2>/dev/null || cp "$image" "$out/images/"; done
@@ -31,7 +31,7 @@ for directory in "${groups[@]}"; do
     [ ! -e "$directory$group/$file" ] || cat "$directory$file" >"$directory$group/$file"
   done
 done
-NODE_CGROUP=$group NODE_MOUNTS="$bed:testbed $dns:coredns $(dirname "$helm"):helm $here/inside:cluster" \
+NODE_CGROUP=$group NODE_MOUNTS="$bed:testbed $dns:coredns $(dirname "$helm"):helm $here/inside:cluster $(realpath "$here/../../../charts"):charts" \
   setsid "$here/../../node/enter.sh" bookworm "$out" /opt/cluster/node.sh >"$out/log/node.log" 2>&1 </dev/null &
 echo $! >"$out/run/outer.pid"
 for _ in $(seq 1800); do

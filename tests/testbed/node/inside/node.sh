@@ -42,6 +42,14 @@ machine() {
   ip route add 10.96.0.0/16 dev node0  # ClusterIPs need some route before NAT rewrites them
   ip route add unreachable default     # anything else fails at once
   echo "nameserver $ip" >/etc/resolv.conf
+  # Somebody's laptop: `ip netns exec laptop COMMAND` calls from 10.200.0.50.
+  ip netns add laptop
+  ip link add laptop0 master node0 type veth peer name eth0 netns laptop
+  ip link set laptop0 up
+  ip -n laptop addr add 10.200.0.50/24 dev eth0
+  ip -n laptop link set eth0 up
+  ip -n laptop link set lo up
+  ip -n laptop route add default via $ip
 }
 
 control_plane() {
@@ -50,9 +58,10 @@ control_plane() {
   certificate apiserver /CN=kube-apiserver "DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,IP:127.0.0.1,IP:$ip,IP:10.96.0.1"
   certificate apiserver-kubelet-client /O=system:masters/CN=kube-apiserver-kubelet-client
   certificate admin /O=system:masters/CN=kubernetes-admin
+  certificate coredns /O=system:masters/CN=system:coredns
   for name in controller-manager scheduler proxy; do certificate $name "/CN=system:kube-$name"; done
   certificate kubelet "/O=system:nodes/CN=system:node:$node"
-  for name in admin controller-manager scheduler proxy kubelet; do (umask 077; kubeconfig $name >/etc/kubernetes/$name.conf); done
+  for name in admin controller-manager scheduler proxy kubelet coredns; do (umask 077; kubeconfig $name >/etc/kubernetes/$name.conf); done
   mkdir -p /var/log/kubernetes/audit
   touch /etc/kubernetes/apiserver.flags
   service etcd <<'S'
@@ -91,7 +100,7 @@ dns() {
   errors
   ready 127.0.0.1:8181
   kubernetes cluster.local in-addr.arpa {
-    kubeconfig /etc/kubernetes/admin.conf me
+    kubeconfig /etc/kubernetes/coredns.conf me
     pods verified
   }
   cache 5
