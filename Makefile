@@ -8,11 +8,15 @@ MAKEFLAGS += --no-print-directory
 CARGO ?= cargo
 LOCKED ?= --locked
 TESTBED := tests/testbed
+# The image: its name (the tag is the version), and `release` or `debug` for the binary in it.
+IMAGE ?= ghcr.io/kubewitness/kubewitness
+PROFILE ?= release
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 
 # need TOOL REMEDY: one clear line when a tool is missing.
 need = command -v $(1) >/dev/null || { echo "make: $(1) is needed and is not on PATH: $(2)" >&2; exit 1; }
 
-.PHONY: help build fmt lint test soak bench bench-replay verify generate demo recordings clean rust prerequisites testbed
+.PHONY: help build fmt lint test soak bench bench-replay verify generate demo test-node image sbom recordings clean rust prerequisites testbed
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +35,10 @@ lint: rust ## Clippy on every target, warnings are errors; cargo-deny when it is
 test: testbed ## All tests, on a real kube-apiserver; the first run builds it (13 minutes on two cores)
 	@$(TESTBED)/prerequisites.sh test
 	$(CARGO) test $(LOCKED)
+
+test-node: testbed ## Install with Helm on a real node, attack it and break things: root, Debian; KEEP=1 leaves it running
+	@$(TESTBED)/prerequisites.sh test
+	$(CARGO) test $(LOCKED) --test node -- --nocapture
 
 soak: rust ## Random tests for KUBEWITNESS_SOAK_SECONDS (3600), from KUBEWITNESS_SEED on, in a release build
 	@CARGO="$(CARGO)" LOCKED="$(LOCKED)" tests/soak.sh
@@ -52,6 +60,13 @@ generate: rust ## Rewrite crds/, manifests/rbac/, docs/reference/ and docs/rules
 demo: testbed ## Attack a real control plane and look at the alerts; KEEP=1 leaves it running
 	@$(CARGO) build $(LOCKED) --bin kubewitness --example demo
 	@$(CARGO) run $(LOCKED) --quiet --example demo -- $(if $(filter-out 0 no,$(KEEP)),--keep) $(if $(RECORD),--record $(RECORD))
+
+image: rust ## Pack the image as an OCI archive, target/image/kubewitness.tar, from Debian packages; PROFILE=debug for a quick one
+	$(CARGO) build $(LOCKED) --bin kubewitness $(if $(filter release,$(PROFILE)),--release)
+	@image/build.sh "$${CARGO_TARGET_DIR:-target}/$(PROFILE)/kubewitness" target/image/kubewitness.tar $(IMAGE):$(VERSION)
+
+sbom: image ## Write what the image is made of, target/image/sbom.cdx.json (CycloneDX)
+	@image/sbom.py target/image/debs target/image/sbom.cdx.json
 
 recordings: ## Record real daemons of a node and a cluster at work again for the tests: root, Debian, 30 minutes
 	@tests/node/record.sh

@@ -10,12 +10,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-/// When something was done.
-#[derive(Clone, Copy, Debug)]
-pub struct Span {
-    pub from: Timestamp,
-    pub to: Timestamp,
-}
+pub use driver::Span;
 
 impl Span {
     /// Holds a time that a log tells: RFC 3164 leaves the part of the second out, the API server writes all of it.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# enter.sh SUITE OUT PROGRAM [ARGUMENT…]    runs inside/PROGRAM on a throw-away node whose /out is the directory OUT.
+# enter.sh SUITE OUT PROGRAM [ARGUMENT…]    runs inside/PROGRAM (or, with a slash in it, a program of the node) on a
+# throw-away node whose /out is the directory OUT.
 #
 # The node is private mount, pid, uts, ipc and net namespaces over an overlay of the root that root.sh built: nothing that
 # runs there writes to this host but into OUT. Only the kernel's log is shared, as it is for every container of a node.
@@ -12,7 +13,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 [ "$(id -u)" = 0 ] || { echo "node: root is needed (namespaces, mounts, real daemons): run this as root" >&2; exit 1; }
 suite=$1 out=$2 program=$3
 shift 3
-[ -f "$here/inside/$program" ] || { echo "node: inside/$program does not exist" >&2; exit 2; }
+[[ $program == /* ]] || [ -f "$here/inside/$program" ] || { echo "node: inside/$program does not exist" >&2; exit 2; }
 root=$("$here/root.sh" "$suite")/root
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
@@ -73,10 +74,16 @@ if [ -n "$cgroup" ]; then
     [ ! -e "$directory/cgroup.procs" ] || echo $$ >"$directory/cgroup.procs"
   done
 fi
+case $program in /*) start=$program ;; *) start="/usr/bin/python3 /scripts/$program" ;; esac
+# The root is exchanged (pivot_root) rather than entered (chroot), since what joins the namespace of a container on the node lands
+# at the namespace's own root, which a chroot leaves to this machine.
 # The shell stays, since the first process of the namespace has to take in the orphans.
 # Only what the node needs of this machine's environment goes in: no proxy, path, token or user of it.
 exec unshare --mount --pid --fork --kill-child --uts --ipc --net ${cgroup:+--cgroup} bash -c '
   inside
+  pivot_root . .
+  umount -l .
+  cd /
   env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TZ=UTC PYTHONDONTWRITEBYTECODE=1 \
-    chroot /mnt/root /usr/bin/python3 "/scripts/$0" "$@"
-  exit $?' "$program" "$@"
+    $0 "$@"
+  exit $?' "$start" "$@"

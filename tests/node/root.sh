@@ -10,9 +10,9 @@ suite=${1:-bookworm}
 case $suite in bookworm | trixie) ;; *) say "unknown suite $suite: bookworm or trixie is wanted"; exit 2 ;; esac
 [ "$(id -u)" = 0 ] || { say "root is needed (namespaces, mounts, chroot): run this as root"; exit 1; }
 
-# What the scenes drive, then what drives them (python3, paramiko, ssh, curl), then what `ordinary.sh` installs by apt.
+# What the scenes drive and a cluster's node has, then what drives them (python3, paramiko, ssh, curl), then what `ordinary.sh` installs by apt.
 packages=(openssh-server openssh-client openssh-sftp-server sudo passwd login rsyslog cron nginx-light apache2 adduser procps
-  iproute2 kmod nftables curl sshpass python3 python3-paramiko libfaketime faketime apt-utils containerd runc busybox-static)
+  containernetworking-plugins iptables conntrack socat openssl iproute2 kmod nftables curl sshpass python3 python3-paramiko libfaketime faketime apt-utils containerd runc busybox-static)
 cached=(memcached tcpdump uuid-runtime tree figlet less jq bc)
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/kubewitness/node

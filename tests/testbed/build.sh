@@ -48,7 +48,7 @@ minor=${version#v1.}; minor=${minor%%.*}
 stamp=k8s.io/component-base/version
 build kube kube "-s -w -X $stamp.gitVersion=$version -X $stamp.gitMajor=1 -X $stamp.gitMinor=$minor -X k8s.io/client-go/pkg/version.gitVersion=$version"
 build etcd etcd "-s -w"
-for command in kube-apiserver kube-controller-manager kubectl; do ln -s kube "$work/$command"; done
+for command in kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl kubelet; do ln -s kube "$work/$command"; done
 date -u +%FT%TZ >"$work/complete"
 chmod 755 "$work"
 rm -rf "$out"

@@ -13,6 +13,7 @@ packages=()
 # For ring, SQLite and zstd, which bring C sources.
 if ! has cc; then packages+=(gcc libc6-dev); elif ! cc -E -include stdlib.h -x c /dev/null >/dev/null 2>&1; then packages+=(libc6-dev); fi
 has flock || packages+=(util-linux)
+[ "${1:-}" != test ] || has python3 || packages+=(python3) # packs the image
 if has apt-get && [ -z "${SSL_CERT_FILE:-}" ] && [ ! -e /etc/ssl/certs/ca-certificates.crt ]; then packages+=(ca-certificates); fi
 
 missing=()

@@ -1,8 +1,8 @@
 //! A node with real daemons, driven by `tests/node/live.sh`.
 //! In: the directory for its logs, acts. Out: the truth of each act, by the node's clock, which is this machine's.
 
-use super::Span;
 use crate::support::{repository, wait_until};
+use jiff::Timestamp;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -13,6 +13,13 @@ use std::time::Duration;
 /// Until the daemons listen, or an act is done, beside builds as well.
 const PATIENCE: Duration = Duration::from_secs(180);
 const NEEDS: &str = "this test needs root and a Debian host: it runs real sshd, sudo and rsyslog in private namespaces";
+
+/// When something was done.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
 
 /// Dropping it ends the daemons.
 pub struct LiveNode {
@@ -29,13 +36,14 @@ impl LiveNode {
         let built = Command::new(script("root.sh")).arg("bookworm").stdout(Stdio::null()).status().unwrap();
         assert!(built.success(), "tests/node/root.sh failed, the lines above say why; {NEEDS}");
         // The kernel's log is this machine's: other tests' lines would be in it.
-        let mut shell = Command::new(script("live.sh"))
-            .arg(dir)
-            .args(["bookworm", "no-kernel"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut live = Command::new(script("live.sh"));
+        live.arg(dir).args(["bookworm", "no-kernel"]);
+        LiveNode::drive(live)
+    }
+
+    /// Starts the daemons by a command that speaks as live.sh does.
+    pub fn drive(mut command: Command) -> LiveNode {
+        let mut shell = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (send, answers) = channel();
         let output = BufReader::new(shell.stdout.take().unwrap());
         std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));

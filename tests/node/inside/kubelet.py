@@ -1,6 +1,6 @@
 """A kubelet on the node, with containerd, an API server of its own, and pods that come and go as they do.
 
-`/opt/kubelet` and `/opt/testbed` hold the programs (enter.sh, NODE_MOUNTS); the node sees its cgroups as the root (NODE_CGROUP).
+`/opt/testbed` holds the programs (enter.sh, NODE_MOUNTS); the node sees its cgroups as the root (NODE_CGROUP).
 What kubelet writes goes to syslog under its name, as journald passes it on. Images are made here from Debian's busybox.
 """
 import gzip
@@ -189,7 +189,7 @@ class Kubelet:
     def kubelet(self):
         """What kubelet says goes to syslog, as journald hands on what a unit writes: facility daemon, its name and pid."""
         self.write("kubelet.yaml", CONFIG)
-        self.process = subprocess.Popen(["/opt/kubelet/kubelet", f"--config={HOME}/kubelet.yaml", f"--kubeconfig={HOME}/node.kubeconfig", "--cert-dir=/var/lib/kubelet/pki",
+        self.process = subprocess.Popen(["/opt/testbed/kubelet", f"--config={HOME}/kubelet.yaml", f"--kubeconfig={HOME}/node.kubeconfig", "--cert-dir=/var/lib/kubelet/pki",
                                          "--hostname-override=node-1", f"--node-ip={NODE4}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.node.children.append(self.process)
         logger = subprocess.Popen(["logger", "-t", "kubelet", "-p", "daemon.info", f"--id={self.process.pid}"], stdin=self.process.stdout)

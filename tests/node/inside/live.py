@@ -101,7 +101,7 @@ class Live(Node):
 
 
 def main():
-    node = Live("/out", klog="no-kernel" not in sys.argv[1:])
+    node = Live(os.environ.get("NODE_LOGS", "/out"), klog="no-kernel" not in sys.argv[1:])
     node.prepare()
     node.rsyslog()
     node.sshd(22, "PerSourcePenalties no" if node.newer else "")

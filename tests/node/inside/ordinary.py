@@ -257,7 +257,7 @@ def keep(node):
                 "about": "Ordinary life of a node, sped up: nothing of it is an attack, and no alert above Low may come of it.", "recorded": True, "host": "node-1", "zone": "UTC",
                 "from": START.isoformat(), "to": (START + datetime.timedelta(hours=HOURS)).isoformat(), "speed": SPEED,
                 "versions": [version(name) for name in ("openssh-server", "sudo", "passwd", "cron", "rsyslog", "nginx-light", "dpkg", "containerd", "libfaketime")]
-                + [run("/opt/kubelet/kubelet", "--version").stdout.decode().strip()],
+                + [run("/opt/testbed/kubelet", "--version").stdout.decode().strip()],
                 "lines": lines, "programs": {name: count for name, count in sorted(programs.items()) if count}, "done": dict(sorted(node.done.items()))}.items():
             file.write(f"{key}: {json.dumps(value)}\n")
     print(json.dumps({"lines": lines, "programs": programs, "done": node.done}))

@@ -1,8 +1,9 @@
 // One binary for the Kubernetes commands of the test bed, chosen by the name it is called by
-// (symbolic links) or by its first argument. One binary links once instead of three times.
+// (symbolic links) or by its first argument. One binary links once instead of six times.
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,12 +17,18 @@ import (
 	kubectl "k8s.io/kubectl/pkg/cmd"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	kcm "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
 var commands = map[string]func() *cobra.Command{
 	"kube-apiserver":          apiserver.NewAPIServerCommand,
 	"kube-controller-manager": kcm.NewControllerManagerCommand,
+	"kube-proxy":              proxy.NewProxyCommand,
+	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
 	"kubectl":                 kubectl.NewDefaultKubectlCommand,
+	"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
 }
 
 func main() {
@@ -34,7 +41,7 @@ func main() {
 		}
 	}
 	if build == nil {
-		fmt.Fprintln(os.Stderr, "call me as kube-apiserver, kube-controller-manager or kubectl")
+		fmt.Fprintln(os.Stderr, "call me as kube-apiserver, kube-controller-manager, kube-proxy, kube-scheduler, kubectl or kubelet")
 		os.Exit(2)
 	}
 	if name == "kubectl" {

@@ -1,0 +1,112 @@
+//! The image that `make image` packs and the document that `make sbom` writes: the same each time, and nothing in them that
+//! should not be.
+
+use crate::support::{kubewitness, repository};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Kept between runs, so that the Debian packages are downloaded once.
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("image")
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Packs our binary as `name`; what the script prints, and the archive.
+fn pack(name: &str) -> (String, PathBuf) {
+    let out = directory().join(name);
+    let mut build = Command::new(repository("image/build.sh"));
+    build
+        .args([&kubewitness().unwrap(), &out])
+        .arg("example.org/kubewitness:1.2.3")
+        .env("KUBEWITNESS_REVISION", "0000");
+    (run(&mut build), out)
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+fn blob(layout: &Path, described: &Value) -> PathBuf {
+    layout.join("blobs/sha256").join(described["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap())
+}
+
+#[test]
+fn image_is_the_same_each_time_and_holds_what_the_binary_needs_alone() {
+    let (said, first) = pack("first.tar");
+    let (again, second) = pack("second.tar");
+    assert_eq!(said, again);
+    assert!(fs::read(&first).unwrap() == fs::read(&second).unwrap(), "the same digest, but not the same bytes");
+
+    let dir = tempfile::tempdir().unwrap();
+    let (layout, root) = (dir.path().join("layout"), dir.path().join("root"));
+    let unpack = |archive: &Path, into: &Path| {
+        fs::create_dir_all(into).unwrap();
+        run(Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(into))
+    };
+    unpack(&first, &layout);
+    let index = json(&layout.join("index.json"));
+    let digest = index["manifests"][0]["digest"].as_str().unwrap();
+    assert_eq!(said, format!("example.org/kubewitness:1.2.3 {digest}\n"));
+    let manifest = json(&blob(&layout, &index["manifests"][0]));
+    let config = json(&blob(&layout, &manifest["config"]));
+    assert_eq!(config["config"]["Entrypoint"], serde_json::json!(["/kubewitness"]));
+    assert_eq!(config["config"]["User"], "65532:65532");
+    let mut names = BTreeSet::new();
+    for layer in manifest["layers"].as_array().unwrap() {
+        let layer = blob(&layout, layer);
+        names.extend(run(Command::new("tar").arg("-tf").arg(&layer)).lines().map(str::to_owned));
+        unpack(&layer, &root);
+    }
+    let executable = |name: &&String| name.contains("bin/") || name.ends_with("/sh");
+    assert_eq!(names.iter().find(executable), None, "a program that nobody needs");
+    assert!(names.contains("usr/share/doc/libc6/copyright"), "{names:?}");
+    let bundle = fs::read_to_string(root.join("etc/ssl/certs/ca-certificates.crt")).unwrap();
+    assert!(bundle.matches("BEGIN CERTIFICATE").count() > 100);
+
+    // By the image's own loader and libraries, and none of this machine's.
+    let find = |name: &str| names.iter().find(|path| path.contains(name) && !path.starts_with("lib64")).unwrap();
+    let loader = root.join(find("/ld-linux-"));
+    let mut version = Command::new(&loader);
+    version.arg("--inhibit-cache").arg("--library-path").arg(loader.parent().unwrap());
+    let version = run(version.arg(root.join("kubewitness")).arg("--version"));
+    assert_eq!(version, format!("kubewitness {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn sbom_names_what_the_image_is_made_of_and_not_what_tests_it() {
+    let out = directory().join("for-sbom.tar");
+    // Any binary does: the document is about Cargo.lock and the packages.
+    run(Command::new(repository("image/build.sh")).arg("/bin/true").arg(&out).arg("example.org/kubewitness:1.2.3"));
+    let write = |name: &str| {
+        let path = directory().join(name);
+        run(Command::new(repository("image/sbom.py")).arg(directory().join("debs")).arg(&path));
+        fs::read_to_string(path).unwrap()
+    };
+    let (first, second) = (write("first.json"), write("second.json"));
+    assert_eq!(first, second);
+    let document: Value = serde_json::from_str(&first).unwrap();
+    assert_eq!((&document["bomFormat"], &document["specVersion"]), (&"CycloneDX".into(), &"1.6".into()));
+    assert_eq!(document["metadata"]["component"]["version"], env!("CARGO_PKG_VERSION"));
+    let components = document["components"].as_array().unwrap();
+    let named = |name: &str| components.iter().find(|component| component["name"] == name);
+    for name in ["rusqlite", "libsqlite3-sys", "rustls", "libc6", "ca-certificates"] {
+        let component = named(name).unwrap_or_else(|| panic!("{name} is missing"));
+        assert_eq!(component["hashes"][0]["content"].as_str().unwrap().len(), 64, "{component}");
+    }
+    assert_eq!(named("proptest"), None);
+    let listed = components.iter().map(|component| component["bom-ref"].as_str().unwrap()).collect::<BTreeSet<_>>();
+    assert_eq!(listed.len(), components.len(), "a component is named twice");
+    for entry in document["dependencies"].as_array().unwrap() {
+        for needed in entry["dependsOn"].as_array().unwrap() {
+            assert!(listed.contains(needed.as_str().unwrap()), "{needed} is needed and not listed");
+        }
+    }
+}
