@@ -14,6 +14,7 @@ use std::{fmt::Write as _, path::Path};
 
 use clap::CommandFactory;
 use kube::CustomResourceExt;
+use prometheus::proto::MetricFamily;
 
 use crate::{
     api::{ClusterSecurityRule, LogSource, SecurityAlert, SecurityRule},
@@ -77,17 +78,24 @@ pub fn files(root: &Path) -> Result<Vec<GeneratedFile>, GenerateError> {
 
 const MD_HEADER: &str = "<!-- Made by `make generate` from the code. Do not edit. -->\n";
 
-fn metrics() -> Result<String, GenerateError> {
-    let controller = crate::controller::register_metrics()?.registry;
+/// Every metric of controller and collector once, sorted by name, with all labels that it can have.
+fn metric_families() -> Result<Vec<MetricFamily>, GenerateError> {
+    let controller = crate::controller::register_metrics()?;
+    controller.ingest.expect_apiserver("CLUSTER", "APISERVER");
     let (collector, _) = crate::collector::register_metrics()?;
-    let mut families = controller.gather();
+    let mut families = controller.registry.gather();
     families.extend(collector.gather());
     families.sort_by(|a, b| a.name().cmp(b.name()));
     families.dedup_by(|a, b| a.name() == b.name());
+    Ok(families)
+}
+
+fn metrics() -> Result<String, GenerateError> {
+    let families = metric_families()?;
     let mut text = format!(
         "{MD_HEADER}# Metrics\n\nServed as Prometheus text at `/metrics` of the admin port; those of `kubewitness \
          collector` begin with `kubewitness_collector_`. Every label has a fixed set of \
-         values: never a user, pod, address or message.\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n"
+         values, but for `cluster` and `apiserver`, which are those of the credentials: never a user, pod, address or message.\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n"
     );
     for family in families {
         let mut labels: Vec<_> =

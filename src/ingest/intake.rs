@@ -97,6 +97,7 @@ impl Intake {
         let appended = self.desk.append(records.into_iter().map(|(record, _)| record).collect()).await?;
         quarantined.iter().for_each(|reason| metrics.quarantined(*reason));
         metrics.last_event.set(now.as_millisecond() as f64 / 1000.0);
+        metrics.senders.stored(&self.origin.cluster, &self.origin.reporter, now);
         self.tally.stored += appended.stored;
         self.tally.duplicates += appended.duplicates;
         self.tally.quarantined += quarantined.len() as u64;
