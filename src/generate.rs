@@ -1,7 +1,9 @@
 //! Prints the files that are made from code: CRDs, ClusterRoles, references. `make generate` writes them, a test compares.
 
+pub mod alerting;
 mod attack;
 mod chapters;
+mod dashboard;
 mod detections;
 mod examples;
 mod fields;
@@ -73,6 +75,24 @@ pub fn files(root: &Path) -> Result<Vec<GeneratedFile>, GenerateError> {
         GeneratedFile { path: "docs/reference/flags.md".into(), text: flags() },
     ];
     files.extend(rule_pages::pages(root)?);
+    files.extend(watching()?);
+    Ok(files)
+}
+
+/// What people watch us by, for a Prometheus of their own and for the chart.
+fn watching() -> Result<Vec<GeneratedFile>, GenerateError> {
+    let alerts = format!("{YAML_HEADER}{}", alerting::rule_file());
+    let dashboard = dashboard::dashboard(&metric_families()?);
+    let mut files = Vec::new();
+    for directory in ["manifests/prometheus", "charts/kubewitness/files"] {
+        files.push(GeneratedFile { path: format!("{directory}/alerts.yaml"), text: alerts.clone() });
+        files.push(GeneratedFile { path: format!("{directory}/dashboard.json"), text: dashboard.clone() });
+    }
+    let pages = alerting::pages().into_iter();
+    files.extend(pages.map(|(name, text)| GeneratedFile {
+        path: format!("docs/runbooks/{name}"),
+        text: format!("{MD_HEADER}{text}"),
+    }));
     Ok(files)
 }
 
@@ -98,10 +118,7 @@ fn metrics() -> Result<String, GenerateError> {
          values, but for `cluster` and `apiserver`, which are those of the credentials: never a user, pod, address or message.\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n"
     );
     for family in families {
-        let mut labels: Vec<_> =
-            family.get_metric().iter().flat_map(|m| m.get_label()).map(|l| l.name().to_owned()).collect();
-        labels.sort();
-        labels.dedup();
+        let labels = dashboard::labels(&family);
         let kind = format!("{:?}", family.get_field_type()).to_lowercase();
         writeln!(text, "| `{}` | {kind} | {} | {} |", family.name(), labels.join(", "), family.help())
             .expect("writing to a String does not fail");
