@@ -14,6 +14,7 @@ mod interleaving;
 mod language;
 mod normalise;
 mod offline;
+mod prometheus_rules;
 mod quiet;
 mod records;
 mod scenarios;
