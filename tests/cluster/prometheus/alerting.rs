@@ -11,6 +11,7 @@ use kubewitness::generate::alerting::{GROUPS, Step};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// Two scrapes and an evaluation on a machine that builds beside.
@@ -106,13 +107,19 @@ fn start_alertmanager(watched: &mut WatchedCluster) -> (Process, u16) {
     fs::write(dir.join("alertmanager.yml"), config.to_string()).unwrap();
     let port = free_port().unwrap();
     let arguments = [
+        repository("tests/testbed/alertmanager.sh").display().to_string(),
+        prometheus_binaries().unwrap().display().to_string(),
         format!("--config.file={}", dir.join("alertmanager.yml").display()),
         format!("--storage.path={}", dir.join("data").display()),
         format!("--web.listen-address=127.0.0.1:{port}"),
         "--cluster.listen-address=".to_owned(),
     ];
-    let program = prometheus_binaries().unwrap().join("prometheus-alertmanager");
-    (watched.spawn("alertmanager", &program, &arguments).unwrap(), port)
+    let alertmanager = watched.spawn("alertmanager", Path::new("/usr/bin/bash"), &arguments).unwrap();
+    let ready = wait_until("Alertmanager is ready", SOON, || {
+        seen::get(port, "/-/ready").is_ok_and(|answer| answer.code == 200).then_some(())
+    });
+    ready.unwrap_or_else(|error| panic!("{error}\n{}", alertmanager.log_tail()));
+    (alertmanager, port)
 }
 
 fn start_prometheus(watched: &mut WatchedCluster, collector: u16, alertmanager: u16) -> (Process, u16) {
