@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{collector, controller, generate, offline};
+use crate::{collector, controller, generate, offline, webhook_config};
 
 /// Audit events of a Kubernetes API server and log lines of its nodes become SecurityAlerts, in the cluster.
 #[derive(Debug, Parser)]
@@ -20,6 +20,8 @@ pub enum Command {
     Controller(Box<controller::ControllerArgs>),
     /// Reads the log files of a node that LogSources name and sends the lines to the controller. Runs on each node.
     Collector(Box<collector::CollectorArgs>),
+    /// Issues the credential of one API server and writes what connects it: webhook kubeconfig, audit policy, flags.
+    WebhookConfig(webhook_config::WebhookConfigArgs),
     /// Runs the tests that rules carry, without a cluster.
     Test(offline::test::TestArgs),
     /// Runs rules over recorded events and prints the alerts, without a cluster.
@@ -48,6 +50,7 @@ impl Cli {
         match self.command {
             Command::Controller(args) => controller::main(*args).map(|()| ExitCode::SUCCESS),
             Command::Collector(args) => Ok(collector::main(&args).map(|()| ExitCode::SUCCESS)?),
+            Command::WebhookConfig(args) => webhook_config::main(&args).map(|()| ExitCode::SUCCESS),
             Command::Test(args) => offline::test::main(&args),
             Command::Replay(args) => offline::replay::main(&args),
             Command::Normalise(args) => offline::normalise::main(&args),

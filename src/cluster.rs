@@ -1,13 +1,16 @@
 //! All talk with the API server: watches of rules, of the inventory and of LogSources, statuses, SecurityAlerts, reviews of
-//! tokens, and the rights that they need. In: watch events, alerts. Out: payloads for the log, written objects. Never evaluates anything itself.
+//! tokens, the controller's own certificate and its senders' credentials, and the rights that they need.
+//! In: watch events, alerts. Out: payloads for the log, written objects. Never evaluates anything itself.
 
 pub mod alerts;
+pub mod credentials;
 pub mod inventory;
 pub mod metrics;
 pub mod rbac;
 pub mod rules;
 pub mod sources;
 pub mod status;
+pub mod tls;
 pub mod tokens;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -58,6 +61,11 @@ pub enum ClusterError {
 }
 
 impl ClusterError {
+    /// True when the account lacks a right (403).
+    pub fn is_forbidden(&self) -> bool {
+        is_status(self, 403)
+    }
+
     /// True when the namespace of a write does not exist (404) or is being deleted (403, cause `NamespaceTerminating`).
     fn says_namespace_is_gone(&self) -> bool {
         let ClusterError::Kube(error) = self else { return false };
@@ -75,8 +83,33 @@ fn watch<K>(objects: Api<K>, what: Watched, metrics: &Metrics) -> impl Stream<It
 where
     K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
 {
+    watch_with(objects, watcher::Config::default(), what, metrics)
+}
+
+/// The same of the one object of this name; a right bound to the name (`resourceNames`) is enough for it.
+fn watch_one<K>(
+    objects: Api<K>,
+    name: &str,
+    what: Watched,
+    metrics: &Metrics,
+) -> impl Stream<Item = watcher::Event<K>> + use<K>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+{
+    watch_with(objects, watcher::Config::default().fields(&format!("metadata.name={name}")), what, metrics)
+}
+
+fn watch_with<K>(
+    objects: Api<K>,
+    config: watcher::Config,
+    what: Watched,
+    metrics: &Metrics,
+) -> impl Stream<Item = watcher::Event<K>> + use<K>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+{
     let errors = metrics.watch_errors.with_label_values(&[what.as_str()]);
-    let events = watcher(objects, watcher::Config::default()).default_backoff().inspect_err(move |error| {
+    let events = watcher(objects, config).default_backoff().inspect_err(move |error| {
         errors.inc();
         tracing::warn!(kind = what.as_str(), %error, "watch broke and starts again");
     });

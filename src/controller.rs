@@ -8,6 +8,7 @@
 
 pub mod metrics;
 mod pipeline_thread;
+mod secrets;
 mod snapshots;
 mod ticks;
 
@@ -43,6 +44,7 @@ use crate::{
     telemetry::{self, LogArgs},
 };
 use pipeline_thread::PipelineThread;
+use secrets::Secrets;
 use snapshots::{SnapshotArgs, Snapshots};
 use ticks::Ticks;
 
@@ -129,7 +131,8 @@ pub fn main(args: ControllerArgs) -> anyhow::Result<()> {
 
 async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     let metrics = register_metrics()?;
-    let config = args.ingest.config(&args.namespace)?;
+    let (secrets, certificate, credentials) = Secrets::new(&args);
+    let config = args.ingest.config(&args.namespace, certificate, credentials)?;
     let client = Client::try_default().await.context("no API server: set KUBECONFIG, or run in a pod")?;
     let (store, appender, writer) = Store::open(args.store.config(), metrics.store.clone())?;
     let collection =
@@ -141,9 +144,14 @@ async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     let ingest_address = ingest_listener.local_addr()?;
     let admin_address = admin_listener.local_addr()?;
 
-    let checks = Checks { pipeline: Check::new("pipeline", true), store: Check::new("store writer", true) };
+    let checks = Checks {
+        pipeline: Check::new("pipeline", true),
+        store: Check::new("store writer", true),
+        secrets: Check::new("certificate and credentials", secrets.are_none()),
+    };
     let shutdown = Shutdown::default();
     let mut edges = Edges { writer: Some(spawn_writer(writer, checks.store.clone())?), ..Edges::default() };
+    secrets.spawn(&mut edges.intake, &client, &metrics, &checks.secrets, &shutdown.intake);
     let own_user = own_user(&client).await;
     let parts = Parts::new(&args, client, own_user, &store, &appender, &metrics)?;
     parts.spawn(&mut edges, &checks, &shutdown)?;
@@ -184,11 +192,14 @@ struct Shutdown {
     admin: CancellationToken,
 }
 
-/// Alive as long as their threads. Audit events can be taken from the first moment, so nothing else makes the controller
-/// unready: replay and rules are gauges, since an unready pod would be sent nothing and senders keep events for 80 s.
+/// Alive as long as their threads. Audit events can be taken from the first moment that there is a certificate to show and
+/// that credentials are known, so nothing else makes the controller unready: replay and rules are gauges, since an unready
+/// pod would be sent nothing and senders keep events for 80 s.
 struct Checks {
     pipeline: Check,
     store: Check,
+    /// For readiness alone.
+    secrets: Check,
 }
 
 type Tasks = JoinSet<anyhow::Result<()>>;
@@ -281,8 +292,9 @@ fn spawn_writer(writer: Writer, alive: Check) -> anyhow::Result<thread::JoinHand
 }
 
 fn spawn_admin(edges: &mut Edges, metrics: &Metrics, checks: &Checks, listener: TcpListener, shutdown: &Shutdown) {
-    let all = vec![checks.pipeline.clone(), checks.store.clone()];
-    let admin = Admin { registry: metrics.registry.clone(), live: all.clone(), ready: all };
+    let live = vec![checks.pipeline.clone(), checks.store.clone()];
+    let ready = [live.clone(), vec![checks.secrets.clone()]].concat();
+    let admin = Admin { registry: metrics.registry.clone(), live, ready };
     let token = shutdown.admin.clone();
     edges.admin.spawn(async move { admin.run(listener, token).await.context("serving the admin port") });
 }

@@ -1,4 +1,4 @@
-//! Prints the files that are made from code: CRDs, ClusterRoles, references. `make generate` writes them, a test compares.
+//! Prints the files that are made from code: CRDs, roles, references. `make generate` writes them, a test compares.
 
 pub mod alerting;
 mod attack;
@@ -59,6 +59,8 @@ pub fn files(root: &Path) -> Result<Vec<GeneratedFile>, GenerateError> {
         yaml("crds/kubewitness.io_securityalerts.yaml", &SecurityAlert::crd())?,
         yaml("crds/kubewitness.io_logsources.yaml", &LogSource::crd())?,
         yaml("manifests/rbac/controller-clusterrole.yaml", &rbac::controller())?,
+        yaml("manifests/rbac/controller-role.yaml", &rbac::controller_namespace())?,
+        yaml("manifests/rbac/controller-collectors-role.yaml", &rbac::collectors_namespace())?,
         yaml("manifests/rbac/view-clusterrole.yaml", &rbac::view())?,
         yaml("manifests/rbac/triage-clusterrole.yaml", &rbac::triage())?,
         yaml("manifests/rbac/rule-author-clusterrole.yaml", &rbac::rule_author())?,

@@ -24,6 +24,7 @@ mod credentials;
 mod desk;
 mod envelope;
 mod gate;
+mod held;
 mod intake;
 mod lines;
 mod live;
@@ -40,7 +41,8 @@ mod tls;
 
 pub use args::{IngestArgs, IngestConfig, IngestLimits};
 pub use collectors::{Bearer, Collection, ReviewFailed, Reviewer};
-pub use credentials::CredentialsError;
+pub use credentials::{CredentialList, CredentialsError, is_subdomain};
+pub use held::{Certificate, Content, Tokens};
 pub use metrics::Metrics;
 pub use slim::Form;
 
@@ -59,20 +61,25 @@ pub enum IngestError {
          certificates) or both"
     )]
     Open,
+    #[error("ingest has no certificate: give --ingest-tls-cert and --ingest-tls-key, or --tls-secret and --tls-name")]
+    NoCertificate,
     #[error("--collector-service-account: given {given} times; the most is {most}")]
     Accounts { given: usize, most: usize },
+    #[error("--tls-name: given {given} times; the most is {most}")]
+    Names { given: usize, most: usize },
     #[error("{path}: {source}")]
     Read { path: std::path::PathBuf, source: std::io::Error },
     #[error("{path}: larger than {limit} bytes, so not the file that was meant")]
     FileTooLarge { path: std::path::PathBuf, limit: u64 },
-    #[error("--ingest-tls-cert {path}: {reason}")]
-    Certificate { path: std::path::PathBuf, reason: String },
-    #[error("--ingest-tls-key {path}: {reason}")]
-    Key { path: std::path::PathBuf, reason: String },
+    /// `place` is the flag with its file, or the Secret and its key.
+    #[error("{place}: {reason}")]
+    Certificate { place: String, reason: String },
+    #[error("{place}: {reason}")]
+    Key { place: String, reason: String },
     #[error("--ingest-client-ca {path}: {reason}")]
     ClientCa { path: std::path::PathBuf, reason: String },
-    #[error("--ingest-credentials {path}: {source}")]
-    Credentials { path: std::path::PathBuf, source: CredentialsError },
+    #[error("{place}: {source}")]
+    Credentials { place: String, source: CredentialsError },
 }
 
 /// The server, ready to run.
@@ -84,7 +91,8 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Reads certificates and credentials, so that what is wrong with them shows at the start.
+    /// Reads certificates and credentials that are in files, so that what is wrong with them shows at the start. What is in
+    /// Secrets may come later: until then there is no handshake, and nobody is let in.
     pub fn new(
         config: IngestConfig,
         collection: Collection,
@@ -94,7 +102,7 @@ impl Ingest {
     ) -> Result<Ingest, IngestError> {
         let limits = config.limits;
         let (cluster, accounts) = (config.cluster.clone(), config.collectors.clone());
-        let live = Arc::new(Live::load(config)?);
+        let live = Arc::new(Live::load(config, &metrics)?);
         let cluster = cluster.map(Arc::from).or_else(|| live.credentials.load().only_cluster());
         let cluster = cluster.unwrap_or_else(|| "default".into());
         let collectors = Collectors::new(collection, &accounts, cluster, metrics.clone());

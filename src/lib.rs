@@ -30,5 +30,6 @@ pub mod admin;
 // Roots
 pub mod controller;
 pub mod offline;
+pub mod webhook_config;
 pub mod generate;
 pub mod cli;

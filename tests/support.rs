@@ -33,4 +33,4 @@ pub use kubectl::{Kubectl, Output};
 pub use pki::{Authority, Identity};
 pub use processes::{Process, is_running};
 pub use waiting::{wait_until, wait_until_async};
-pub use watched::{AUDIT_PATH, NAMESPACE, WatchedCluster, free_port, kubewitness, repository};
+pub use watched::{AUDIT_PATH, NAMESPACE, WatchedCluster, free_port, install, kubewitness, repository};

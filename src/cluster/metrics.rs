@@ -22,6 +22,8 @@ pub struct Metrics {
     pub status_write_errors: IntCounter,
     pub alert_limit_reached: IntGauge,
     pub log_sources: IntGaugeVec,
+    pub ca_not_after: IntGauge,
+    pub tls_errors: IntCounterVec,
 }
 
 /// What a watch looks at. Also a metric label.
@@ -33,16 +35,47 @@ pub enum Watched {
     Pods,
     Nodes,
     LogSources,
+    Secrets,
+    ConfigMaps,
+}
+
+/// What failed about the controller's own certificate. Also a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsFailure {
+    /// The Secret is absent.
+    NoSecret,
+    /// What the Secret holds can't be used, or nothing can be made of it.
+    Content,
+    /// The Secret could not be written.
+    Write,
+    /// A ConfigMap is absent or could not be written.
+    Publish,
+}
+
+impl TlsFailure {
+    pub const ALL: [TlsFailure; 4] =
+        [TlsFailure::NoSecret, TlsFailure::Content, TlsFailure::Write, TlsFailure::Publish];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TlsFailure::NoSecret => "NoSecret",
+            TlsFailure::Content => "Content",
+            TlsFailure::Write => "Write",
+            TlsFailure::Publish => "Publish",
+        }
+    }
 }
 
 impl Watched {
-    pub const ALL: [Watched; 6] = [
+    pub const ALL: [Watched; 8] = [
         Watched::ClusterSecurityRules,
         Watched::SecurityRules,
         Watched::SecurityAlerts,
         Watched::Pods,
         Watched::Nodes,
         Watched::LogSources,
+        Watched::Secrets,
+        Watched::ConfigMaps,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -53,6 +86,8 @@ impl Watched {
             Watched::Pods => "pods",
             Watched::Nodes => "nodes",
             Watched::LogSources => "logsources",
+            Watched::Secrets => "secrets",
+            Watched::ConfigMaps => "configmaps",
         }
     }
 }
@@ -94,6 +129,7 @@ impl Metrics {
         let r = Prefixed(registry);
         let watched = Watched::ALL.map(Watched::as_str);
         let reasons = Reason::ALL.map(Reason::as_str);
+        let tls_failures = TlsFailure::ALL.map(TlsFailure::as_str);
         let severities = Severity::ALL.map(Severity::as_str);
         Ok(Metrics {
             watch_errors: r.counters("watch_errors_total", "Watches that broke and were started again.", "kind", &watched)?,
@@ -112,6 +148,8 @@ impl Metrics {
             status_write_errors: r.counter("status_write_errors_total", "Writes of statuses of rules and log sources that failed and are retried.")?,
             alert_limit_reached: r.gauge("alert_limit_reached", "1 while new alerts are kept out of the cluster because the object limit is reached; the record has them all.")?,
             log_sources: r.gauges("log_sources", "Log sources by whether collectors are told of them.", "ready", &["true", "false"])?,
+            ca_not_after: r.gauge("ca_not_after_timestamp_seconds", "When the authority that signs the server's certificate ends, in seconds since 1970; 0 without --tls-secret.")?,
+            tls_errors: r.counters("tls_errors_total", "Failures to keep, renew or publish the server's certificate; each is tried again.", "reason", &tls_failures)?,
         })
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
 use kube::core::ObjectMeta;
 
-use super::{alerts, inventory, rules, sources, tokens};
+use super::{alerts, credentials, inventory, rules, sources, tls, tokens};
 use crate::api::GROUP;
 
 /// One right that some part of the controller needs.
@@ -14,6 +14,49 @@ pub struct Access {
     pub group: &'static str,
     pub resources: &'static [&'static str],
     pub verbs: &'static [&'static str],
+}
+
+/// A right to objects by their names, within one namespace.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedAccess {
+    pub resource: &'static str,
+    pub name: &'static str,
+    pub verbs: &'static [&'static str],
+}
+
+/// A role of the core group. Its namespace is said where it is applied: `kubectl apply -n`, or the chart.
+fn role(name: &str, accesses: &[NamedAccess]) -> Role {
+    let mut merged: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for access in accesses {
+        merged.entry((access.resource, access.name)).or_default().extend(access.verbs);
+    }
+    let rules = merged.into_iter().map(|((resource, name), mut verbs)| {
+        verbs.sort_unstable();
+        verbs.dedup();
+        PolicyRule {
+            api_groups: Some(vec![String::new()]),
+            resources: Some(vec![resource.to_owned()]),
+            resource_names: Some(vec![name.to_owned()]),
+            verbs: verbs.into_iter().map(str::to_owned).collect(),
+            ..PolicyRule::default()
+        }
+    });
+    let labels = BTreeMap::from([("app.kubernetes.io/name".to_owned(), "kubewitness".to_owned())]);
+    Role {
+        metadata: ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() },
+        rules: Some(rules.collect()),
+    }
+}
+
+/// What the controller, and `webhook-config` in its pod, may do in the controller's own namespace beyond
+/// [`controller`]. A list or watch of an object by its name is one that its name allows.
+pub fn controller_namespace() -> Role {
+    role("kubewitness-controller", &[tls::OWN_ACCESS, tls::BUNDLE_ACCESS, credentials::ACCESS].concat())
+}
+
+/// The same in each namespace of collectors; there may be several, and one may be the controller's own.
+pub fn collectors_namespace() -> Role {
+    role("kubewitness-controller-collectors", &[tls::BUNDLE_ACCESS, credentials::RELAY_ACCESS].concat())
 }
 
 fn cluster_role(name: &str, labels: &[(&str, &str)], accesses: &[Access]) -> ClusterRole {

@@ -77,7 +77,8 @@ impl Acceptor {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let handshake = TlsAcceptor::from(self.live.tls.load_full()).accept(stream);
+        let Some(tls) = self.live.tls.load_full() else { return self.metrics.turned(Turned::NoCertificate) };
+        let handshake = TlsAcceptor::from(tls).accept(stream);
         match timeout(self.limits.handshake, handshake).await {
             Err(_) => self.metrics.turned(Turned::HandshakeTimeout),
             Ok(Err(error)) => {

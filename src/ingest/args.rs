@@ -1,11 +1,22 @@
 //! What ingest is told at the start: flags, and the limits behind them.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
-use super::{IngestError, credentials::is_subdomain};
+use super::{
+    IngestError,
+    credentials::is_subdomain,
+    held::{Certificate, Content, Tokens},
+};
 
 /// Accounts that may be collectors.
 const MOST_ACCOUNTS: usize = 16;
+/// Names in a certificate.
+const MOST_NAMES: usize = 64;
 
 /// Flags of the receiver of audit webhooks and collectors.
 #[derive(Clone, Debug, clap::Args)]
@@ -14,15 +25,36 @@ pub struct IngestArgs {
     #[arg(long, env = "KUBEWITNESS_INGEST_LISTEN", default_value = "0.0.0.0:9443")]
     pub ingest_listen: SocketAddr,
     /// Certificate chain of the server, PEM. Read again when it changes.
-    #[arg(long, env = "KUBEWITNESS_INGEST_TLS_CERT", value_name = "FILE")]
-    pub ingest_tls_cert: PathBuf,
+    #[arg(long, env = "KUBEWITNESS_INGEST_TLS_CERT", value_name = "FILE", requires = "ingest_tls_key")]
+    pub ingest_tls_cert: Option<PathBuf>,
     /// Private key of the server, PEM. Read again when it changes.
-    #[arg(long, env = "KUBEWITNESS_INGEST_TLS_KEY", value_name = "FILE")]
-    pub ingest_tls_key: PathBuf,
+    #[arg(long, env = "KUBEWITNESS_INGEST_TLS_KEY", value_name = "FILE", requires = "ingest_tls_cert")]
+    pub ingest_tls_key: Option<PathBuf>,
+    /// Secret in the controller's namespace in which it keeps an authority and certificate of its own making, in place of
+    /// --ingest-tls-cert and --ingest-tls-key. The Secret must exist and may be empty. One that holds tls.crt, tls.key and
+    /// ca.crt without ca.key is somebody else's: it is used and followed, never written.
+    #[arg(long, env = "KUBEWITNESS_TLS_SECRET", value_name = "NAME", value_parser = dns_name)]
+    #[arg(conflicts_with_all = ["ingest_tls_cert", "ingest_tls_key"], requires = "tls_name")]
+    pub tls_secret: Option<String>,
+    /// DNS name or IP address in the certificate of --tls-secret; may be given up to 64 times. Of each kind of client the
+    /// certificate must hold what it connects to, or tls-server-name in its kubeconfig.
+    #[arg(long, env = "KUBEWITNESS_TLS_NAME", value_name = "NAME-OR-IP", value_delimiter = ',', value_parser = server_name)]
+    #[arg(requires = "tls_secret")]
+    pub tls_name: Vec<String>,
+    /// Seconds for which a new authority of --tls-secret is published before it signs the certificate, and for which the old
+    /// one is published after that.
+    #[arg(long, env = "KUBEWITNESS_TLS_CA_OVERLAP", value_name = "SECONDS", default_value_t = 86_400)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=2_592_000))]
+    pub tls_ca_overlap: u32,
     /// Tokens that senders may use, YAML: `credentials: [{cluster, apiserver, tokenSHA256}]`. Each is good for
     /// /audit/<cluster>/<apiserver> alone. Read again when it changes.
     #[arg(long, env = "KUBEWITNESS_INGEST_CREDENTIALS", value_name = "FILE")]
     pub ingest_credentials: Option<PathBuf>,
+    /// The same in the key credentials.yaml of a Secret in the controller's namespace, which `kubewitness webhook-config`
+    /// writes. Followed by a watch.
+    #[arg(long, env = "KUBEWITNESS_INGEST_CREDENTIALS_SECRET", value_name = "NAME", value_parser = dns_name)]
+    #[arg(conflicts_with = "ingest_credentials")]
+    pub ingest_credentials_secret: Option<String>,
     /// Authority whose client certificates senders may use, PEM. Their subject is O=kubewitness:audit,
     /// CN=<cluster>/<apiserver>. Read again when it changes.
     #[arg(long, env = "KUBEWITNESS_INGEST_CLIENT_CA", value_name = "FILE")]
@@ -43,6 +75,15 @@ fn dns_name(text: &str) -> Result<String, String> {
     if is_subdomain(text) { Ok(text.to_owned()) } else { Err("not a lower case DNS name".to_owned()) }
 }
 
+/// An address in its one canonical form, so that it compares with what a certificate says.
+fn server_name(text: &str) -> Result<String, String> {
+    match text.parse::<IpAddr>() {
+        Ok(address) => Ok(address.to_string()),
+        Err(_) if is_subdomain(text) => Ok(text.to_owned()),
+        Err(_) => Err("neither an IP address nor a lower case DNS name".to_owned()),
+    }
+}
+
 fn account(text: &str) -> Result<String, String> {
     match text.split_once('/') {
         Some((namespace, name)) if is_subdomain(namespace) && is_subdomain(name) => Ok(text.to_owned()),
@@ -54,10 +95,9 @@ fn account(text: &str) -> Result<String, String> {
 #[derive(Clone, Debug)]
 pub struct IngestConfig {
     pub listen: SocketAddr,
-    pub tls_cert: PathBuf,
-    pub tls_key: PathBuf,
+    pub certificate: Certificate,
     /// At least one of `credentials` and `client_ca` is given.
-    pub credentials: Option<PathBuf>,
+    pub credentials: Option<Tokens>,
     pub client_ca: Option<PathBuf>,
     /// See `--cluster-name`.
     pub cluster: Option<String>,
@@ -67,17 +107,39 @@ pub struct IngestConfig {
 }
 
 impl IngestArgs {
-    /// Refuses a combination that would leave ingest open. Reads and binds nothing. `namespace` is the controller's.
-    pub fn config(&self, namespace: &str) -> Result<IngestConfig, IngestError> {
+    /// Namespaces in which collectors run; `namespace` is the controller's.
+    pub fn collector_namespaces(&self, namespace: &str) -> BTreeSet<String> {
+        let given = self.collector_service_account.iter().filter_map(|account| account.split_once('/'));
+        let given: BTreeSet<String> = given.map(|(namespace, _)| namespace.to_owned()).collect();
+        if given.is_empty() { [namespace.to_owned()].into() } else { given }
+    }
+
+    /// Refuses a combination that would leave ingest open. Reads and binds nothing. `namespace` is the controller's; what
+    /// is kept in Secrets comes by `certificate` (chain and key in one PEM) and `credentials` (YAML).
+    pub fn config(
+        &self,
+        namespace: &str,
+        certificate: Content,
+        credentials: Content,
+    ) -> Result<IngestConfig, IngestError> {
+        if self.tls_name.len() > MOST_NAMES {
+            return Err(IngestError::Names { given: self.tls_name.len(), most: MOST_NAMES });
+        }
         let mut collectors = self.collector_service_account.clone();
         if collectors.is_empty() {
             collectors.push(format!("{namespace}/kubewitness-collector"));
         }
         let config = IngestConfig {
             listen: self.ingest_listen,
-            tls_cert: self.ingest_tls_cert.clone(),
-            tls_key: self.ingest_tls_key.clone(),
-            credentials: self.ingest_credentials.clone(),
+            certificate: match (&self.tls_secret, &self.ingest_tls_cert, &self.ingest_tls_key) {
+                (Some(secret), _, _) => Certificate::Held { secret: secret.clone(), content: certificate },
+                (None, Some(chain), Some(key)) => Certificate::Files { chain: chain.clone(), key: key.clone() },
+                (None, _, _) => return Err(IngestError::NoCertificate),
+            },
+            credentials: match (&self.ingest_credentials_secret, &self.ingest_credentials) {
+                (Some(secret), _) => Some(Tokens::Held { secret: secret.clone(), content: credentials }),
+                (None, file) => file.clone().map(Tokens::File),
+            },
             client_ca: self.ingest_client_ca.clone(),
             cluster: self.cluster_name.clone(),
             collectors,
@@ -165,26 +227,47 @@ mod tests {
         args: IngestArgs,
     }
 
+    fn config(words: &[&str]) -> Result<IngestConfig, String> {
+        use clap::Parser;
+        let line = Line::try_parse_from(["kubewitness"].iter().chain(words)).map_err(|error| error.to_string())?;
+        let nothing = || tokio::sync::watch::channel(None).1;
+        line.args.config("kw", nothing(), nothing()).map_err(|error| error.to_string())
+    }
+
     #[test]
     fn ingest_never_starts_open() {
-        use clap::Parser;
-        let parse = |more: &[&str]| {
-            let base = ["kubewitness", "--ingest-tls-cert", "c", "--ingest-tls-key", "k"];
-            Line::parse_from(base.iter().chain(more)).args.config("kw")
-        };
+        let parse = |more: &[&str]| config(&[&["--ingest-tls-cert", "c", "--ingest-tls-key", "k"], more].concat());
         let message = parse(&[]).unwrap_err().to_string();
         assert!(message.contains("--ingest-credentials") && message.contains("--ingest-client-ca"), "{message}");
         assert!(parse(&["--ingest-credentials", "f"]).is_ok());
         assert!(parse(&["--ingest-client-ca", "f"]).is_ok());
+        assert!(parse(&["--ingest-credentials-secret", "f"]).is_ok());
+        assert!(parse(&["--ingest-credentials-secret", "f", "--ingest-credentials", "f"]).is_err());
+    }
+
+    #[test]
+    fn a_certificate_is_in_files_or_in_a_secret() {
+        let parse = |more: &[&str]| config(&[&["--ingest-client-ca", "f"], more].concat()).map(|c| c.certificate);
+        for (words, expected) in [
+            (&[][..], "--tls-secret"),
+            (&["--ingest-tls-cert", "c"], "--ingest-tls-key"),
+            (&["--tls-secret", "s"], "--tls-name"),
+            (&["--tls-name", "n"], "--tls-secret"),
+            (&["--tls-secret", "s", "--tls-name", "N"], "neither an IP address nor"),
+            (&["--tls-secret", "s", "--tls-name", "n", "--ingest-tls-cert", "c", "--ingest-tls-key", "k"], "cannot be"),
+        ] {
+            let message = parse(words).unwrap_err();
+            assert!(message.contains(expected), "{words:?}: {message}");
+        }
+        let held = parse(&["--tls-secret", "s", "--tls-name", "n,10.0.0.1", "--tls-name", "::1"]).unwrap();
+        assert!(matches!(held, Certificate::Held { secret, .. } if secret == "s"));
     }
 
     #[test]
     fn collectors_have_an_account_of_the_controllers_namespace_unless_told_otherwise() {
-        use clap::Parser;
         let parse = |more: &[&str]| {
-            let base = ["kubewitness", "--ingest-tls-cert", "c", "--ingest-tls-key", "k", "--ingest-client-ca", "f"];
-            let line = Line::try_parse_from(base.iter().chain(more)).map_err(|error| error.to_string())?;
-            line.args.config("kw").map(|config| config.collectors).map_err(|error| error.to_string())
+            let base = ["--ingest-tls-cert", "c", "--ingest-tls-key", "k", "--ingest-client-ca", "f"];
+            config(&[&base, more].concat()).map(|config| config.collectors)
         };
         let flag = "--collector-service-account";
         assert_eq!(parse(&[]), Ok(vec!["kw/kubewitness-collector".to_owned()]));

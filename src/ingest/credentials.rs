@@ -2,8 +2,9 @@
 //! In: the credentials file, and what a request brings (a token, or a verified client certificate's name).
 //! Out: yes, or a refusal with its reason. Knows tokens by their hash alone and never says which part was wrong.
 
-use data_encoding::HEXLOWER_PERMISSIVE;
-use serde::Deserialize;
+use base64::prelude::{BASE64_STANDARD, Engine};
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
@@ -12,6 +13,8 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 const ORGANIZATION: &str = "kubewitness:audit";
 /// More than any fleet has API servers; a bound for the comparison with all of them.
 const MOST: usize = 4096;
+/// Credentials that one API server may have by [`CredentialList::add`]: more than a rotation needs.
+const MOST_OF_ONE: usize = 8;
 
 /// One API server, as the path of a request names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +32,7 @@ impl Source {
 }
 
 /// A DNS-1123 subdomain, as names of clusters, nodes and most objects are.
-pub(super) fn is_subdomain(name: &str) -> bool {
+pub fn is_subdomain(name: &str) -> bool {
     let is_label = |label: &str| {
         let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         !label.is_empty()
@@ -54,21 +57,86 @@ pub enum CredentialsError {
     Twice { at: usize, first: usize },
     #[error("more than {MOST} credentials")]
     TooMany,
+    #[error(
+        "{cluster}/{apiserver} has {MOST_OF_ONE} credentials already: run webhook-config with --revoke-others, which keeps \
+         the newest alone"
+    )]
+    TooManyOfOne { cluster: String, apiserver: String },
+    #[error("the list does not serialise: {0}")]
+    Unwritable(String),
 }
 
-#[derive(Deserialize)]
+/// The file: which API server has which tokens, by their hash.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub struct CredentialList {
     credentials: Vec<Entry>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     cluster: String,
     apiserver: String,
     #[serde(rename = "tokenSHA256")]
     token_sha256: String,
+}
+
+impl CredentialList {
+    /// Nothing at all is an empty list; what is wrong is refused with its place.
+    pub fn parse(yaml: &str) -> Result<CredentialList, CredentialsError> {
+        if yaml.trim().is_empty() {
+            return Ok(CredentialList::default());
+        }
+        Credentials::parse(yaml)?;
+        read(yaml)
+    }
+
+    /// Adds a token at the end, so that the last of an API server is the newest.
+    pub fn add(&mut self, cluster: &str, apiserver: &str, token: &str) -> Result<(), CredentialsError> {
+        if self.count(cluster, apiserver) >= MOST_OF_ONE {
+            return Err(CredentialsError::TooManyOfOne {
+                cluster: cluster.to_owned(),
+                apiserver: apiserver.to_owned(),
+            });
+        }
+        if self.credentials.len() >= MOST {
+            return Err(CredentialsError::TooMany);
+        }
+        let token_sha256 = HEXLOWER.encode(&Sha256::digest(token));
+        self.credentials.push(Entry { cluster: cluster.to_owned(), apiserver: apiserver.to_owned(), token_sha256 });
+        Ok(())
+    }
+
+    /// Keeps the newest of an API server alone; how many went.
+    pub fn revoke_others(&mut self, cluster: &str, apiserver: &str) -> usize {
+        let mut older = self.count(cluster, apiserver).saturating_sub(1);
+        let before = self.credentials.len();
+        self.credentials.retain(|entry| {
+            let goes = older > 0 && entry.cluster == cluster && entry.apiserver == apiserver;
+            older -= usize::from(goes);
+            !goes
+        });
+        before - self.credentials.len()
+    }
+
+    /// Tokens of one API server.
+    pub fn count(&self, cluster: &str, apiserver: &str) -> usize {
+        self.credentials.iter().filter(|entry| entry.cluster == cluster && entry.apiserver == apiserver).count()
+    }
+
+    /// The text that [`CredentialList::parse`] reads.
+    pub fn to_yaml(&self) -> Result<String, CredentialsError> {
+        serde_saphyr::to_string(self).map_err(|error| CredentialsError::Unwritable(error.to_string()))
+    }
+}
+
+fn read(yaml: &str) -> Result<CredentialList, CredentialsError> {
+    // The place alone: the parser's text quotes the file, which may hold a token in clear by mistake.
+    serde_saphyr::from_str(yaml).map_err(|error| {
+        let place = error.location();
+        CredentialsError::Yaml { line: place.map_or(0, |p| p.line()), column: place.map_or(0, |p| p.column()) }
+    })
 }
 
 /// Why a request is refused. Also a metric label.
@@ -114,11 +182,7 @@ pub(super) struct Credentials {
 
 impl Credentials {
     pub(super) fn parse(yaml: &str) -> Result<Credentials, CredentialsError> {
-        // The place alone: the parser's text quotes the file, which may hold a token in clear by mistake.
-        let file: File = serde_saphyr::from_str(yaml).map_err(|error| {
-            let place = error.location();
-            CredentialsError::Yaml { line: place.map_or(0, |p| p.line()), column: place.map_or(0, |p| p.column()) }
-        })?;
+        let file = read(yaml)?;
         if file.credentials.len() > MOST {
             return Err(CredentialsError::TooMany);
         }
@@ -162,11 +226,8 @@ impl Credentials {
     }
 
     fn admit_token(&self, source: &Source, header: &[u8]) -> Result<(), Refusal> {
-        let (scheme, token) = header.split_at_checked(7).ok_or(Refusal::Malformed)?;
-        if !scheme.eq_ignore_ascii_case(b"bearer ") || token.trim_ascii().is_empty() {
-            return Err(Refusal::Malformed);
-        }
-        let hash: [u8; 32] = Sha256::digest(token.trim_ascii()).into();
+        let token = token(header).ok_or(Refusal::Malformed)?;
+        let hash: [u8; 32] = Sha256::digest(&token).into();
         // All are compared, in full, so that the time tells nothing about which one came near.
         let mut found = 0u32;
         for (number, (known, _)) in (1u32..).zip(&self.tokens) {
@@ -180,6 +241,25 @@ impl Credentials {
             Some(_) => Err(Refusal::OtherPath),
         }
     }
+}
+
+/// The token of a header: a bearer, or the password of Basic (RFC 7617) under any name. kube-apiserver sends a bearer token
+/// over TLS alone (client-go, tools/clientcmd/client_config.go); to a relay on loopback it can only carry what stands in
+/// the URL, which Go sends as Basic.
+fn token(header: &[u8]) -> Option<Vec<u8>> {
+    let space = header.iter().position(|byte| *byte == b' ')?;
+    let (scheme, rest) = header.split_at_checked(space)?;
+    let rest = rest.trim_ascii();
+    let token = match scheme {
+        _ if scheme.eq_ignore_ascii_case(b"bearer") => rest.to_vec(),
+        _ if scheme.eq_ignore_ascii_case(b"basic") => {
+            let pair = BASE64_STANDARD.decode(rest).ok()?;
+            let colon = pair.iter().position(|byte| *byte == b':')?;
+            pair.get(colon + 1..)?.to_vec()
+        }
+        _ => return None,
+    };
+    (!token.is_empty()).then_some(token)
 }
 
 fn admit_certificate(source: &Source, name: &CertificateName) -> Result<(), Refusal> {
@@ -217,7 +297,13 @@ mod tests {
             ("Bearer two", Err(Refusal::OtherPath)),
             ("Bearer three", Err(Refusal::UnknownToken)),
             ("Bearer ", Err(Refusal::Malformed)),
-            ("Basic b25lOm9uZQ==", Err(Refusal::Malformed)),
+            ("Basic YW55Om9uZQ==", Ok(())),                     // any:one
+            ("basic b25lOnRocmVl", Err(Refusal::UnknownToken)), // one:three
+            ("Basic b25l", Err(Refusal::Malformed)),            // one
+            ("Basic b25lOg==", Err(Refusal::Malformed)),        // one:
+            ("Basic :", Err(Refusal::Malformed)),
+            ("Digest one", Err(Refusal::Malformed)),
+            ("Bearerone", Err(Refusal::Malformed)),
             ("", Err(Refusal::Malformed)),
         ] {
             let certificate =
@@ -257,6 +343,35 @@ mod tests {
             assert!(message.contains(expected), "{message}");
             assert!(!message.contains("s3cret"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_list_grows_by_a_token_and_keeps_the_others_until_they_are_revoked() {
+        let mut list = CredentialList::parse(" \n").unwrap();
+        let admits = |list: &CredentialList, apiserver: &str, token: &str| {
+            let credentials = Credentials::parse(&list.to_yaml().unwrap()).unwrap();
+            credentials.admit(&source("prod", apiserver), Some(format!("Bearer {token}").as_bytes()), None).is_ok()
+        };
+        list.add("prod", "cp-1", "one").unwrap();
+        list.add("prod", "cp-2", "other").unwrap();
+        list.add("prod", "cp-1", "two").unwrap();
+        assert!(admits(&list, "cp-1", "one") && admits(&list, "cp-1", "two") && admits(&list, "cp-2", "other"));
+        assert_eq!(CredentialList::parse(&list.to_yaml().unwrap()).unwrap(), list);
+        assert_eq!(list.revoke_others("prod", "cp-1"), 1);
+        assert!(!admits(&list, "cp-1", "one") && admits(&list, "cp-1", "two"), "the newest stays");
+        assert!(admits(&list, "cp-2", "other"), "another API server's stays");
+        assert_eq!((list.revoke_others("prod", "cp-1"), list.revoke_others("prod", "cp-3")), (0, 0));
+        for n in list.count("prod", "cp-1")..MOST_OF_ONE {
+            list.add("prod", "cp-1", &n.to_string()).unwrap();
+        }
+        let message = list.add("prod", "cp-1", "last").unwrap_err().to_string();
+        assert!(message.contains("--revoke-others"), "{message}");
+        assert_eq!(list.revoke_others("prod", "cp-1"), MOST_OF_ONE - 1);
+        list.add("prod", "cp-1", "last").unwrap();
+        assert!(CredentialList::parse("credentials: 7").is_err());
+        let mut odd = CredentialList::default();
+        odd.add("1e3", "null", "t").unwrap();
+        assert_eq!(CredentialList::parse(&odd.to_yaml().unwrap()).unwrap(), odd, "names that look like other types");
     }
 
     #[test]

@@ -18,6 +18,8 @@ const CODES: [&str; 14] =
 pub(super) enum Turned {
     /// Too many connections.
     Limit,
+    /// There is no certificate yet.
+    NoCertificate,
     Handshake,
     HandshakeTimeout,
     /// No request with a good credential in time.
@@ -25,11 +27,13 @@ pub(super) enum Turned {
 }
 
 impl Turned {
-    const ALL: [Turned; 4] = [Turned::Limit, Turned::Handshake, Turned::HandshakeTimeout, Turned::Idle];
+    const ALL: [Turned; 5] =
+        [Turned::Limit, Turned::NoCertificate, Turned::Handshake, Turned::HandshakeTimeout, Turned::Idle];
 
     fn as_str(self) -> &'static str {
         match self {
             Turned::Limit => "Limit",
+            Turned::NoCertificate => "NoCertificate",
             Turned::Handshake => "Handshake",
             Turned::HandshakeTimeout => "HandshakeTimeout",
             Turned::Idle => "Idle",
@@ -50,6 +54,7 @@ pub struct Metrics {
     pub(super) ack_seconds: Histogram,
     pub(super) last_event: Gauge,
     pub(super) reload_failures: IntCounter,
+    pub(super) certificate_not_after: IntGauge,
     pub(super) collectors: CollectorMetrics,
     pub(super) senders: Senders,
 }
@@ -98,6 +103,10 @@ impl Metrics {
             ))?,
             reload_failures: series
                 .counter("reload_failures_total", "Changed certificates or credentials that were not usable.")?,
+            certificate_not_after: series.gauge(
+                "certificate_not_after_timestamp_seconds",
+                "When the server's certificate in use ends, in seconds since 1970; 0 while there is none.",
+            )?,
             collectors: CollectorMetrics::register(&series)?,
             senders: Senders::register(&series)?,
         };

@@ -57,6 +57,13 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     if all.is_empty() { Err("no PEM certificate in it".into()) } else { Ok(all) }
 }
 
+/// When the first certificate of a chain ends, in seconds since 1970.
+pub(super) fn not_after(chain: &[u8]) -> Option<i64> {
+    let first = CertificateDer::from_pem_slice(chain).ok()?;
+    let (_, certificate) = X509Certificate::from_der(&first).ok()?;
+    Some(certificate.validity().not_after.timestamp())
+}
+
 /// The subject of a verified certificate. What can't be read is empty, and so matches nothing.
 pub(super) fn certificate_name(certificate: &CertificateDer<'_>) -> CertificateName {
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return CertificateName::default() };

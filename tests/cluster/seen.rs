@@ -75,10 +75,12 @@ pub fn get(port: u16, path: &str) -> std::io::Result<Answer> {
     request(&mut stream, &format!("GET {path}"), &[], b"")
 }
 
-/// A TLS connection to a loopback port whose certificate the authority signed.
+/// A TLS connection to a loopback port whose certificate one of the authorities signed.
 pub fn connect(port: u16, ca_pem: &str) -> std::io::Result<rustls::StreamOwned<rustls::ClientConnection, TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
+    for root in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
+        roots.add(root.unwrap()).unwrap();
+    }
     let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     let name = ServerName::try_from("localhost").unwrap();
     let session = rustls::ClientConnection::new(Arc::new(config), name).unwrap();

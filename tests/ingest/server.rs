@@ -10,7 +10,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use kubewitness::{
     api::log_source::Assignments,
-    ingest::{Collection, Ingest, IngestConfig, IngestLimits, Metrics},
+    ingest::{Certificate, Collection, Ingest, IngestConfig, IngestLimits, Metrics, Tokens},
     record::{Payload, Record},
     store::{self, Appender, Store, StoreConfig, Writer},
 };
@@ -236,9 +236,8 @@ impl Server {
 pub fn config(dir: &Path) -> IngestConfig {
     IngestConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
-        tls_cert: dir.join("tls.crt"),
-        tls_key: dir.join("tls.key"),
-        credentials: Some(dir.join("credentials.yaml")),
+        certificate: Certificate::Files { chain: dir.join("tls.crt"), key: dir.join("tls.key") },
+        credentials: Some(Tokens::File(dir.join("credentials.yaml"))),
         client_ca: Some(dir.join("ca.crt")),
         cluster: None,
         collectors: vec!["kubewitness/kubewitness-collector".into()],

@@ -251,7 +251,7 @@ fn list(kubectl: &Kubectl, resource: &str) -> Result<Vec<Value>> {
 }
 
 /// CRDs, roles, and the service account under which the controller runs.
-fn install(cluster: &TestCluster) -> Result<()> {
+pub fn install(cluster: &TestCluster) -> Result<()> {
     let admin = cluster.kubectl();
     for path in ["crds", "manifests/rbac"] {
         admin.run(&["apply", "-f", &repository(path).display().to_string()]).success()?;
