@@ -15,6 +15,7 @@ mod interleaving;
 mod language;
 mod normalise;
 mod offline;
+mod prometheus_rules;
 mod quiet;
 mod records;
 mod scenarios;

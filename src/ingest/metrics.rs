@@ -5,8 +5,10 @@ use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, Int
 use super::credentials::Refusal;
 use crate::{record::QuarantineReason, telemetry::Series};
 use collectors::CollectorMetrics;
+use senders::Senders;
 
 mod collectors;
+mod senders;
 
 const CODES: [&str; 14] =
     ["200", "304", "400", "401", "403", "404", "405", "408", "413", "415", "429", "500", "503", "other"];
@@ -54,6 +56,7 @@ pub struct Metrics {
     pub(super) reload_failures: IntCounter,
     pub(super) certificate_not_after: IntGauge,
     pub(super) collectors: CollectorMetrics,
+    pub(super) senders: Senders,
 }
 
 impl Metrics {
@@ -116,10 +119,16 @@ impl Metrics {
                 "When the server's certificate in use ends, in seconds since 1970; 0 while there is none.",
             )?,
             collectors,
+            senders: Senders::register(&series)?,
         };
         registry.register(Box::new(metrics.ack_seconds.clone()))?;
         registry.register(Box::new(metrics.last_event.clone()))?;
         Ok(metrics)
+    }
+
+    /// Gives an API server its series, as a credential for it does.
+    pub fn expect_apiserver(&self, cluster: &str, apiserver: &str) {
+        self.senders.expect(&[(cluster.into(), apiserver.into())]);
     }
 
     pub(super) fn answered(&self, code: u16) {
