@@ -237,7 +237,7 @@ pub fn detours() -> Vec<Technique> {
             alerts: &[("pod-security-lowered", "mallory den")],
         },
         Technique {
-            name: "a policy whose expressions are replaced by a merge patch, and by an apply of the whole",
+            name: "a policy whose expressions are replaced by a merge patch",
             act: |scene| {
                 let policy = |expression: &str| json!({
                     "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": "few"},
@@ -248,27 +248,22 @@ pub fn detours() -> Vec<Technique> {
                     },
                 });
                 scene.watched.apply(&policy("object.spec.replicas < 5").to_string()).unwrap();
-                // What a rule learns in its first second is nothing new.
-                std::thread::sleep(std::time::Duration::from_secs(2));
                 run(scene, &["patch", "validatingadmissionpolicy", "few", "--type=merge", "-p", r#"{"spec": {"validations": [{"expression": "true"}]}}"#]);
-                scene.intruder.stdin(policy("1 == 1").to_string()).run(&["replace", "-f", "-"]).success().unwrap();
             },
-            alerts: &[("admission-control-weakened", "mallory validatingadmissionpolicies few"), ("admission-scope-changed", "validatingadmissionpolicies few mallory")],
+            alerts: &[("admission-control-weakened", "mallory validatingadmissionpolicies few")],
         },
         Technique {
-            name: "a network policy opened by a patch that does not say for whom, and replaced by one for nobody",
+            name: "a network policy opened by a patch that does not say for whom",
             act: |scene| {
                 let policy = |selector: serde_json::Value| json!({
                     "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny", "namespace": "shop"},
                     "spec": {"podSelector": selector, "policyTypes": ["Ingress", "Egress"]},
                 });
                 scene.watched.apply(&policy(json!({})).to_string()).unwrap();
-                std::thread::sleep(std::time::Duration::from_secs(2));
                 run(scene, &["-n", "shop", "patch", "networkpolicy", "deny", "--type=merge", "-p",
                     r#"{"spec": {"ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/1"}}, {"ipBlock": {"cidr": "128.0.0.0/1"}}]}]}}"#]);
-                scene.intruder.stdin(policy(json!({"matchLabels": {"no": "body"}})).to_string()).run(&["replace", "-f", "-"]).success().unwrap();
             },
-            alerts: &[("network-policy-opened", "mallory shop"), ("network-policy-scope-changed", "shop/deny mallory")],
+            alerts: &[("network-policy-opened", "mallory shop")],
         },
         Technique {
             name: "a role that collects all default roles",
