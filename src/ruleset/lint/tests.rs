@@ -138,13 +138,22 @@ fn selector_that_the_shipped_policy_keeps_from_matching_is_found() {
 
 #[test]
 fn selector_of_stages_that_are_left_out_is_found() {
-    let stages = |stages: Value| rule(|spec| spec["selectors"][0]["stages"] = stages);
+    let stages = |stages: Value| {
+        rule(|spec| {
+            spec["selectors"][0]["where"] = r#"audit.verb == "get""#.into();
+            spec["selectors"][0]["stages"] = stages;
+        })
+    };
     assert_eq!(ids(&stages(json!(["RequestReceived"]))), [Lint::StageNotLogged]);
     assert_eq!(ids(&stages(json!(["RequestReceived", "ResponseComplete"]))), []);
     assert_conditions(
         Lint::StageNotLogged,
-        &[r#"audit.stage == "RequestReceived""#],
-        &[r#"audit.stage != "RequestReceived""#, r#"audit.stage == "ResponseStarted""#],
+        &[r#"audit.verb == "get" && audit.stage == "RequestReceived""#],
+        &[
+            r#"audit.verb == "patch" && audit.stage == "RequestReceived""#,
+            r#"audit.stage != "RequestReceived""#,
+            r#"audit.stage == "ResponseStarted""#,
+        ],
     );
 }
 
