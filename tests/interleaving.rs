@@ -34,8 +34,8 @@ use stories::{Input, inventory, stream};
 
 use crate::{soak, support::repository};
 
-/// Streams of a round.
-const STREAMS: u64 = 3;
+/// Streams of a round in CI, and of a long one.
+const STREAMS: [u64; 2] = [3, 8];
 const STORIES: usize = 24;
 
 /// Steps of both sides in any order, counts of distinct values, repeats of a step, what stays away and what is new: what the
@@ -329,9 +329,10 @@ fn one_input_less_yields_other_alerts() {
 #[test]
 fn any_interleaving_yields_the_same_alerts() {
     let rules = rules();
-    for first in soak::rounds(STREAMS) {
+    let streams = STREAMS[usize::from(soak::is_long())];
+    for first in soak::rounds(streams) {
         let mut raised: BTreeMap<String, usize> = BTreeMap::new();
-        for seed in first..first.saturating_add(STREAMS) {
+        for seed in first..first.saturating_add(streams) {
             let mut random = Rng::with_seed(seed);
             let inputs = stream(&mut random, start(), SignedDuration::from_hours(2), STORIES);
             let found = same_in_every_order(&rules, &inputs, &mut random, Restarts::InSomeOrders)
@@ -340,7 +341,7 @@ fn any_interleaving_yields_the_same_alerts() {
                 *raised.entry(alert["spec"]["ruleRef"]["name"].as_str().unwrap().to_owned()).or_default() += 1;
             }
         }
-        println!("alerts of {STREAMS} streams from KUBEWITNESS_SEED={first}: {raised:?}");
+        println!("alerts of {streams} streams from KUBEWITNESS_SEED={first}: {raised:?}");
         // Streams in which nothing happens would be the same in any order too.
         for (rule, least) in [
             ("brute-force-then-cluster-secrets", 3),
@@ -355,7 +356,8 @@ fn any_interleaving_yields_the_same_alerts() {
             ("own-new", 3),
         ] {
             let count = raised.get(rule).copied().unwrap_or(0);
-            assert!(count >= least, "KUBEWITNESS_SEED={first}: {rule} raised {count} alerts of {raised:?}");
+            let is_enough = count >= least || !soak::is_counted(first);
+            assert!(is_enough, "KUBEWITNESS_SEED={first}: {rule} raised {count} alerts of {raised:?}");
         }
     }
 }

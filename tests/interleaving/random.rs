@@ -26,8 +26,8 @@ use super::{
 };
 use crate::soak;
 
-/// Worlds of a round.
-const WORLDS: u64 = 16;
+/// Worlds of a round in CI, and of a long one.
+const WORLDS: [u64; 2] = [6, 32];
 /// Rules of a world, which all see the same events.
 const RULES: usize = 8;
 /// Most events of a world, and the seconds that they lie within.
@@ -346,13 +346,17 @@ fn hold(seed: u64) -> Result<BTreeMap<&'static str, usize>, String> {
 
 #[test]
 fn random_rules_raise_what_their_definition_says_in_any_order() {
-    for first in soak::rounds(WORLDS) {
+    let worlds = WORLDS[usize::from(soak::is_long())];
+    for first in soak::rounds(worlds) {
         let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
-        for seed in first..first.saturating_add(WORLDS) {
+        for seed in first..first.saturating_add(worlds) {
             let found = hold(seed).unwrap_or_else(|wrong| panic!("{wrong}"));
             found.into_iter().for_each(|(kind, count)| *kinds.entry(kind).or_default() += count);
         }
-        println!("alerts of {WORLDS} worlds of random rules from KUBEWITNESS_SEED={first}: {kinds:?}");
-        assert!(kinds.len() == 5 && kinds.values().all(|count| *count > 0), "KUBEWITNESS_SEED={first}: {kinds:?}");
+        println!("alerts of {worlds} worlds of random rules from KUBEWITNESS_SEED={first}: {kinds:?}");
+        assert!(
+            !soak::is_counted(first) || kinds.len() == 5 && kinds.values().all(|count| *count > 0),
+            "KUBEWITNESS_SEED={first}: {kinds:?}"
+        );
     }
 }
