@@ -13,6 +13,7 @@ mod lints;
 mod rule_language;
 mod rule_pages;
 mod rule_tests;
+mod rules;
 
 use std::{fmt::Write as _, path::Path};
 
@@ -79,6 +80,7 @@ pub fn files(root: &Path) -> Result<Vec<GeneratedFile>, GenerateError> {
             path: "docs/reference/rule-tests.md".into(),
             text: format!("{MD_HEADER}{}", rule_tests::page()),
         },
+        GeneratedFile { path: "docs/reference/rules.md".into(), text: format!("{MD_HEADER}{}", rules::page()) },
         GeneratedFile { path: "docs/reference/metrics.md".into(), text: metrics()? },
         GeneratedFile { path: "docs/reference/flags.md".into(), text: flags() },
     ];
