@@ -7,7 +7,8 @@
 //!                             at which checkpoint
 //! ```
 //! A checkpoint moves only after the controller has stored a batch, or after the batch is durable in the spool. Without
-//! space in the spool nothing is read, and the files keep what comes. Nothing unredacted leaves this process or reaches
+//! space in the spool nothing is read, and the files keep what comes. On the node of an API server it can take that one's
+//! audit webhook, too, into a file of its own (`relay`). Nothing unredacted leaves this process or reaches
 //! its disk. What can't be read any more, because somebody truncated, removed or compressed it, is counted.
 
 use std::{
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::{Admin, Check},
+    api::log_source::Assignment,
     telemetry,
 };
 
@@ -42,6 +44,7 @@ mod fingerprint;
 mod metrics;
 mod open;
 mod reader;
+mod relay;
 mod rotated;
 mod shipper;
 mod sources;
@@ -55,6 +58,7 @@ use census::Census;
 use checkpoints::{CheckpointError, Checkpoints};
 use door::Door;
 use reader::Reader;
+use relay::Relay;
 use shipper::Shipper;
 use sources::Sources;
 use spool::Spool;
@@ -84,6 +88,16 @@ pub enum CollectorError {
     Metrics(#[from] prometheus::Error),
     #[error("--admin-listen {address}: {reason}: name an address of this host and a free port, such as 127.0.0.1:0")]
     Listen { address: std::net::SocketAddr, reason: io::Error },
+    #[error(
+        "--relay-listen {0}: the relay speaks plain HTTP, so only to this node: give a loopback address such as 127.0.0.1:9444"
+    )]
+    RelayNotLocal(std::net::SocketAddr),
+    #[error("--relay-listen {address}: {reason}: name a loopback address and a free port, such as 127.0.0.1:9444")]
+    RelayListen { address: std::net::SocketAddr, reason: io::Error },
+    #[error("--relay-max {0}: at least 32MiB, which is eight files of 4MiB")]
+    RelayTooSmall(ByteSize),
+    #[error(transparent)]
+    Relay(#[from] crate::ingest::relay::RelayError),
     #[error("starting {what}: {reason}")]
     Start { what: &'static str, reason: io::Error },
     #[error("{0} ended early")]
@@ -116,11 +130,13 @@ async fn run(config: CollectorConfig, address: std::net::SocketAddr) -> Result<(
     // Held until the end: the kernel lets go of it whatever happens to the process.
     let _lock = lock_state(&config)?;
     let parts = Parts::new(&config, &metrics)?;
+    let relay = parts.relay(&config).await?;
     let admin = TcpListener::bind(address).await.map_err(|reason| CollectorError::Listen { address, reason })?;
     let shutdown = Shutdown::default();
     let mut signals = Signals::new().map_err(|reason| CollectorError::Start { what: "waiting for signals", reason })?;
     tracing::info!(controller = config.controller, state = %config.state_dir.display(), "collector started");
     let mut running = parts.spawn(&config, registry, admin, &shutdown)?;
+    running.relay = relay.map(|relay| tokio::spawn(relay.run(shutdown.relay.clone())));
     let outcome = tokio::select! {
         signal = signals.next() => {
             tracing::info!(signal, "draining");
@@ -129,6 +145,7 @@ async fn run(config: CollectorConfig, address: std::net::SocketAddr) -> Result<(
         () = running.alive.cancelled() => Err(CollectorError::Ended("the reader")),
         _ = &mut running.shipper => Err(CollectorError::Ended("the shipper")),
         _ = &mut running.sources => Err(CollectorError::Ended("the watch of sources")),
+        () = ended_early(&mut running.relay) => Err(CollectorError::Ended("the relay")),
         _ = &mut running.admin => Err(CollectorError::Ended("the admin port")),
     };
     running.drain(&config, &shutdown).await;
@@ -154,11 +171,14 @@ struct Parts {
     spool: Spool,
     checkpoints: Arc<Mutex<Checkpoints>>,
     census: Census,
+    to_reader: watch::Sender<Option<Arc<Assignment>>>,
     metrics: Metrics,
 }
 
 #[derive(Default)]
 struct Shutdown {
+    /// The relay ends.
+    relay: CancellationToken,
     /// Reader and sources end.
     intake: CancellationToken,
     /// What is under way is left.
@@ -170,6 +190,7 @@ struct Running {
     shipper: JoinHandle<()>,
     sources: JoinHandle<()>,
     admin: JoinHandle<()>,
+    relay: Option<JoinHandle<()>>,
     /// Cancelled when the reader's thread ends.
     alive: CancellationToken,
 }
@@ -190,8 +211,17 @@ impl Parts {
             spool,
             census: Census::new(config, key, Arc::clone(&checkpoints), metrics.clone())?,
             checkpoints,
+            to_reader: watch::channel(None).0,
             metrics: metrics.clone(),
         })
+    }
+
+    /// The relay, if there is to be one.
+    async fn relay(&self, config: &CollectorConfig) -> Result<Option<Relay>, CollectorError> {
+        let Some(relay) = &config.relay else { return Ok(None) };
+        let (key, assignments) = (self.census.key.clone(), self.to_reader.subscribe());
+        let opened = Relay::open(relay, config, key, Arc::clone(&self.checkpoints), assignments, self.metrics.clone());
+        opened.await.map(Some)
     }
 
     fn spawn(
@@ -201,10 +231,10 @@ impl Parts {
         listener: TcpListener,
         shutdown: &Shutdown,
     ) -> Result<Running, CollectorError> {
-        let Parts { door, spool, checkpoints, census, metrics } = self;
+        let Parts { door, spool, checkpoints, census, to_reader, metrics } = self;
         let limits = config.limits;
         let (reading, known) = (Check::new("reader", true), Check::new("sources", false));
-        let (to_reader, assignments) = watch::channel(None);
+        let assignments = to_reader.subscribe();
         // One batch (2 MiB) waits while one is under way and one is in the making; see `CollectorLimits`.
         let (batches, to_shipper) = mpsc::channel(1);
         let reader = Reader {
@@ -248,6 +278,7 @@ impl Parts {
             shipper: tokio::spawn(shipper.run(to_shipper)),
             sources: tokio::spawn(sources.run(shutdown.intake.clone())),
             admin: tokio::spawn(serve),
+            relay: None,
             alive,
         })
     }
@@ -256,7 +287,11 @@ impl Parts {
 impl Running {
     /// Reads no more, and sends what was read, as long as it goes through in time.
     async fn drain(self, config: &CollectorConfig, shutdown: &Shutdown) {
-        let Running { mut shipper, sources, admin, alive } = self;
+        let Running { mut shipper, sources, admin, relay, alive } = self;
+        shutdown.relay.cancel();
+        if let Some(relay) = relay {
+            ended(relay, "the relay").await;
+        }
         shutdown.intake.cancel();
         if !shipper.is_finished() && tokio::time::timeout(config.limits.drain, &mut shipper).await.is_err() {
             tracing::warn!("the controller is away: what is under way is sent after the next start");
@@ -268,6 +303,14 @@ impl Running {
         shutdown.admin.cancel();
         ended(admin, "the admin port").await;
         tracing::info!("drained");
+    }
+}
+
+/// Waits for the end of a task that may not be there.
+async fn ended_early(task: &mut Option<JoinHandle<()>>) {
+    match task {
+        Some(task) => drop(task.await),
+        None => std::future::pending().await,
     }
 }
 

@@ -31,6 +31,8 @@ mod live;
 mod metrics;
 mod reading;
 mod records;
+mod redactions;
+pub mod relay;
 mod room;
 mod route;
 mod scan;
@@ -113,7 +115,7 @@ impl Ingest {
     /// Serves until `shutdown`, then answers what is under way and returns; at most [`IngestLimits::drain`] later.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), IngestError> {
         let acceptor = accept::Acceptor {
-            live: self.live.clone(),
+            tls: Some(self.live.clone()),
             router: route::router(self.desk.clone()),
             limits: self.limits,
             metrics: self.metrics.clone(),

@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
 
-use super::CollectorError;
+use super::{
+    CollectorError,
+    relay::{RelayArgs, RelayConfig},
+};
 use crate::{admin::AdminArgs, telemetry::LogArgs};
 
 /// Flags of `kubewitness collector`.
@@ -39,6 +42,8 @@ pub struct CollectorArgs {
     #[arg(long, env = "KUBEWITNESS_RETRY_MAX", default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
     pub retry_max: u64,
     #[command(flatten)]
+    pub relay: RelayArgs,
+    #[command(flatten)]
     pub admin: AdminArgs,
     #[command(flatten)]
     pub log: LogArgs,
@@ -54,6 +59,7 @@ pub struct CollectorConfig {
     pub state_dir: PathBuf,
     pub host_root: PathBuf,
     pub spool_max: u64,
+    pub relay: Option<RelayConfig>,
     pub limits: CollectorLimits,
 }
 
@@ -75,6 +81,7 @@ impl CollectorArgs {
             state_dir: self.state_dir.clone(),
             host_root: self.host_root.clone(),
             spool_max: self.spool_max.as_u64(),
+            relay: self.relay.config()?,
             limits: CollectorLimits { backoff_max: Duration::from_secs(self.retry_max), ..CollectorLimits::SHIPPED },
         })
     }
@@ -159,5 +166,28 @@ mod tests {
             assert!(message.contains(url) && message.contains("https://HOST:PORT"), "{message}");
         }
         assert!(parse("https://controller", "1MiB").unwrap_err().to_string().contains("--spool-max"));
+    }
+
+    #[test]
+    fn a_relay_listens_on_the_loopback_alone_and_never_without_credentials() {
+        use clap::Parser;
+        let parse = |more: &[&str]| {
+            let flags = ["collector", "--controller=https://controller", "--controller-ca=ca.crt"];
+            let line = Line::try_parse_from(flags.iter().chain(more)).map_err(|error| error.to_string())?;
+            line.args.config().map(|config| config.relay).map_err(|error| error.to_string())
+        };
+        let credentials = "--relay-credentials=f";
+        assert!(parse(&[]).unwrap().is_none());
+        for address in ["127.0.0.1:9444", "127.0.0.2:1", "[::1]:9444"] {
+            assert!(parse(&[&format!("--relay-listen={address}"), credentials]).unwrap().is_some(), "{address}");
+        }
+        for address in ["0.0.0.0:9444", "10.0.0.1:9444", "[::]:9444"] {
+            let message = parse(&[&format!("--relay-listen={address}"), credentials]).unwrap_err();
+            assert!(message.contains(address) && message.contains("127.0.0.1:9444"), "{message}");
+        }
+        assert!(parse(&["--relay-listen=127.0.0.1:9444"]).unwrap_err().contains("--relay-credentials"));
+        assert!(parse(&[credentials]).unwrap_err().contains("--relay-listen"));
+        let small = parse(&["--relay-listen=127.0.0.1:9444", credentials, "--relay-max=1MiB"]).unwrap_err();
+        assert!(small.contains("--relay-max 1.0 MiB"), "{small}");
     }
 }

@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::checkpoints::Move;
+use super::{
+    checkpoints::Move,
+    relay::line::{self, Line},
+};
 use crate::{
     api::rule::Source,
     record::{Envelope, Position},
@@ -56,8 +59,16 @@ impl Batch {
     pub fn add(&mut self, bytes: &[u8], offset: u64, origin: &LineOrigin, now: Timestamp) -> Result<(), Unreadable> {
         let (log, event, facts) = match origin.source {
             Source::Audit => {
+                let (bytes, earlier) = match line::read(bytes) {
+                    Line::Head => return Ok(()),
+                    Line::Event(relayed) => (relayed.event.get().as_bytes(), Some(relayed.facts)),
+                    Line::Other => (bytes, None),
+                    Line::Broken => return Err(Unreadable),
+                };
                 let redacted = redact::audit_event(redact::Input { bytes, oversize: false }).map_err(|_| Unreadable)?;
-                (None, Some(redacted.canonical), redacted.facts)
+                let mut facts = redacted.facts;
+                earlier.into_iter().for_each(|earlier| facts.add(earlier));
+                (None, Some(redacted.canonical), facts)
             }
             Source::Node | Source::Container | Source::Web => {
                 let (text, facts) = redact::line(bytes);

@@ -19,6 +19,7 @@ use super::{
     fingerprint::Fingerprint,
     metrics::Metrics,
     open::{Found, HostRoot, Key, is_rotated_name},
+    relay,
     tail::Tail,
 };
 use crate::{
@@ -226,8 +227,10 @@ impl Census {
             Verdict::Unknown => {
                 let path: Arc<str> = found.path.as_str().into();
                 self.remember_rotated(&base, &path)?;
+                // What the relay has acknowledged is read, whatever was there first.
+                let skips = begins_at_end && !relay::is_of_relay(&file)?;
                 let mut tail = Tail::new(file, found.key, path, source);
-                if begins_at_end {
+                if skips {
                     tail.skip_to_end()?;
                 }
                 self.tails.push(tail);
@@ -340,6 +343,9 @@ impl Census {
                 continue;
             }
             let Some(file) = self.root.open(base, &found)? else { continue };
+            if relay::is_of_relay(&file)? {
+                continue;
+            }
             let fingerprint =
                 Fingerprint::of(&file, true, &self.key)?.unwrap_or_else(|| Fingerprint::of_nothing(&self.key));
             let size = file.metadata()?.len();

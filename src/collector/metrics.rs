@@ -1,8 +1,8 @@
 //! What the collector counts. Labels are enums of ours; every series exists from the start, at zero.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Registry};
 
-use crate::telemetry::Series;
+use crate::{ingest::relay::RelayMetrics, telemetry::Series};
 
 /// Why bytes of a file were never sent. Also a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +102,10 @@ pub struct Metrics {
     pub(super) checkpoint_errors: IntCounter,
     pub(super) spool_errors: IntCounter,
     pub(super) assigned: IntGauge,
+    /// Of the relay's door.
+    pub(super) relay: RelayMetrics,
+    pub(super) relay_bytes: IntGauge,
+    pub(super) relay_fsync: Gauge,
 }
 
 impl Metrics {
@@ -113,6 +117,10 @@ impl Metrics {
         let by_reason =
             |name, help, reasons: &[&'static str]| series.counters(name, help, "reason", reasons.iter().copied());
         let losses = Loss::ALL.map(Loss::as_str);
+        let fsync = series
+            .opts("relay_last_fsync_seconds", "How long the relay's last write took until it was on stable storage.");
+        let relay_fsync = Gauge::with_opts(fsync)?;
+        registry.register(Box::new(relay_fsync.clone()))?;
         Ok(Metrics {
             lines: counter("lines_read_total", "Lines that were read.")?,
             bytes: counter("bytes_read_total", "Bytes of files that were read and are done with.")?,
@@ -156,6 +164,12 @@ impl Metrics {
             checkpoint_errors: counter("checkpoint_errors_total", "Writes of checkpoints that failed.")?,
             spool_errors: counter("spool_errors_total", "Writes and removals of spool files that failed.")?,
             assigned: gauge("sources", "Sources that this node is to read.")?,
+            relay: RelayMetrics::register(&Series { registry, part: "collector_relay" })?,
+            relay_bytes: gauge(
+                "relay_spool_bytes",
+                "Bytes of the relay's files, some of which may have been sent on.",
+            )?,
+            relay_fsync,
         })
     }
 

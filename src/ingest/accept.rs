@@ -1,4 +1,5 @@
-//! Connections: accepted up to a bound, TLS within a deadline, then HTTP/1.1 or HTTP/2 as agreed.
+//! Connections: accepted up to a bound, TLS within a deadline, then HTTP/1.1 or HTTP/2 as agreed; on the loopback HTTP/1.1
+//! without TLS.
 //! In: a listener. Out: requests to the router, with what TLS knows about the peer. Whoever shows no good credential
 //! in time loses the connection. A stranger who opens connections faster than they time out can still fill the bound:
 //! let only API servers reach the port.
@@ -18,6 +19,7 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     task::JoinSet,
     time::{sleep, timeout},
@@ -36,7 +38,8 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 
 #[derive(Clone)]
 pub(super) struct Acceptor {
-    pub live: Arc<Live>,
+    /// None for a listener on the loopback alone.
+    pub tls: Option<Arc<Live>>,
     pub router: Router,
     pub limits: IngestLimits,
     pub metrics: Metrics,
@@ -77,7 +80,8 @@ impl Acceptor {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let Some(tls) = self.live.tls.load_full() else { return self.metrics.turned(Turned::NoCertificate) };
+        let Some(live) = &self.tls else { return self.serve(stream, Peer::default(), false).await };
+        let Some(tls) = live.tls.load_full() else { return self.metrics.turned(Turned::NoCertificate) };
         let handshake = TlsAcceptor::from(tls).accept(stream);
         match timeout(self.limits.handshake, handshake).await {
             Err(_) => self.metrics.turned(Turned::HandshakeTimeout),
@@ -85,17 +89,22 @@ impl Acceptor {
                 self.metrics.turned(Turned::Handshake);
                 tracing::debug!(%error, "TLS handshake ended");
             }
-            Ok(Ok(tls)) => self.serve(tls).await,
+            Ok(Ok(tls)) => self.serve_tls(tls).await,
         }
     }
 
-    async fn serve(self, tls: TlsStream<TcpStream>) {
+    async fn serve_tls(self, tls: TlsStream<TcpStream>) {
         let session = tls.get_ref().1;
         let certificate = session.peer_certificates().and_then(|chain| chain.first()).map(certificate_name);
         let peer = Peer { certificate, ..Peer::default() };
-        let builder = self.protocol(session.alpn_protocol() == Some(b"h2"));
+        let is_http2 = session.alpn_protocol() == Some(b"h2");
+        self.serve(tls, peer, is_http2).await;
+    }
+
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer, is_http2: bool) {
+        let builder = self.protocol(is_http2);
         let service = service_fn(|request| answer(self.router.clone(), self.metrics.clone(), peer.clone(), request));
-        let connection = builder.serve_connection(TokioIo::new(tls), service);
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let first_request = sleep(self.limits.first_request);
         let old_age = sleep(self.limits.connection_age);

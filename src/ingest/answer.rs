@@ -24,6 +24,8 @@ pub(super) enum Answer {
     /// With the one that there is.
     NoSuchMethod(&'static str),
     Refused(Refusal),
+    /// A relay takes the events of its own node's API server alone.
+    OtherNode,
     /// The bearer of the token is no collector of ours.
     Denied(Denial),
     ContentType,
@@ -51,7 +53,7 @@ impl Answer {
             Answer::Stored(_) => StatusCode::OK,
             Answer::NoSuchPath => StatusCode::NOT_FOUND,
             Answer::NoSuchMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Answer::Refused(Refusal::OtherPath) => StatusCode::FORBIDDEN,
+            Answer::Refused(Refusal::OtherPath) | Answer::OtherNode => StatusCode::FORBIDDEN,
             Answer::Refused(Refusal::NoCredential | Refusal::Malformed | Refusal::UnknownToken | Refusal::NoSender) => {
                 StatusCode::UNAUTHORIZED
             }
@@ -72,6 +74,7 @@ impl Answer {
             Answer::NoSuchMethod(_) => "no such method here; batches are sent by POST, sources read by GET",
             Answer::Refused(Refusal::OtherPath) => "this credential is good for another /audit/<cluster>/<apiserver>",
             Answer::Refused(_) => "no known credential; send a bearer token or a client certificate",
+            Answer::OtherNode => "this relay is another node's; <apiserver> in the path must be the name of its node",
             Answer::Denied(denial) => denial.message(),
             Answer::ContentType => "content type is not application/json, or application/jsonl for records",
             Answer::ContentEncoding => "content encoding is neither identity nor gzip",

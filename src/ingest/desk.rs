@@ -5,10 +5,21 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::{IngestLimits, Metrics, answer::Answer, collectors::Collectors, live::Live, room::Room};
+use super::{
+    IngestLimits, Metrics,
+    answer::Answer,
+    collectors::Collectors,
+    credentials::{CertificateName, Source},
+    intake::{self, Keeper, Kept},
+    live::Live,
+    redactions::Redactions,
+    room::Room,
+    split::Element,
+};
 use crate::{
-    record::{IdKey, Record},
+    record::{IdKey, Origin, Record},
     store::{AppendError, Appended, Appender},
+    telemetry,
 };
 
 pub(super) struct Desk {
@@ -22,8 +33,7 @@ pub(super) struct Desk {
     pub bodies: Semaphore,
     /// The same of collectors; apart, so that no number of nodes keeps an API server out.
     pub record_bodies: Room,
-    /// Redactions that may run: one a core, so that the store's threads get their turn.
-    redactions: Arc<Semaphore>,
+    pub redactions: Redactions,
 }
 
 impl Desk {
@@ -35,7 +45,6 @@ impl Desk {
         metrics: Metrics,
         limits: IngestLimits,
     ) -> Desk {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Desk {
             live,
             collectors,
@@ -45,25 +54,8 @@ impl Desk {
             limits,
             bodies: Semaphore::new(limits.bodies),
             record_bodies: Room::new(limits.record_bodies),
-            redactions: Arc::new(Semaphore::new(cores)),
+            redactions: Redactions::new(),
         }
-    }
-
-    /// Does the work of redaction in its turn, on a thread that may be kept busy.
-    pub(super) async fn redact<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Answer> {
-        let Ok(turn) = self.redactions.clone().acquire_owned().await else { return Err(Answer::Internal) };
-        let worked = tokio::task::spawn_blocking(move || {
-            let outcome = work();
-            drop(turn);
-            outcome
-        });
-        worked.await.map_err(|error| {
-            tracing::error!(%error, "redaction broke off; the batch was not stored and the sender keeps it");
-            Answer::Internal
-        })
     }
 
     /// Returns once all of it is on stable storage.
@@ -75,5 +67,44 @@ impl Desk {
                 Answer::StoreBusy
             }
         })
+    }
+}
+
+impl Keeper for Desk {
+    fn limits(&self) -> &IngestLimits {
+        &self.limits
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    fn bodies(&self) -> &Semaphore {
+        &self.bodies
+    }
+
+    fn admit(
+        &self,
+        source: &Source,
+        authorization: Option<&[u8]>,
+        certificate: Option<&CertificateName>,
+    ) -> Result<(), Answer> {
+        self.live.credentials.load().admit(source, authorization, certificate).map_err(|refusal| {
+            self.metrics.refused(refusal);
+            Answer::Refused(refusal)
+        })
+    }
+
+    fn ready(&self, _length: u64) -> Result<(), Answer> {
+        Ok(())
+    }
+
+    async fn keep(&self, group: Vec<Element>, origin: &Arc<Origin>) -> Result<Kept, Answer> {
+        let (origin, key, now) = (origin.clone(), self.key.clone(), telemetry::now());
+        let work = move || group.into_iter().map(|element| intake::record(element, &origin, now, &key)).collect();
+        let records: Vec<(Record, _)> = self.redactions.run(work).await?;
+        let quarantined = records.iter().filter_map(|(_, reason)| *reason).collect();
+        let appended = self.append(records.into_iter().map(|(record, _)| record).collect()).await?;
+        Ok(Kept { stored: appended.stored, duplicates: appended.duplicates, quarantined })
     }
 }

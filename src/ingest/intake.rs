@@ -1,14 +1,16 @@
-//! Events of one body on their way to the store: split, redacted on a blocking thread, appended in groups.
+//! Events of one body on their way to the store, or to a relay's file: split, redacted on a blocking thread, appended in
+//! groups.
 //! In: decoded bytes. Out: how many were stored, were known already or went to the quarantine; or why to stop.
 //! Holds at most one group, and nothing is counted as stored before the store says so.
 
 use std::sync::Arc;
 
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
+    IngestLimits, Metrics,
     answer::{Answer, Tally},
-    desk::Desk,
+    credentials::{CertificateName, Source},
     reading::Take,
     slim::Form,
     split::{Broken, Element, Splitter},
@@ -25,18 +27,50 @@ const GROUP_BYTES: usize = 1 << 20;
 /// The most that is split before groups are looked for.
 const PIECE: usize = 16 << 10;
 
-pub(super) struct Intake {
-    desk: Arc<Desk>,
+/// What keeps the events of API servers: the controller's store, or a relay's file.
+pub(super) trait Keeper: Send + Sync + 'static {
+    fn limits(&self) -> &IngestLimits;
+
+    fn metrics(&self) -> &Metrics;
+
+    /// Bodies that may be worked on: it bounds memory.
+    fn bodies(&self) -> &Semaphore;
+
+    /// Whether a request for `source` may be taken; a refusal is counted.
+    fn admit(
+        &self,
+        source: &Source,
+        authorization: Option<&[u8]>,
+        certificate: Option<&CertificateName>,
+    ) -> Result<(), Answer>;
+
+    /// Whether it makes sense to read a body of `length` bytes, 0 when that is unknown.
+    fn ready(&self, length: u64) -> Result<(), Answer>;
+
+    /// Redacts a group, and returns once all of it is on stable storage.
+    fn keep(&self, group: Vec<Element>, origin: &Arc<Origin>) -> impl Future<Output = Result<Kept, Answer>> + Send;
+}
+
+/// What became of a group.
+pub(super) struct Kept {
+    pub stored: u64,
+    pub duplicates: u64,
+    /// Why events of it could not be read, one for each.
+    pub quarantined: Vec<QuarantineReason>,
+}
+
+pub(super) struct Intake<K> {
+    keeper: Arc<K>,
     origin: Arc<Origin>,
     splitter: Splitter,
     waiting: Vec<Element>,
     tally: Tally,
 }
 
-impl Intake {
-    pub(super) fn new(desk: Arc<Desk>, origin: Origin) -> Intake {
+impl<K: Keeper> Intake<K> {
+    pub(super) fn new(keeper: Arc<K>, origin: Origin) -> Intake<K> {
         Intake {
-            desk,
+            keeper,
             origin: Arc::new(origin),
             splitter: Splitter::event_list(),
             waiting: Vec::new(),
@@ -82,30 +116,26 @@ impl Intake {
     /// Waits for one group at most as long as the sender can be held; while groups go through, the body's own deadline
     /// bounds the whole.
     async fn append(&mut self, group: Vec<Element>) -> Result<(), Answer> {
-        timeout(self.desk.limits.patience, self.redact_and_append(group)).await.unwrap_or(Err(Answer::StoreBusy))
+        timeout(self.keeper.limits().patience, self.keep(group)).await.unwrap_or(Err(Answer::StoreBusy))
     }
 
-    async fn redact_and_append(&mut self, group: Vec<Element>) -> Result<(), Answer> {
-        let metrics = &self.desk.metrics;
-        let (origin, key) = (self.origin.clone(), self.desk.key.clone());
+    async fn keep(&mut self, group: Vec<Element>) -> Result<(), Answer> {
+        let metrics = self.keeper.metrics();
         let now = telemetry::now();
         metrics.events_received.inc_by(group.len() as u64);
         metrics.events_oversize.inc_by(group.iter().filter(|element| element.form != Form::Whole).count() as u64);
-        let work = move || group.into_iter().map(|element| record(element, &origin, now, &key)).collect();
-        let records: Vec<(Record, _)> = self.desk.redact(work).await?;
-        let quarantined: Vec<QuarantineReason> = records.iter().filter_map(|(_, reason)| *reason).collect();
-        let appended = self.desk.append(records.into_iter().map(|(record, _)| record).collect()).await?;
-        quarantined.iter().for_each(|reason| metrics.quarantined(*reason));
+        let kept = self.keeper.keep(group, &self.origin).await?;
+        kept.quarantined.iter().for_each(|reason| metrics.quarantined(*reason));
         metrics.last_event.set(now.as_millisecond() as f64 / 1000.0);
         metrics.senders.stored(&self.origin.cluster, &self.origin.reporter, now);
-        self.tally.stored += appended.stored;
-        self.tally.duplicates += appended.duplicates;
-        self.tally.quarantined += quarantined.len() as u64;
+        self.tally.stored += kept.stored;
+        self.tally.duplicates += kept.duplicates;
+        self.tally.quarantined += kept.quarantined.len() as u64;
         Ok(())
     }
 }
 
-impl Take for Intake {
+impl<K: Keeper> Take for Intake<K> {
     /// Takes decoded bytes and appends the groups that they fill. What follows a break is not taken.
     async fn take(&mut self, bytes: &[u8]) -> Result<(), Answer> {
         for piece in bytes.chunks(PIECE) {
@@ -131,22 +161,22 @@ pub(super) fn record(
     received_at: jiff::Timestamp,
     key: &IdKey,
 ) -> (Record, Option<QuarantineReason>) {
+    let outcome = redacted(&element);
+    let reason = outcome.as_ref().err().map(|redact::Rejected(quarantined)| quarantined.reason);
+    (redact::record(outcome, &element.bytes, origin, received_at, key), reason)
+}
+
+/// One event as it may be kept, or why it can't be read.
+pub(super) fn redacted(element: &Element) -> Result<redact::Redacted, redact::Rejected> {
     let Element { bytes, line: _, length, form } = element;
-    let mut outcome = match form {
-        Form::Whole | Form::Slimmed => {
-            redact::audit_event(redact::Input { bytes: &bytes, oversize: form == Form::Slimmed })
-        }
+    let outcome = match form {
+        Form::Whole | Form::Slimmed => redact::audit_event(redact::Input { bytes, oversize: *form == Form::Slimmed }),
         Form::Digest => Err(redact::Rejected(Quarantined {
-            length,
+            length: *length,
             reason: QuarantineReason::Oversize,
             error: "over 1 MiB without its bodies, long strings and long fields".into(),
         })),
     };
-    let mut reason = None;
-    if let Err(redact::Rejected(quarantined)) = &mut outcome {
-        // Redaction saw what is left of it; the length is that of what was sent.
-        quarantined.length = length;
-        reason = Some(quarantined.reason);
-    }
-    (redact::record(outcome, &bytes, origin, received_at, key), reason)
+    // Redaction saw what is left of it; the length is that of what was sent.
+    outcome.map_err(|redact::Rejected(quarantined)| redact::Rejected(Quarantined { length: *length, ..quarantined }))
 }

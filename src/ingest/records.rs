@@ -102,7 +102,7 @@ impl Batch {
             };
             group.into_iter().map(take).collect()
         };
-        let outcomes: Vec<Result<Taken, Unfit>> = self.desk.redact(work).await?;
+        let outcomes: Vec<Result<Taken, Unfit>> = self.desk.redactions.run(work).await?;
         let (mut records, mut quarantined, mut unfit) = (Vec::new(), Vec::new(), Vec::new());
         for outcome in outcomes {
             match outcome {

@@ -12,7 +12,7 @@ use std::{
 
 use axum::{
     Extension, Router,
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody},
     extract::{Path, State, rejection::PathRejection},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -26,7 +26,7 @@ use super::{
     body::{Content, Decoder},
     credentials::{CertificateName, Source},
     desk::Desk,
-    intake::Intake,
+    intake::{Intake, Keeper},
     reading::Reading,
     records, sources,
 };
@@ -45,55 +45,59 @@ pub(super) struct Peer {
     pub is_known: Arc<AtomicBool>,
 }
 
-impl Desk {
-    fn admit(&self, source: &Source, headers: &HeaderMap, peer: &Peer) -> Result<(), Answer> {
-        let authorization = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
-        let credentials = self.live.credentials.load();
-        credentials.admit(source, authorization, peer.certificate.as_ref()).map_err(|refusal| {
-            self.metrics.refused(refusal);
-            Answer::Refused(refusal)
-        })?;
-        peer.is_known.store(true, Ordering::Relaxed);
-        Ok(())
+/// Takes a batch of an API server.
+async fn answer_audit<K: Keeper>(
+    keeper: &Arc<K>,
+    source: Source,
+    headers: &HeaderMap,
+    peer: &Peer,
+    body: &mut Body,
+) -> Answer {
+    let authorization = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
+    if let Err(answer) = keeper.admit(&source, authorization, peer.certificate.as_ref()) {
+        return answer;
     }
+    peer.is_known.store(true, Ordering::Relaxed);
+    let decoder = match Decoder::of(headers, keeper.limits().body_bytes, Content::Json) {
+        Ok(decoder) => decoder,
+        Err(answer) => return answer,
+    };
+    let Ok(_room) = keeper.bodies().try_acquire() else { return Answer::Occupied };
+    if let Err(answer) = keeper.ready(body.size_hint().lower()) {
+        return answer;
+    }
+    let origin = Origin { cluster: source.cluster, reporter: source.apiserver, provenance: Provenance::AuditWebhook };
+    let mut intake = Intake::new(keeper.clone(), origin);
+    let mut reading = Reading::begin(body, decoder, keeper.limits());
+    let stopped = reading.feed(&mut intake, keeper.metrics()).await.err();
+    let ended = Instant::now();
+    let answer = match stopped {
+        // What could not be stored now can't be stored by trying again here; the sender will.
+        Some(answer @ (Answer::StoreBusy | Answer::Internal)) => answer,
+        stopped => intake.finish(stopped).await,
+    };
+    if let Answer::Stored(_) = answer {
+        keeper.metrics().ack_seconds.observe(ended.elapsed().as_secs_f64());
+    }
+    answer
+}
 
-    async fn answer(self: &Arc<Self>, source: Source, headers: &HeaderMap, peer: &Peer, body: &mut Body) -> Answer {
-        if let Err(answer) = self.admit(&source, headers, peer) {
-            return answer;
-        }
-        let decoder = match Decoder::of(headers, self.limits.body_bytes, Content::Json) {
-            Ok(decoder) => decoder,
-            Err(answer) => return answer,
-        };
-        let Ok(_room) = self.bodies.try_acquire() else { return Answer::Occupied };
-        let origin =
-            Origin { cluster: source.cluster, reporter: source.apiserver, provenance: Provenance::AuditWebhook };
-        let mut intake = Intake::new(self.clone(), origin);
-        let stopped = Reading::begin(body, decoder, &self.limits).feed(&mut intake, &self.metrics).await.err();
-        let ended = Instant::now();
-        let answer = match stopped {
-            // What could not be stored now can't be stored by trying again here; the sender will.
-            Some(answer @ (Answer::StoreBusy | Answer::Internal)) => answer,
-            stopped => intake.finish(stopped).await,
-        };
-        if let Answer::Stored(_) = answer {
-            self.metrics.ack_seconds.observe(ended.elapsed().as_secs_f64());
-        }
-        answer
-    }
+/// The one route of a relay.
+pub(super) fn audit_route<K: Keeper>(keeper: Arc<K>) -> Router {
+    let audit = post(receive::<K>).fallback(async || Answer::NoSuchMethod("POST"));
+    Router::new().route("/audit/{cluster}/{apiserver}", audit).with_state(keeper)
 }
 
 pub(super) fn router(desk: Arc<Desk>) -> Router {
-    Router::new()
-        .route("/audit/{cluster}/{apiserver}", post(receive).fallback(async || Answer::NoSuchMethod("POST")))
+    let collectors = Router::new()
         .route("/records", post(receive_records).fallback(async || Answer::NoSuchMethod("POST")))
         .route("/sources", get(tell_sources).fallback(async || Answer::NoSuchMethod("GET")))
-        .fallback(async || Answer::NoSuchPath)
-        .with_state(desk)
+        .with_state(desk.clone());
+    audit_route(desk).merge(collectors).fallback(async || Answer::NoSuchPath)
 }
 
-async fn receive(
-    State(desk): State<Arc<Desk>>,
+async fn receive<K: Keeper>(
+    State(keeper): State<Arc<K>>,
     path: Result<Path<(String, String)>, PathRejection>,
     Extension(peer): Extension<Peer>,
     request: Request<Body>,
@@ -102,7 +106,7 @@ async fn receive(
     let (head, mut body) = request.into_parts();
     let answer = match source {
         None => Answer::NoSuchPath,
-        Some(source) => desk.answer(source, &head.headers, &peer, &mut body).await,
+        Some(source) => answer_audit(&keeper, source, &head.headers, &peer, &mut body).await,
     };
     leave(head.version, answer, body).await
 }

@@ -46,7 +46,7 @@ pub const MODULES: &[Module] = &[
     module(2, "alert", &[TypesOf("detect"), TypesOf("correlate"), Below("normalise::text")]),
     module(2, "pipeline", &[To("redact"), To("normalise"), To("enrich"), To("detect"), To("correlate"), To("alert")]),
     // Edges
-    module(3, "collector", &[To("redact"), To("admin")]),
+    module(3, "collector", &[To("redact"), To("admin"), Below("ingest::relay")]),
     module(3, "ingest", &[To("redact"), To("store")]),
     module(3, "store", &[]),
     module(3, "cluster", &[To("ruleset"), To("enrich"), To("alert")]),
