@@ -99,7 +99,11 @@ fn expressions_name_metrics_that_exist_with_their_labels() {
         for (at, field) in alert.summary.match_indices("$labels.") {
             let label: String = alert.summary[at + field.len()..].chars().take_while(|c| c.is_alphanumeric()).collect();
             let mut of_ours = metrics.iter().filter(|(name, _)| alert.expr.contains(name.as_str()));
-            assert!(label == "instance" || of_ours.any(|(_, (_, labels))| labels.contains(&label)), "{}: {label}", alert.name);
+            assert!(
+                label == "instance" || of_ours.any(|(_, (_, labels))| labels.contains(&label)),
+                "{}: {label}",
+                alert.name
+            );
         }
     }
     for (expr, complaint) in [
@@ -174,7 +178,8 @@ fn promtool_accepts_the_rules() {
 
 /// A test for `promtool test rules`: whether the alert fires after two hours of these series.
 fn rule_test(alert: &str, series: &[(&str, &str)], fires: bool) -> Value {
-    let series: Vec<Value> = series.iter().map(|(series, values)| json!({"series": series, "values": values})).collect();
+    let series: Vec<Value> =
+        series.iter().map(|(series, values)| json!({"series": series, "values": values})).collect();
     let expr = format!("count(ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}) or vector(0)");
     let expected = json!([{"labels": "{}", "value": u8::from(fires)}]);
     json!({
@@ -196,7 +201,8 @@ fn each_alert_fires_when_it_should_and_not_otherwise() {
     let known: Vec<&str> = alerts().map(|alert| alert.name).collect();
     let tried: Vec<&str> = CASES.iter().map(|(alert, ..)| *alert).collect();
     assert_eq!(tried, known, "a case for each alert, in the same order");
-    let both = CASES.iter().flat_map(|(alert, fires, quiet)| [rule_test(alert, fires, true), rule_test(alert, quiet, false)]);
+    let both =
+        CASES.iter().flat_map(|(alert, fires, quiet)| [rule_test(alert, fires, true), rule_test(alert, quiet, false)]);
     let (good, said) = run(&both.collect::<Vec<_>>());
     assert!(good, "{said}");
     let (alert, fires, _) = CASES[0];

@@ -225,7 +225,10 @@ fn labels_are_a_fixed_set_whoever_sends_whatever() {
             let word = value.chars().all(|c| c.is_ascii_alphanumeric());
             // Programs come from a list of ours, and are named as they name themselves.
             let named = label == "cluster" || label == "apiserver"; // by the credentials
-            assert!(word || named || label == "version" || label == "program", "{name}: {label}={value:?} is no word of ours");
+            assert!(
+                word || named || label == "version" || label == "program",
+                "{name}: {label}={value:?} is no word of ours"
+            );
             for stranger in STRANGERS {
                 assert!(!value.contains(stranger), "{name}: {label}={value:?} comes from outside");
             }

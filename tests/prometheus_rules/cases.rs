@@ -37,6 +37,10 @@ pub const CASES: &[(&str, Series, Series)] = &[
     ("KubewitnessFilesNotRead",
         &[("kubewitness_collector_files_over_limit", "0x150"), ("kubewitness_collector_files_refused", "1x150")],
         &[("kubewitness_collector_files_over_limit", "0x150"), ("kubewitness_collector_files_refused", "0x150"), ("kubewitness_collector_file_errors_total", "0x113 1x30")]),
+    ("KubewitnessRelayRefuses", &[("kubewitness_collector_relay_refused_total{reason=\"Full\"}", "0x117 1x30")],
+        &[("kubewitness_collector_relay_refused_total{reason=\"OtherNode\"}", "0+1x150")]),
+    ("KubewitnessRelayCredentialsRefused", &[("kubewitness_collector_relay_auth_failures_total{reason=\"UnknownToken\"}", "0x115 1x30")],
+        &[("kubewitness_collector_relay_auth_failures_total{reason=\"UnknownToken\"}", "1x150")]),
     // Ingest
     ("KubewitnessIngestRefuses", &[("kubewitness_ingest_requests_total{code=\"503\"}", "0+1x150")],
         &[("kubewitness_ingest_requests_total{code=\"503\"}", "0x118 1x30"), ("kubewitness_ingest_requests_total{code=\"200\"}", "0+1x150")]),

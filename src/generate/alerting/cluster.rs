@@ -12,7 +12,9 @@ pub(super) const ALERTS: &[Alert] = &[
         meaning: "Writes of SecurityAlert objects have failed for ten minutes. They are tried again.",
         impact: "Attacks are found, and nobody sees them in the cluster. The record has them.",
         diagnose: &[
-            Run("kubectl auth can-i create securityalerts.kubewitness.io -A --as=system:serviceaccount:kubewitness:kubewitness-controller"),
+            Run(
+                "kubectl auth can-i create securityalerts.kubewitness.io -A --as=system:serviceaccount:kubewitness:kubewitness-controller",
+            ),
             Run("kubectl get crd securityalerts.kubewitness.io"),
             Run("kubectl logs -n kubewitness kubewitness-controller-0 --since=15m | grep 'alert not'"),
         ],
@@ -90,7 +92,9 @@ pub(super) const ALERTS: &[Alert] = &[
         impact: "Rules that the record knows are at work; newer edits are not.",
         diagnose: &[
             Ask("sum by (kind) (increase(kubewitness_cluster_watch_errors_total[1h]))"),
-            Run("kubectl auth can-i list clustersecurityrules.kubewitness.io --as=system:serviceaccount:kubewitness:kubewitness-controller"),
+            Run(
+                "kubectl auth can-i list clustersecurityrules.kubewitness.io --as=system:serviceaccount:kubewitness:kubewitness-controller",
+            ),
             Run("kubectl get clustersecurityrules --request-timeout=10s"),
         ],
         mend: "As for [KubewitnessWatchesBreak](KubewitnessWatchesBreak.md).",
@@ -105,7 +109,9 @@ pub(super) const ALERTS: &[Alert] = &[
         impact: "What `kubectl get` shows of rules and log sources is old. They work all the same.",
         diagnose: &[
             Run("kubectl logs -n kubewitness kubewitness-controller-0 --since=30m | grep 'status not written'"),
-            Run("kubectl auth can-i patch clustersecurityrules.kubewitness.io --subresource=status --as=system:serviceaccount:kubewitness:kubewitness-controller"),
+            Run(
+                "kubectl auth can-i patch clustersecurityrules.kubewitness.io --subresource=status --as=system:serviceaccount:kubewitness:kubewitness-controller",
+            ),
         ],
         mend: "As for [KubewitnessWatchesBreak](KubewitnessWatchesBreak.md).",
     },

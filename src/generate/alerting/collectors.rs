@@ -30,10 +30,7 @@ pub(super) const ALERTS: &[Alert] = &[
         meaning: "Lines of a file are not what its LogSource says. Oversized: longer than a line may be, and cut. Unreadable: no audit \
                   event in an audit log. Nul: bytes that were never written, as after a power cut.",
         impact: "These lines, or the rest of them, are not in the record.",
-        diagnose: &[
-            Ask("increase(kubewitness_collector_lost_lines_total[1h])"),
-            Run("kubectl get logsources -o wide"),
-        ],
+        diagnose: &[Ask("increase(kubewitness_collector_lost_lines_total[1h])"), Run("kubectl get logsources -o wide")],
         mend: "Narrow the paths of the LogSource to files of its format. Nul bytes after a crash of the node need nothing.",
     },
     Alert {
@@ -132,5 +129,40 @@ pub(super) const ALERTS: &[Alert] = &[
         ],
         mend: "Narrow the LogSource's paths. A link out of its directory is never followed, since who may write there could have any \
                file of the node read: name the target itself.",
+    },
+    Alert {
+        name: "KubewitnessRelayRefuses",
+        expr: "increase(kubewitness_collector_relay_refused_total{reason=~\"Full|Failing|Stalled\"}[5m]) > 0",
+        hold: "0m",
+        urgency: Urgency::Critical,
+        summary: "The relay {{ $labels.instance }} can't keep audit events: {{ $labels.reason }}",
+        meaning: "The relay of a control-plane node turned its API server away. Full: too much waits to be sent on. Failing: the node's disk \
+                  is full or fails. Stalled: it does not answer in time.",
+        impact: "The API server tries again for some 80 seconds and then drops the events.",
+        diagnose: &[
+            Ask("kubewitness_collector_relay_spool_bytes"),
+            Ask("kubewitness_collector_relay_last_fsync_seconds"),
+            Ask("kubewitness_collector_lag_bytes"),
+            Run("kubectl logs -n kubewitness POD --since=15m"),
+        ],
+        mend: "Full: the controller has been away for long, or the LogSource of the relay is missing, so that nothing is sent on \
+               (`kubectl get logsources`). Failing: make room on the node, or bring its disk back from read-only.",
+    },
+    Alert {
+        name: "KubewitnessRelayCredentialsRefused",
+        expr: "increase(kubewitness_collector_relay_auth_failures_total[10m]) > 0",
+        hold: "0m",
+        urgency: Urgency::Warning,
+        summary: "The relay {{ $labels.instance }} refuses credentials: {{ $labels.reason }}",
+        meaning: "Somebody on a control-plane node sent to the relay without a credential that it knows.",
+        impact: "If it is the API server, its events are lost. If not, some process of that node tries to forge events.",
+        diagnose: &[
+            Ask("sum by (instance, reason) (increase(kubewitness_collector_relay_auth_failures_total[1h]))"),
+            Run(
+                "kubectl get secret -n kubewitness kubewitness-relay-credentials -o jsonpath='{.data.credentials\\.yaml}' | base64 -d",
+            ),
+        ],
+        mend: "Give the API server a credential by `kubewitness webhook-config --relay`. It takes a minute until the relay's mount shows a \
+               new one.",
     },
 ];

@@ -32,7 +32,9 @@ pub(super) const ALERTS: &[Alert] = &[
         diagnose: &[
             Ask("sum by (reason) (increase(kubewitness_ingest_auth_failures_total[1h]))"),
             Ask("time() - kubewitness_ingest_apiserver_last_event_timestamp_seconds"),
-            Run("kubectl get secret -n kubewitness kubewitness-ingest-credentials -o jsonpath='{.data.credentials\\.yaml}' | base64 -d"),
+            Run(
+                "kubectl get secret -n kubewitness kubewitness-ingest-credentials -o jsonpath='{.data.credentials\\.yaml}' | base64 -d",
+            ),
         ],
         mend: "An API server that is silent at the same time has a wrong credential: issue one by `kubewitness webhook-config` (only hashes \
                are in the Secret). OtherPath: its URL names another API server than its credential. None is silent: find out who else \
@@ -49,7 +51,9 @@ pub(super) const ALERTS: &[Alert] = &[
         diagnose: &[
             Ask("sum by (reason) (increase(kubewitness_ingest_collectors_denied_total[1h]))"),
             Ask("kubewitness_ingest_nodes"),
-            Run("kubectl get pods -n kubewitness -l app.kubernetes.io/component=collector -o jsonpath='{.items[0].spec.serviceAccountName}'"),
+            Run(
+                "kubectl get pods -n kubewitness -l app.kubernetes.io/component=collector -o jsonpath='{.items[0].spec.serviceAccountName}'",
+            ),
         ],
         mend: "OtherAccount: give the collectors' account by `--collector-service-account`. OtherAudience: the projected token must be for \
                `kubewitness.io/collector`. Expired: the node's clock. NotReviewed: see \
@@ -64,7 +68,9 @@ pub(super) const ALERTS: &[Alert] = &[
         meaning: "TokenReviews failed for ten minutes: the API server is away or overloaded, or the controller may not ask.",
         impact: "Collectors that are not known yet wait; answers are kept for a minute only.",
         diagnose: &[
-            Run("kubectl auth can-i create tokenreviews.authentication.k8s.io --as=system:serviceaccount:kubewitness:kubewitness-controller"),
+            Run(
+                "kubectl auth can-i create tokenreviews.authentication.k8s.io --as=system:serviceaccount:kubewitness:kubewitness-controller",
+            ),
             Run("kubectl logs -n kubewitness kubewitness-controller-0 --since=15m | grep 'a collector waits'"),
         ],
         mend: "`no`: the ClusterRole or its binding was changed; `helm upgrade` with the same values puts it back. Else mend the API server.",
@@ -98,7 +104,9 @@ pub(super) const ALERTS: &[Alert] = &[
         diagnose: &[
             Ask("kubewitness_ingest_certificate_not_after_timestamp_seconds - time()"),
             Ask("increase(kubewitness_ingest_reload_failures_total[1h])"),
-            Run("kubectl get secret -n kubewitness kubewitness-tls -o jsonpath='{.data.tls\\.crt}' | base64 -d | openssl x509 -noout -enddate -issuer"),
+            Run(
+                "kubectl get secret -n kubewitness kubewitness-tls -o jsonpath='{.data.tls\\.crt}' | base64 -d | openssl x509 -noout -enddate -issuer",
+            ),
             Run("kubectl logs -n kubewitness kubewitness-controller-0 --since=24h | grep -i certificate"),
         ],
         mend: "Of the controller's making: it must be able to patch Secret `kubewitness-tls`; `helm upgrade` with the same values puts its \
@@ -112,9 +120,7 @@ pub(super) const ALERTS: &[Alert] = &[
         summary: "Changed certificates or credentials are not usable",
         meaning: "Certificates or credentials were changed to something that can't be used. The last good ones stay in use.",
         impact: "New credentials are refused; a certificate that was to be renewed runs out. After a restart the controller would not start.",
-        diagnose: &[Run(
-            "kubectl logs -n kubewitness kubewitness-controller-0 --since=1h | grep 'not usable'",
-        )],
+        diagnose: &[Run("kubectl logs -n kubewitness kubewitness-controller-0 --since=1h | grep 'not usable'")],
         mend: "The log line names the file or Secret, and the place in it. Correct it; it is taken within seconds.",
     },
     Alert {
@@ -128,7 +134,9 @@ pub(super) const ALERTS: &[Alert] = &[
         diagnose: &[
             Ask("kubewitness_ingest_connections"),
             Ask("sum by (reason) (increase(kubewitness_ingest_connections_refused_total[1h]))"),
-            Run("kubectl get configmap -n kubewitness kubewitness-ca -o jsonpath='{.data.ca\\.crt}' | openssl x509 -noout -subject -enddate"),
+            Run(
+                "kubectl get configmap -n kubewitness kubewitness-ca -o jsonpath='{.data.ca\\.crt}' | openssl x509 -noout -subject -enddate",
+            ),
         ],
         mend: "Handshake while an API server is silent: give it the CA of ConfigMap `kubewitness-ca` anew. While none is: a port scanner or \
                a probe of a load balancer; keep it out by NetworkPolicy. Limit: the same, or a proxy that opens one connection a request.",

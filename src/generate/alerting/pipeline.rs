@@ -45,10 +45,7 @@ pub(super) const ALERTS: &[Alert] = &[
         summary: "No rule is at work",
         meaning: "The controller has events and not one rule to evaluate.",
         impact: "No attack is found.",
-        diagnose: &[
-            Run("kubectl get clustersecurityrules,securityrules -A"),
-            Run("helm list -n kubewitness"),
-        ],
+        diagnose: &[Run("kubectl get clustersecurityrules,securityrules -A"), Run("helm list -n kubewitness")],
         mend: "Install the rules that come with it: `helm install kubewitness-rules charts/kubewitness-rules -n kubewitness`. If there were \
                some, find in the audit log who deleted them.",
     },
@@ -93,7 +90,9 @@ pub(super) const ALERTS: &[Alert] = &[
         impact: "An evaluation without a value does not match, so the rule may miss what it is for.",
         diagnose: &[
             Ask("sum by (reason) (increase(kubewitness_pipeline_evaluations_failed_total[1h]))"),
-            Run("kubectl get clustersecurityrules,securityrules -A -o custom-columns=NAME:.metadata.name,WARNINGS:.status.warnings"),
+            Run(
+                "kubectl get clustersecurityrules,securityrules -A -o custom-columns=NAME:.metadata.name,WARNINGS:.status.warnings",
+            ),
             Run("kubewitness explain --rules RULE.yaml --event EVENT.json"),
         ],
         mend: "Guard keys of bodies by `has()`, `.?key` and `.orValue()`. The linter's warnings in the rule's status name most of the places.",
@@ -122,7 +121,9 @@ pub(super) const ALERTS: &[Alert] = &[
         impact: "A threshold or sequence may not complete. The rule that holds most gives way first; its status counts what it lost.",
         diagnose: &[
             Ask("kubewitness_pipeline_state_entries"),
-            Run("kubectl get clustersecurityrules -o custom-columns=NAME:.metadata.name,EVICTED:.status.evictedMatches | grep -v none"),
+            Run(
+                "kubectl get clustersecurityrules -o custom-columns=NAME:.metadata.name,EVICTED:.status.evictedMatches | grep -v none",
+            ),
         ],
         mend: "Narrow that rule's selector, shorten its window, or group by what has fewer values. A flood that is an attack ends by itself.",
     },

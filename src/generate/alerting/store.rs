@@ -116,10 +116,7 @@ pub(super) const ALERTS: &[Alert] = &[
         summary: "The cluster has more objects than kubewitness keeps",
         meaning: "There are more pods, nodes or rules than the bounds of the inventory.",
         impact: "Events of the objects beyond have no pod, node or workload joined to them, so rules that ask for these miss them.",
-        diagnose: &[
-            Ask("kubewitness_cluster_inventory_objects"),
-            Run("kubectl get pods -A --no-headers | wc -l"),
-        ],
+        diagnose: &[Ask("kubewitness_cluster_inventory_objects"), Run("kubectl get pods -A --no-headers | wc -l")],
         mend: "Delete finished pods that nobody needs. If the cluster is that large, tell us: the bound is ours to raise.",
     },
 ];

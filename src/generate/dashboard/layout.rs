@@ -55,6 +55,7 @@ pub const ROWS: &[(&str, &[Panel])] = &[
         ("Collectors denied", Unit::PerSecond, &["kubewitness_ingest_collectors_denied_total"]),
         ("Connections", Unit::Count, &["kubewitness_ingest_connections"]),
         ("Connections refused", Unit::PerSecond, &["kubewitness_ingest_connections_refused_total"]),
+        ("Left of the certificate", Unit::Seconds, &["kubewitness_ingest_certificate_not_after_timestamp_seconds"]),
         ("Questions about tokens", Unit::PerSecond, &["kubewitness_ingest_token_reviews_total"]),
     ]),
     ("Record", &[
@@ -76,6 +77,9 @@ pub const ROWS: &[(&str, &[Panel])] = &[
         ("Still to read", Unit::Bytes, &["kubewitness_collector_lag_bytes", "kubewitness_collector_spool_bytes"]),
         ("Retries", Unit::PerSecond, &["kubewitness_collector_retries_total"]),
         ("Files", Unit::Count, &["kubewitness_collector_files_open", "kubewitness_collector_files_over_limit", "kubewitness_collector_files_refused"]),
+        ("Relay: events", Unit::PerSecond, &["kubewitness_collector_relay_events_received_total", "kubewitness_collector_relay_events_stored_total"]),
+        ("Relay: refused", Unit::PerSecond, &["kubewitness_collector_relay_refused_total"]),
+        ("Relay: disk", Unit::Bytes, &["kubewitness_collector_relay_spool_bytes"]),
         ("Failures of disk and files", Unit::PerSecond, &["kubewitness_collector_file_errors_total", "kubewitness_collector_checkpoint_errors_total", "kubewitness_collector_spool_errors_total"]),
     ]),
 ];

@@ -5,7 +5,8 @@ use super::super::collectors::{ACCOUNT, log_source, node, pod, pod_token, prepar
 use super::{SOON, event_list, exposition, post, promtool_says, seen};
 use crate::prometheus_rules::dashboard_queries;
 use crate::support::{
-    ClusterOptions, NAMESPACE, Process, WatchedCluster, free_port, kubewitness, prometheus_binaries, repository, wait_until,
+    ClusterOptions, NAMESPACE, Process, WatchedCluster, free_port, kubewitness, prometheus_binaries, repository,
+    wait_until,
 };
 use kubewitness::generate::alerting::{GROUPS, Step};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -49,9 +50,8 @@ impl Watch {
     }
 
     fn waits<T>(&self, what: &str, ask: impl FnMut() -> Option<T>) -> T {
-        wait_until(what, SCRAPED, ask).unwrap_or_else(|error| {
-            panic!("{error}\n{}\n{}", self.prometheus.log_tail(), self.alertmanager.log_tail())
-        })
+        wait_until(what, SCRAPED, ask)
+            .unwrap_or_else(|error| panic!("{error}\n{}\n{}", self.prometheus.log_tail(), self.alertmanager.log_tail()))
     }
 
     /// Names of the alerts that fire.
@@ -196,10 +196,12 @@ fn nodes_show_by_when_their_collector_was_heard_and_api_servers_before_they_spea
     node(&watched, "node-b", json!({}));
     start_collector(&mut watched);
     let metric = |sample: &str| watched.metric(sample).unwrap();
-    let counts = || ["Heard", "Silent", "Never"].map(|of| metric(&format!("kubewitness_ingest_nodes{{collector=\"{of}\"}}")));
+    let counts =
+        || ["Heard", "Silent", "Never"].map(|of| metric(&format!("kubewitness_ingest_nodes{{collector=\"{of}\"}}")));
     let seen = wait_until("both nodes are counted", SOON, || (counts() == [1.0, 0.0, 1.0]).then_some(()));
     seen.unwrap_or_else(|error| panic!("{error}: {:?}", counts()));
-    let last = r#"kubewitness_ingest_apiserver_last_event_timestamp_seconds{apiserver="apiserver-1",cluster="testbed"}"#;
+    let last =
+        r#"kubewitness_ingest_apiserver_last_event_timestamp_seconds{apiserver="apiserver-1",cluster="testbed"}"#;
     assert!(metric(last) > 1_700_000_000.0, "{}", metric(last));
     let (bytes, limit) = (metric("kubewitness_store_bytes"), metric("kubewitness_store_limit_bytes"));
     assert_eq!(limit, 10.0 * f64::from(1 << 30));
