@@ -73,8 +73,8 @@ fn each_joint_rule_has_steps_of_two_sources_and_tells_of_both() {
 /// Seconds that a controller waits for what is late.
 const LATENESS: i64 = 300;
 
-/// Sources are as late as a controller waits for them, and a test's alerts are the same for each order of receipt. Left out are the types that are decided
-/// once, when nothing can come in time any more: for those that is no promise.
+/// Sources are as late as a controller waits for them, and a test's alerts are the same for each order of receipt. Left out are the
+/// types that are decided once, when nothing can come in time any more: for those that is no promise.
 #[test]
 fn each_rule_says_the_same_whatever_is_received_first() {
     let mut random = fastrand::Rng::with_seed(4);

@@ -12,6 +12,10 @@ use crate::{
 
 const NEVER_FAILS: &str = "writing to a String does not fail";
 
+/// What a duration is.
+pub(super) const DURATIONS: &str = "A duration is one or more whole numbers with the units `d`, `h`, `m`, `s` and `ms`, such as \
+                                    `1h30m` or `1500ms`, and at most 366 days.";
+
 const EXAMPLE: &str = include_str!("rule_tests.yaml");
 
 /// The whole page, without the header of generated files.
@@ -30,7 +34,8 @@ pub fn page() -> String {
          those of its source is refused.\n\n\
          All tests of a rule together may expand to {MAX_INPUTS} inputs and {} MiB by `repeat`, and evaluating them may take \
          {MAX_STEPS} steps, which depend on nothing but the rule. Fields and limits are refused by `kubewitness test` as the API \
-         server refuses them: a quoted number is no number.\n\n```yaml\n{EXAMPLE}```\n",
+         server refuses them: a quoted number is no number. \
+         {DURATIONS}\n\n```yaml\n{EXAMPLE}```\n",
         MAX_BYTES >> 20
     );
     let resource = serde_json::to_value(ClusterSecurityRule::crd()).unwrap_or_default();
@@ -73,10 +78,7 @@ fn holds(schema: &Value) -> String {
     let values = strings(schema.get("enum"));
     match kind {
         "string" if !values.is_empty() => values.join(", "),
-        "string" if is_duration(schema) => {
-            "duration of days, hours, minutes, seconds and milliseconds, such as `90s`, `1h30m`, `7d` or `500ms`"
-                .to_owned()
-        }
+        "string" if is_duration(schema) => "duration, such as `90s`, `1h30m` or `7d`".to_owned(),
         "string" => format!("text{}", bounds(number("minLength"), number("maxLength"), " characters")),
         "integer" => format!("number{}", bounds(number("minimum"), number("maximum"), "")),
         "boolean" => "true or false".to_owned(),

@@ -3,7 +3,7 @@
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use super::rule_tests::section;
+use super::rule_tests::{DURATIONS, section};
 use crate::api::ClusterSecurityRule;
 
 const EXAMPLE: &str = include_str!("rules.yaml");
@@ -15,7 +15,8 @@ pub fn page() -> String {
          the same fields, lives in a namespace, sees the audit events of that namespace and the Container and Web logs of its pods, \
          and its alerts live there. [The tutorial](../tutorial.md) writes one; [the language](rule-language.md) is what stands in \
          expressions, [event fields](event-fields.md) what they read, [tests](rule-tests.md) what `spec.tests` holds. `kubectl \
-         explain clustersecurityrule.spec` says the same as the tables below.\n\n```yaml\n{EXAMPLE}```\n\n\
+         explain clustersecurityrule.spec` says the same as the tables below. {DURATIONS} An event counts once: a line that says \
+         `message repeated 5 times` is one match, and `fields.repeated` has the number.\n\n```yaml\n{EXAMPLE}```\n\n\
          ## The summary\n\n`alert.summary` is a sentence with slots, which are filled from the newest event of each selector:\n\n\
          | slot | stands for |\n|---|---|\n\
          | `{{key.NAME}}` | the value of that `groupBy` key |\n\
@@ -61,7 +62,7 @@ mod tests {
             "| `count` | number, 1 to 10000, required |",
             "| `ordered` | true or false, default true |",
             "| `severity` | Informational, Low, Medium, High, Critical, required |",
-            "such as `90s`, `1h30m`, `7d` or `500ms`",
+            "duration, such as `90s`, `1h30m` or `7d`, required",
             "## spec.groupBy[].from[]",
         ] {
             assert!(page.contains(row), "{row}\n{page}");

@@ -370,7 +370,7 @@ fn negation_over_a_key_that_may_be_missing_is_found() {
             r#"audit.requestObject.spec.containers.exists(i, c, i != 0 && c.image == "x")"#,
         ],
     );
-    let warning = &lint(&with_condition("audit.verb == 'get'\n  && audit.requestObject.spec.type != \"x\""))[0];
+    let warning = &lint(&with_condition("audit.verb == 'create'\n  && audit.requestObject.spec.type != \"x\""))[0];
     assert_eq!(
         warning.to_string(),
         "NegatedDynamic: spec.selectors[a].where:2:6: `audit.requestObject.spec.type` may be missing: then this negation is \
