@@ -54,6 +54,8 @@ pub const CASES: &[(&str, Series, Series)] = &[
         &[("kubewitness_ingest_events_quarantined_total{reason=\"Syntax\"}", "7x150")]),
     ("KubewitnessCertificateExpires", &[("kubewitness_ingest_certificate_not_after_timestamp_seconds", "900000x150")],
         &[("kubewitness_ingest_certificate_not_after_timestamp_seconds", "9000000x150")]),
+    ("KubewitnessAuthorityExpires", &[("kubewitness_cluster_ca_not_after_timestamp_seconds", "9000000x150")],
+        &[("kubewitness_cluster_ca_not_after_timestamp_seconds", "90000000x150")]),
     ("KubewitnessConfigurationNotTaken", &[("kubewitness_ingest_reload_failures_total", "0+1x150")], &[("kubewitness_ingest_reload_failures_total", "1x150")]),
     ("KubewitnessConnectionsRefused", &[("kubewitness_ingest_connections_refused_total{reason=\"Handshake\"}", "0+2x150")],
         &[("kubewitness_ingest_connections_refused_total{reason=\"Idle\"}", "0+2x150")]),
