@@ -91,9 +91,9 @@ pub const CASES: &[(&str, Series, Series)] = &[
     ("KubewitnessMatchesLate", &[("kubewitness_pipeline_matches_late_total", "0x115 1x30")], &[("kubewitness_pipeline_matches_late_total", "1x150")]),
     ("KubewitnessSnapshotsFail", &[("kubewitness_pipeline_snapshots_failed_total", "0x115 1x30")], &[("kubewitness_pipeline_snapshots_failed_total", "1x150")]),
     ("KubewitnessSnapshotRefused", &[("kubewitness_pipeline_snapshots_refused_total", "1x150")], &[("kubewitness_pipeline_snapshots_refused_total", "0x150")]),
-    ("KubewitnessRecordsUnreadable",
-        &[("kubewitness_pipeline_records_unreadable_total", "0x150"), ("kubewitness_pipeline_read_errors_total", "0x115 1x30")],
-        &[("kubewitness_pipeline_records_unreadable_total", "1x150"), ("kubewitness_pipeline_read_errors_total", "0x150")]),
+    // What is in quarantine can't be read either, and has an alert of its own.
+    ("KubewitnessRecordReadsFail", &[("kubewitness_pipeline_read_errors_total", "0x115 1x30")],
+        &[("kubewitness_pipeline_read_errors_total", "1x150"), ("kubewitness_pipeline_records_unreadable_total", "0+1x150")]),
     ("KubewitnessAlertsForgotten", &[("kubewitness_pipeline_alerts_dropped_total", "0x115 1x30")], &[("kubewitness_pipeline_alerts_dropped_total", "1x150")]),
     // Cluster
     ("KubewitnessAlertWritesFail", &[("kubewitness_cluster_alert_write_errors_total", "0+1x150")], &[("kubewitness_cluster_alert_write_errors_total", "0x115 1x30")]),
