@@ -9,6 +9,7 @@ mod cluster;
 mod collector;
 mod demo;
 mod generated;
+mod guarantees;
 mod image;
 mod ingest;
 mod interleaving;

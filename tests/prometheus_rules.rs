@@ -37,12 +37,12 @@ fn wrong_in(expr: &str, metrics: &BTreeMap<String, (String, BTreeSet<String>)>) 
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut seen = BTreeSet::new();
     for (at, _) in expr.match_indices("kubewitness_").chain(expr.match_indices("apiserver_audit")) {
-        let before = &expr[..at];
+        let (before, here) = expr.split_at(at);
         if before.ends_with(is_name) {
             continue;
         }
-        let name: String = expr[at..].chars().take_while(|c| is_name(*c)).collect();
-        let rest = &expr[at + name.len()..];
+        let name: String = here.chars().take_while(|c| is_name(*c)).collect();
+        let rest = here.split_at(name.len()).1;
         let (metric, parts) = match metrics.get(&name) {
             Some(metric) => (metric, false),
             None => {
@@ -71,7 +71,7 @@ fn wrong_in(expr: &str, metrics: &BTreeMap<String, (String, BTreeSet<String>)>) 
         }
     }
     for (at, by) in expr.match_indices(" by (") {
-        let labels = expr[at + by.len()..].split(')').next().unwrap_or_default();
+        let labels = expr.split_at(at + by.len()).1.split(')').next().unwrap_or_default();
         for label in labels.split(',').map(str::trim).filter(|label| !["le", "instance"].contains(label)) {
             if !seen.contains(label) {
                 wrong.push(format!("grouped by {label}, which no metric of it has"));
@@ -97,7 +97,8 @@ fn expressions_name_metrics_that_exist_with_their_labels() {
             }
         }
         for (at, field) in alert.summary.match_indices("$labels.") {
-            let label: String = alert.summary[at + field.len()..].chars().take_while(|c| c.is_alphanumeric()).collect();
+            let label: String =
+                alert.summary.split_at(at + field.len()).1.chars().take_while(|c| c.is_alphanumeric()).collect();
             let mut of_ours = metrics.iter().filter(|(name, _)| alert.expr.contains(name.as_str()));
             assert!(
                 label == "instance" || of_ours.any(|(_, (_, labels))| labels.contains(&label)),
@@ -130,7 +131,7 @@ fn every_alert_has_a_name_a_page_and_words() {
             assert!(!text.contains("  "), "{name}: two spaces in {text:?}");
         }
         for (at, link) in mend.match_indices("](") {
-            let target = mend[at + link.len()..].split(')').next().unwrap();
+            let target = mend.split_at(at + link.len()).1.split(')').next().unwrap();
             assert!(repository(&format!("docs/runbooks/{target}")).is_file(), "{name} links to {target}");
         }
     }

@@ -54,6 +54,8 @@ pub const CASES: &[(&str, Series, Series)] = &[
         &[("kubewitness_ingest_events_quarantined_total{reason=\"Syntax\"}", "7x150")]),
     ("KubewitnessCertificateExpires", &[("kubewitness_ingest_certificate_not_after_timestamp_seconds", "900000x150")],
         &[("kubewitness_ingest_certificate_not_after_timestamp_seconds", "9000000x150")]),
+    ("KubewitnessAuthorityExpires", &[("kubewitness_cluster_ca_not_after_timestamp_seconds", "9000000x150")],
+        &[("kubewitness_cluster_ca_not_after_timestamp_seconds", "90000000x150")]),
     ("KubewitnessConfigurationNotTaken", &[("kubewitness_ingest_reload_failures_total", "0+1x150")], &[("kubewitness_ingest_reload_failures_total", "1x150")]),
     ("KubewitnessConnectionsRefused", &[("kubewitness_ingest_connections_refused_total{reason=\"Handshake\"}", "0+2x150")],
         &[("kubewitness_ingest_connections_refused_total{reason=\"Idle\"}", "0+2x150")]),
@@ -89,9 +91,9 @@ pub const CASES: &[(&str, Series, Series)] = &[
     ("KubewitnessMatchesLate", &[("kubewitness_pipeline_matches_late_total", "0x115 1x30")], &[("kubewitness_pipeline_matches_late_total", "1x150")]),
     ("KubewitnessSnapshotsFail", &[("kubewitness_pipeline_snapshots_failed_total", "0x115 1x30")], &[("kubewitness_pipeline_snapshots_failed_total", "1x150")]),
     ("KubewitnessSnapshotRefused", &[("kubewitness_pipeline_snapshots_refused_total", "1x150")], &[("kubewitness_pipeline_snapshots_refused_total", "0x150")]),
-    ("KubewitnessRecordsUnreadable",
-        &[("kubewitness_pipeline_records_unreadable_total", "0x150"), ("kubewitness_pipeline_read_errors_total", "0x115 1x30")],
-        &[("kubewitness_pipeline_records_unreadable_total", "1x150"), ("kubewitness_pipeline_read_errors_total", "0x150")]),
+    // What is in quarantine can't be read either, and has an alert of its own.
+    ("KubewitnessRecordReadsFail", &[("kubewitness_pipeline_read_errors_total", "0x115 1x30")],
+        &[("kubewitness_pipeline_read_errors_total", "1x150"), ("kubewitness_pipeline_records_unreadable_total", "0+1x150")]),
     ("KubewitnessAlertsForgotten", &[("kubewitness_pipeline_alerts_dropped_total", "0x115 1x30")], &[("kubewitness_pipeline_alerts_dropped_total", "1x150")]),
     // Cluster
     ("KubewitnessAlertWritesFail", &[("kubewitness_cluster_alert_write_errors_total", "0+1x150")], &[("kubewitness_cluster_alert_write_errors_total", "0x115 1x30")]),

@@ -113,6 +113,27 @@ pub(super) const ALERTS: &[Alert] = &[
                Role back. Of cert-manager's: `kubectl describe certificate -n kubewitness`. A renewed one is taken without a restart.",
     },
     Alert {
+        name: "KubewitnessAuthorityExpires",
+        expr: "(kubewitness_cluster_ca_not_after_timestamp_seconds > 0) - time() < 15552000",
+        hold: "10m",
+        urgency: Urgency::Warning,
+        summary: "The authority of ingest's certificate ends in {{ $value | humanizeDuration }}",
+        meaning: "The authority that signs the certificate of ingest has less than 180 days left, and no new one took its place.",
+        impact: "After its end no API server and no collector can send.",
+        diagnose: &[
+            Ask("kubewitness_cluster_ca_not_after_timestamp_seconds - time()"),
+            Run(
+                "kubectl get configmap -n kubewitness kubewitness-ca -o jsonpath='{.data.ca\\.crt}' | openssl x509 -noout -subject -enddate",
+            ),
+            Run(
+                "kubectl logs -n kubewitness kubewitness-controller-0 --since=24h | grep -i -E 'certificate|authority'",
+            ),
+        ],
+        mend: "The controller makes a new one and publishes both in ConfigMap `kubewitness-ca`: it must be able to patch that and Secret \
+               `kubewitness-tls`. API servers must be given the new bundle before the old authority ends: run `kubewitness webhook-config` \
+               for each.",
+    },
+    Alert {
         name: "KubewitnessConfigurationNotTaken",
         expr: "increase(kubewitness_ingest_reload_failures_total[15m]) > 0",
         hold: "5m",

@@ -169,19 +169,20 @@ pub(super) const ALERTS: &[Alert] = &[
         mend: "After an upgrade this happens once and needs nothing. Else look at the disk. The alert ends with the next restart.",
     },
     Alert {
-        name: "KubewitnessRecordsUnreadable",
-        expr: "increase(kubewitness_pipeline_records_unreadable_total[15m]) + increase(kubewitness_pipeline_read_errors_total[15m]) > 0",
+        name: "KubewitnessRecordReadsFail",
+        expr: "increase(kubewitness_pipeline_read_errors_total[15m]) > 0",
         hold: "0m",
         urgency: Urgency::Critical,
         summary: "The pipeline can't read what is stored",
-        meaning: "Reading the record failed, or a record holds no event that can be read.",
-        impact: "A failed read is tried again, and evaluation stands still until it succeeds. An unreadable record is skipped.",
+        meaning: "Reading the record failed. It is tried again.",
+        impact: "Evaluation stands still until it succeeds.",
         diagnose: &[
             Ask("increase(kubewitness_pipeline_read_errors_total[1h])"),
-            Ask("increase(kubewitness_pipeline_records_unreadable_total[1h])"),
+            Ask("kubewitness_pipeline_lag_records"),
             Run("kubectl logs -n kubewitness kubewitness-controller-0 --since=1h | grep -E 'read|damaged'"),
         ],
-        mend: "Read errors are the disk's. Records that this version can't read after a rollback were written by the newer one: go forward again.",
+        mend: "Read errors are the disk's: look at the node's log. Damaged parts alone are skipped, see \
+               [KubewitnessStoreDamaged](KubewitnessStoreDamaged.md).",
     },
     Alert {
         name: "KubewitnessAlertsForgotten",
