@@ -111,7 +111,7 @@ fn selector_that_the_shipped_policy_keeps_from_matching_is_found() {
         &[
             r#"audit.objectRef.resource == "secrets" && audit.requestObject.?type.orValue("") == "Opaque""#,
             r#"audit.objectRef.resource in ["secrets", "configmaps"] && has(audit.requestObject)"#,
-            r#"audit.objectRef.resource == "services" && has(audit.responseObject)"#,
+            r#"audit.objectRef.resource == "nodes" && has(audit.responseObject)"#,
             r#"audit.verb == "get" && audit.objectRef.resource == "pods" && has(audit.requestObject.spec)"#,
             r#"event.action in ["create"] && audit.objectRef.resource == "resourcequotas" && audit.requestObject.metadata.name == "x""#,
             r#"audit.objectRef.resource == "pods" && audit.objectRef.subresource == "status" && has(audit.requestObject)"#,
