@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rustls::{
     RootCertStore,
     client::{WebPkiServerVerifier, danger::ServerCertVerifier},
@@ -9,7 +10,10 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 
-use super::*;
+use super::{
+    kept::{Contents, Kept, TlsError},
+    plan::{MOST_CROSS, Rotate, Wish, advance, bundle, identity},
+};
 
 const DAY: i64 = 86_400;
 const START: i64 = 1_800_000_000;
