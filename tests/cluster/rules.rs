@@ -412,8 +412,8 @@ fn what_a_rule_costs_switches_it_off_and_what_it_drops_is_shown_while_others_ale
     look_at(&admin, "default", "bait");
     expect(&watched, "good", &[("admin", 2)]);
     let ready = |status: &Value| {
-        let conditions = status["conditions"].as_array().into_iter().flatten();
-        conditions.cloned().find(|condition| condition["type"] == "Ready").unwrap_or_default()
+        let mut conditions = status["conditions"].as_array().into_iter().flatten();
+        conditions.find(|condition| condition["type"] == "Ready").cloned().unwrap_or_default()
     };
     let over = wait_for_status(&watched, "dear", "the dear rule is switched off", |status| {
         ready(status)["reason"] == "OverBudget"

@@ -263,7 +263,7 @@ fn detection(selectors: usize, value: &str, random: &mut Rng) -> Value {
             "selector": first, "count": random.u8(1..4), "distinct": value, "within": within}}),
         4..=7 => {
             let step = |_| json!({"selector": format!("s{}", random.usize(..selectors)), "count": random.u8(1..3)});
-            let steps: Vec<Value> = (0..[2, 2, 3][usize::from(within.len() % 3)]).map(step).collect();
+            let steps: Vec<Value> = (0..[2, 2, 3][within.len() % 3]).map(step).collect();
             json!({"type": "Sequence", "sequence": {"within": within, "ordered": learn.len() % 2 == 0, "steps": steps}})
         }
         8..=9 if first != second => {
