@@ -17,7 +17,8 @@ pub fn charts(bed: &Bed) {
     let notes = helm(
         bed,
         "install kubewitness /opt/charts/kubewitness --namespace kubewitness --create-namespace --wait --timeout 3m \
-         --set relay.enabled=true --set clusterName=test",
+         --set relay.enabled=true --set clusterName=test --set collector.spoolMax=8MiB \
+         --set controller.extraArgs={--tls-ca-overlap=20}",
     );
     assert!(notes.contains("STATUS: deployed"), "{notes}");
     bed.tell("the chart kubewitness is installed");
@@ -47,7 +48,7 @@ pub fn api_server(bed: &Bed) {
          kubectl exec -n kubewitness kubewitness-controller-0 -- /kubewitness webhook-config --apiserver node-1 --relay --tar \
            | tar x -C /etc/kubernetes/kubewitness
          chmod 600 /etc/kubernetes/kubewitness/webhook.kubeconfig
-         grep '^--' /etc/kubernetes/kubewitness/flags.txt >/etc/kubernetes/apiserver.flags
+         sed -n 's/^  \\(--audit-[a-z-]*=[^ ]*\\)$/\\1/p' /etc/kubernetes/kubewitness/flags.txt >/etc/kubernetes/apiserver.flags
          echo --audit-log-path=/var/log/kubernetes/audit/audit.log >>/etc/kubernetes/apiserver.flags
          echo --audit-log-path=/var/log/kubernetes/audit/audit.log >>/etc/kubernetes/apiserver.flags",
     ]));
