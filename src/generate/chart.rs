@@ -36,8 +36,11 @@ pub fn files(root: &Path, made: &[GeneratedFile]) -> Result<Vec<GeneratedFile>, 
     for (chart, introduction) in CHARTS {
         let path = format!("charts/{chart}/values.yaml");
         let values = read(&root.join(&path), &path)?;
-        let text = chart_readme::page(introduction, &values)
-            .map_err(|(line, message)| GenerateError::Values { path, line, message })?;
+        let text = chart_readme::page(introduction, &values).map_err(|(line, message)| GenerateError::Values {
+            path,
+            line,
+            message,
+        })?;
         files.push(GeneratedFile { path: format!("charts/{chart}/README.md"), text });
     }
     Ok(files)

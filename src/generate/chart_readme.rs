@@ -46,7 +46,9 @@ pub fn page(introduction: &str, values: &str) -> Result<String, Wrong> {
             let (path, value) = find(&way, &parsed).ok_or((at + 1, format!("is no key: {trimmed}")))?;
             match comment.take() {
                 Some(said) => row(&mut text, &path, value, &said),
-                None if !above && !value.is_object() => return Err((at + 1, format!("{path} has no comment `# -- …`"))),
+                None if !above && !value.is_object() => {
+                    return Err((at + 1, format!("{path} has no comment `# -- …`")));
+                }
                 None => {}
             }
         } else {

@@ -35,7 +35,10 @@ fn wait_ready(bed: &Bed) {
 
 /// How often dana entered, as the alert tells it over all its episodes.
 fn counted(bed: &Bed) -> Option<u64> {
-    let key = ("exec-into-pod".to_owned(), BTreeMap::from([("actor".into(), "dana".into()), ("namespace".into(), "shop".into())]));
+    let key = (
+        "exec-into-pod".to_owned(),
+        BTreeMap::from([("actor".into(), "dana".into()), ("namespace".into(), "shop".into())]),
+    );
     let alerts = bed.objects("securityalerts");
     let alert = alerts.iter().find(|alert| name(alert) == key)?;
     Some(alert["status"]["episodes"].as_array()?.iter().filter_map(|episode| episode["count"].as_u64()).sum())
@@ -82,7 +85,8 @@ pub fn controller_is_away_for_long(scene: &Scene) {
         // As soon as it has no room for one more batch nothing more goes in.
         let before = collector_metric(bed, "spool_bytes")?;
         std::thread::sleep(Duration::from_secs(1));
-        (collector_metric(bed, "lag_bytes")? > 0.0 && collector_metric(bed, "spool_bytes")? == before && before > 4e6).then_some(())
+        (collector_metric(bed, "lag_bytes")? > 0.0 && collector_metric(bed, "spool_bytes")? == before && before > 4e6)
+            .then_some(())
     });
     bed.tell(&format!("the spool holds {} bytes and is full", collector_metric(bed, "spool_bytes").unwrap()));
     bed.run(&["pkill", "-KILL", "-f", "^/kubewitness collector"]);
@@ -146,7 +150,10 @@ pub fn chart_is_upgraded_and_rolled_back(scene: &Scene) {
     std::fs::copy(second, bed.dir().join("images/second.tar")).unwrap();
     bed.run(&["ctr", "-n", "k8s.io", "images", "import", "/out/images/second.tar"]);
     let tags = || bed.kubectl("-n kubewitness get pods -o jsonpath={..spec.containers[*].image}");
-    helm(bed, "upgrade kubewitness /opt/charts/kubewitness -n kubewitness --reuse-values --set image.tag=second --wait --timeout 3m");
+    helm(
+        bed,
+        "upgrade kubewitness /opt/charts/kubewitness -n kubewitness --reuse-values --set image.tag=second --wait --timeout 3m",
+    );
     scene.enter();
     wait_ready(bed);
     assert!(tags().split_whitespace().all(|image| image == format!("{IMAGE}:second")), "{}", tags());
