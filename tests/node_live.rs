@@ -6,6 +6,7 @@ mod faults;
 mod install;
 
 use bed::Bed;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 #[test]
 fn a_cluster_is_watched_from_helm_install_through_attacks_and_faults() {
@@ -13,14 +14,25 @@ fn a_cluster_is_watched_from_helm_install_through_attacks_and_faults() {
     install::charts(&bed);
     install::api_server(&bed);
     let mut scene = attack::Scene::set(&bed);
-    scene.person_enters_pod();
-    scene.person_starts_privileged_pod();
-    scene.exploit_and_then_the_pod_s_own_token();
-    scene.guessed_password_and_then_the_cluster_s_secrets();
-    scene.account_on_the_node_after_exec();
-    faults::controller_s_pod_is_deleted(&scene);
-    faults::certificates_change(&scene);
-    faults::controller_is_away_for_long(&scene);
-    faults::chart_is_upgraded_and_rolled_back(&scene);
-    faults::everything_is_in_the_record_once(&scene);
+    // A scene that fails does not hide what the others show.
+    let mut failed = Vec::new();
+    let scenes: [(&str, &dyn Fn(&mut attack::Scene)); 10] = [
+        ("a person enters a pod", &|scene| scene.person_enters_pod()),
+        ("a person starts a privileged pod", &|scene| scene.person_starts_privileged_pod()),
+        ("an exploit, then the pod's own token", &|scene| scene.exploit_and_then_the_pod_s_own_token()),
+        ("a guessed password, then secrets", &|scene| scene.guessed_password_and_then_the_cluster_s_secrets()),
+        ("an account on the node after an exec", &|scene| scene.account_on_the_node_after_exec()),
+        ("the controller's pod is deleted", &|scene| faults::controller_s_pod_is_deleted(scene)),
+        ("certificates change", &|scene| faults::certificates_change(scene)),
+        ("the controller is away for long", &|scene| faults::controller_is_away_for_long(scene)),
+        ("upgrade and rollback", &|scene| faults::chart_is_upgraded_and_rolled_back(scene)),
+        ("everything is in the record once", &|scene| faults::everything_is_in_the_record_once(scene)),
+    ];
+    for (name, play) in scenes {
+        bed.tell(&format!("-- {name}"));
+        if catch_unwind(AssertUnwindSafe(|| play(&mut scene))).is_err() {
+            failed.push(name);
+        }
+    }
+    assert!(failed.is_empty(), "failed: {failed:?}; what went wrong stands above");
 }

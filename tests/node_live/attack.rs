@@ -96,8 +96,9 @@ impl<'a> Scene<'a> {
     pub fn person_enters_pod(&self) {
         let since = kubewitness::telemetry::now();
         self.enter();
+        let pod = format!("pods/{}", self.web.0);
         let words = [&format!("dana entered pod {} in shop from {LAPTOP}", self.web.0)[..]];
-        let entities = [("User", "dana"), ("Address", LAPTOP), ("Pod", &self.web.0[..]), ("Node", "node-1")];
+        let entities = [("User", "dana"), ("Address", LAPTOP), ("Resource", &pod[..]), ("Node", "node-1")];
         self.expect(since, "exec-into-pod", json!({"actor": "dana", "namespace": "shop"}), &words, &entities);
     }
 
