@@ -1,9 +1,11 @@
 //! Prints the files that are made from code: CRDs, roles, references. `make generate` writes them, a test compares.
 
+pub mod alerting;
 mod attack;
 mod chapters;
 mod chart;
 mod chart_readme;
+mod dashboard;
 mod detections;
 mod examples;
 mod fields;
@@ -11,11 +13,13 @@ mod lints;
 mod rule_language;
 mod rule_pages;
 mod rule_tests;
+mod rules;
 
 use std::{fmt::Write as _, path::Path};
 
 use clap::CommandFactory;
 use kube::CustomResourceExt;
+use prometheus::proto::MetricFamily;
 
 use crate::{
     api::{ClusterSecurityRule, LogSource, SecurityAlert, SecurityRule},
@@ -76,33 +80,56 @@ pub fn files(root: &Path) -> Result<Vec<GeneratedFile>, GenerateError> {
             path: "docs/reference/rule-tests.md".into(),
             text: format!("{MD_HEADER}{}", rule_tests::page()),
         },
+        GeneratedFile { path: "docs/reference/rules.md".into(), text: format!("{MD_HEADER}{}", rules::page()) },
         GeneratedFile { path: "docs/reference/metrics.md".into(), text: metrics()? },
         GeneratedFile { path: "docs/reference/flags.md".into(), text: flags() },
     ];
     files.extend(rule_pages::pages(root)?);
     files.extend(chart::files(root, &files)?);
+    files.extend(watching()?);
+    Ok(files)
+}
+
+/// What people watch us by, for a Prometheus of their own and for the chart.
+fn watching() -> Result<Vec<GeneratedFile>, GenerateError> {
+    let alerts = format!("{YAML_HEADER}{}", alerting::rule_file());
+    let dashboard = dashboard::dashboard(&metric_families()?);
+    let mut files = Vec::new();
+    for directory in ["manifests/prometheus", "charts/kubewitness/files"] {
+        files.push(GeneratedFile { path: format!("{directory}/alerts.yaml"), text: alerts.clone() });
+        files.push(GeneratedFile { path: format!("{directory}/dashboard.json"), text: dashboard.clone() });
+    }
+    let pages = alerting::pages().into_iter();
+    files.extend(pages.map(|(name, text)| GeneratedFile {
+        path: format!("docs/runbooks/{name}"),
+        text: format!("{MD_HEADER}{text}"),
+    }));
     Ok(files)
 }
 
 const MD_HEADER: &str = "<!-- Made by `make generate` from the code. Do not edit. -->\n";
 
-fn metrics() -> Result<String, GenerateError> {
-    let controller = crate::controller::register_metrics()?.registry;
+/// Every metric of controller and collector once, sorted by name, with all labels that it can have.
+fn metric_families() -> Result<Vec<MetricFamily>, GenerateError> {
+    let controller = crate::controller::register_metrics()?;
+    controller.ingest.expect_apiserver("CLUSTER", "APISERVER");
     let (collector, _) = crate::collector::register_metrics()?;
-    let mut families = controller.gather();
+    let mut families = controller.registry.gather();
     families.extend(collector.gather());
     families.sort_by(|a, b| a.name().cmp(b.name()));
     families.dedup_by(|a, b| a.name() == b.name());
+    Ok(families)
+}
+
+fn metrics() -> Result<String, GenerateError> {
+    let families = metric_families()?;
     let mut text = format!(
         "{MD_HEADER}# Metrics\n\nServed as Prometheus text at `/metrics` of the admin port; those of `kubewitness \
          collector` begin with `kubewitness_collector_`. Every label has a fixed set of \
-         values: never a user, pod, address or message.\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n"
+         values, but for `cluster` and `apiserver`, which are those of the credentials: never a user, pod, address or message.\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n"
     );
     for family in families {
-        let mut labels: Vec<_> =
-            family.get_metric().iter().flat_map(|m| m.get_label()).map(|l| l.name().to_owned()).collect();
-        labels.sort();
-        labels.dedup();
+        let labels = dashboard::labels(&family);
         let kind = format!("{:?}", family.get_field_type()).to_lowercase();
         writeln!(text, "| `{}` | {kind} | {} | {} |", family.name(), labels.join(", "), family.help())
             .expect("writing to a String does not fail");

@@ -7,7 +7,7 @@
 //! arrive, so memory is bounded whatever is sent. Never open to everyone, never keeps anything unredacted, never
 //! answers 200 for what the store has not committed, never waits long: a slow webhook fills the API server's memory.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +51,9 @@ pub use slim::Form;
 use collectors::Collectors;
 use desk::Desk;
 use live::Live;
+
+/// How soon silence and new credentials show in metrics.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// Why ingest can't start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -113,13 +116,25 @@ impl Ingest {
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), IngestError> {
         let acceptor = accept::Acceptor {
             tls: Some(self.live.clone()),
-            router: route::router(self.desk),
+            router: route::router(self.desk.clone()),
             limits: self.limits,
             metrics: self.metrics.clone(),
             shutdown: shutdown.clone(),
         };
+        let silence = show_silence(&self.desk, shutdown.clone());
         let reload = self.live.reload_until(shutdown, self.limits.reload_every, &self.metrics);
-        tokio::join!(acceptor.run(listener), reload);
+        tokio::join!(acceptor.run(listener), reload, silence);
         Ok(())
+    }
+}
+
+/// Keeps the gauges of who is expected and who was heard.
+async fn show_silence(desk: &Desk, shutdown: CancellationToken) {
+    loop {
+        desk.metrics.senders.expect(&desk.live.credentials.load().apiservers());
+        desk.collectors.count_nodes();
+        if shutdown.run_until_cancelled(tokio::time::sleep(COUNT_EVERY)).await.is_none() {
+            return;
+        }
     }
 }

@@ -97,14 +97,25 @@ fn reachable(files: &Files) -> (Vec<Unit>, Vec<Violation>) {
     (units, violations)
 }
 
-/// Files directly below `tests` that the one test binary leaves out: their tests never run.
+/// The binaries of tests: of `make test`, and of `make test-node`.
+const BINARIES: [&str; 2] = ["it", "node"];
+
+/// Files directly below `tests` that no test binary holds: their tests never run.
 fn left_out(files: &Files) -> Vec<Violation> {
-    let root = files.get("tests/it.rs").map(|text| Source::read(text, &[], true)).unwrap_or_default();
-    let is_declared = |name: &str| name == "it" || root.declarations.iter().any(|declared| declared.module == [name]);
+    let texts = BINARIES.iter().filter_map(|name| files.get(&format!("tests/{name}.rs")));
+    let roots: Vec<_> = texts.map(|text| Source::read(text, &[], true)).collect();
+    let is_declared = |name: &str| {
+        let mut declared = roots.iter().flat_map(|root| &root.declarations);
+        BINARIES.contains(&name) || declared.any(|declared| declared.module == [name])
+    };
     let direct = files.keys().filter_map(|path| Some((path, path.strip_prefix("tests/")?.strip_suffix(".rs")?)));
     direct
         .filter(|(_, name)| !name.contains('/') && !is_declared(name))
-        .map(|(path, _)| Violation { path: path.clone(), line: 1, what: "no `mod` line in tests/it.rs".to_owned() })
+        .map(|(path, _)| Violation {
+            path: path.clone(),
+            line: 1,
+            what: "no `mod` line in tests/it.rs or node.rs".to_owned(),
+        })
         .collect()
 }
 

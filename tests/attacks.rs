@@ -3,13 +3,14 @@
 
 mod kubelet;
 mod nulls;
+mod raw;
 mod ways;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
     cluster::steps::{SOON, key},
-    support::{ClusterOptions, Kubectl, WatchedCluster, wait_until},
+    support::{ClusterOptions, Kubectl, TestCluster, WatchedCluster, wait_until},
 };
 use kubelet::Kubelet;
 
@@ -18,6 +19,8 @@ struct Scene {
     watched: WatchedCluster,
     kubelet: Kubelet,
     intruder: Kubectl,
+    /// The intruder's, for requests that kubectl can't send.
+    kubeconfig: PathBuf,
 }
 
 const INTRUDER: &str = "mallory";
@@ -46,15 +49,21 @@ impl Scene {
         }
         // From here on: what was done to set the scene is no part of it.
         watched.apply_shipped_rules().unwrap();
-        let intruder = admin.with_kubeconfig(&watched.client_certificate(INTRUDER, &[]).unwrap());
-        Scene { watched, kubelet, intruder }
+        let kubeconfig = watched.client_certificate(INTRUDER, &[]).unwrap();
+        let intruder = admin.with_kubeconfig(&kubeconfig);
+        Scene { watched, kubelet, intruder, kubeconfig }
     }
 
-    /// Rule and key of every alert on the intruder.
+    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) {
+        raw::send(&self.kubeconfig, method, path, headers, body);
+    }
+
+    /// Rule of every alert on the intruder, with its key and summary: some rules tell by object, and name the actor in the text.
     fn found(&self) -> BTreeSet<(String, String)> {
         let alerts = self.watched.alerts().unwrap();
         let of = |alert: &serde_json::Value| {
-            (alert["spec"]["ruleRef"]["name"].as_str().unwrap().to_owned(), key(alert).join(" "))
+            let text = format!("{} {}", key(alert).join(" "), alert["status"]["summary"].as_str().unwrap_or_default());
+            (alert["spec"]["ruleRef"]["name"].as_str().unwrap().to_owned(), text)
         };
         alerts
             .iter()
@@ -125,4 +134,27 @@ fn attempts_that_fail_are_rated_lower() {
     let rules: BTreeSet<String> = scene.found().into_iter().map(|(rule, _)| rule).collect();
     let wanted = ["exec-or-attach-refused", "impersonation-refused", "secret-access-refused"];
     assert_eq!(rules, wanted.map(str::to_owned).into());
+}
+
+/// An API server carries out what it can't write down: of an apply whose body is YAML its audit log has the coming alone, by which
+/// the rule patch-left-no-record knows it.
+#[test]
+fn an_apply_of_yaml_leaves_nothing_but_its_coming() {
+    let cluster = TestCluster::start(ClusterOptions::default()).unwrap();
+    let kubeconfig = cluster.client_certificate(INTRUDER, &["system:masters"]).unwrap();
+    let path = "/api/v1/namespaces/den?fieldManager=x";
+    let body = "apiVersion: v1\nkind: Namespace\nmetadata: {name: den, labels: {pod-security.kubernetes.io/enforce: privileged}}\n";
+    raw::send(&kubeconfig, "PATCH", path, &[("Content-Type", raw::APPLY)], body);
+    assert!(cluster.kubectl().run(&["get", "namespace", "den"]).ok, "it was carried out");
+    let of_it = |stage: &str| {
+        let log = std::fs::read_to_string(cluster.audit_log()).unwrap();
+        let events: Vec<serde_json::Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        events.iter().filter(|e| e["requestURI"] == path && e["stage"] == stage).count()
+    };
+    wait_until("the request that came after it", SOON, || {
+        let log = std::fs::read_to_string(cluster.audit_log()).unwrap();
+        log.contains("\"requestURI\":\"/api/v1/namespaces/den\"").then_some(())
+    })
+    .unwrap();
+    assert_eq!((of_it("RequestReceived"), of_it("ResponseComplete")), (1, 0));
 }

@@ -2,6 +2,7 @@
 
 mod eval;
 mod explain;
+mod mistakes;
 mod page;
 mod readme;
 mod replay;

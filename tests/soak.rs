@@ -15,6 +15,16 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}; it must be a whole number")))
 }
 
+/// Whether tests go on and on, so that each round may be long.
+pub fn is_long() -> bool {
+    number("KUBEWITNESS_SOAK_SECONDS").is_some()
+}
+
+/// Whether a round is one of those whose yield is known to be enough: a test in CI, or a long round.
+pub fn is_counted(first: u64) -> bool {
+    first == FIRST || is_long()
+}
+
 /// Seeds of rounds: one, or one after the other until the time is up. A round uses up `step` seeds.
 pub fn rounds(step: u64) -> impl Iterator<Item = u64> {
     let first = number("KUBEWITNESS_SEED").unwrap_or(FIRST);

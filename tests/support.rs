@@ -32,5 +32,5 @@ pub use kubeconfig::AuditWebhook;
 pub use kubectl::{Kubectl, Output};
 pub use pki::{Authority, Identity};
 pub use processes::{Process, is_running};
-pub use waiting::{wait_until, wait_until_async};
+pub use waiting::{block_on, wait_until, wait_until_async};
 pub use watched::{AUDIT_PATH, NAMESPACE, WatchedCluster, free_port, install, kubewitness, repository};

@@ -65,6 +65,8 @@ pub fn expected() -> Vec<Row> {
         ),
         ("node-registered-by-others", "Medium", &[("actor", "admin")], 1),
         ("node-labels-or-taints-changed", "Low", &[("actor", "admin")], 1),
+        // The collector's pod, which is on that node as a kubelet would say.
+        ("pod-placed-without-scheduler", "Medium", &[("actor", "admin"), ("namespace", "kubewitness")], 1),
         (
             "token-requested-for-account",
             "Low",

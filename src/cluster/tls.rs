@@ -6,6 +6,8 @@
 mod kept;
 mod make;
 mod plan;
+#[cfg(test)]
+mod plan_tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

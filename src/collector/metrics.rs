@@ -108,6 +108,13 @@ pub struct Metrics {
     pub(super) relay_fsync: Gauge,
 }
 
+fn seconds_to_disk(series: &Series<'_>) -> prometheus::Result<Gauge> {
+    let help = "How long the relay's last write took until it was on stable storage.";
+    let seconds = Gauge::with_opts(series.opts("relay_last_fsync_seconds", help))?;
+    series.registry.register(Box::new(seconds.clone()))?;
+    Ok(seconds)
+}
+
 impl Metrics {
     /// Registers every series of the collector.
     pub fn register(registry: &Registry) -> prometheus::Result<Metrics> {
@@ -117,10 +124,6 @@ impl Metrics {
         let by_reason =
             |name, help, reasons: &[&'static str]| series.counters(name, help, "reason", reasons.iter().copied());
         let losses = Loss::ALL.map(Loss::as_str);
-        let fsync = series
-            .opts("relay_last_fsync_seconds", "How long the relay's last write took until it was on stable storage.");
-        let relay_fsync = Gauge::with_opts(fsync)?;
-        registry.register(Box::new(relay_fsync.clone()))?;
         Ok(Metrics {
             lines: counter("lines_read_total", "Lines that were read.")?,
             bytes: counter("bytes_read_total", "Bytes of files that were read and are done with.")?,
@@ -169,7 +172,7 @@ impl Metrics {
                 "relay_spool_bytes",
                 "Bytes of the relay's files, some of which may have been sent on.",
             )?,
-            relay_fsync,
+            relay_fsync: seconds_to_disk(&series)?,
         })
     }
 

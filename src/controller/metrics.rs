@@ -16,6 +16,7 @@ pub struct PipelineMetrics {
     unrecognised: IntCounterVec,
     rules_refused: IntCounter,
     rules: IntGauge,
+    over_budget: IntGauge,
     lag: IntGauge,
     replayed: IntGauge,
     state: IntGauge,
@@ -61,6 +62,7 @@ impl PipelineMetrics {
             unrecognised,
             rules_refused: counter("rules_refused_total", "Recorded rules that this version no longer compiles.")?,
             rules: gauge("rules", "Rules at work.")?,
+            over_budget: gauge("rules_over_budget", "Rules that are switched off because they cost too much.")?,
             lag: gauge("lag_records", "Committed records that are not evaluated yet.")?,
             replayed: gauge(
                 "replayed",
@@ -110,6 +112,7 @@ impl PipelineMetrics {
         raise(&self.alerts_dropped, book.evicted);
         self.state.set(i64::try_from(state.entries).unwrap_or(i64::MAX));
         self.rules.set(i64::try_from(pipeline.rules().len()).unwrap_or(i64::MAX));
+        self.over_budget.set(i64::try_from(pipeline.over_budget().len()).unwrap_or(i64::MAX));
         self.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
     }
 }

@@ -23,7 +23,8 @@ use crate::{
 /// Flags of the state on disk.
 #[derive(clap::Args, Clone, Debug)]
 pub struct SnapshotArgs {
-    /// Seconds between two snapshots of the rules' state, from which a restart goes on; 0 writes none
+    /// Seconds between two snapshots of the rules' state, from which a restart goes on; 0 writes none.
+    /// The last two are kept beside the record, and are not counted in --retain-bytes
     #[arg(long, env = "KUBEWITNESS_SNAPSHOT_EVERY", default_value_t = 300, value_name = "SECONDS",
         value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub snapshot_every: u64,

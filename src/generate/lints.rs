@@ -46,6 +46,8 @@ static LESSONS: &[Lesson] = &[
     lesson(Lint::UnknownAction,
         "source: Node\nwhere: event.action == \"ssh-logon\"\ngroupBy: [{name: node, value: host.name}]",
         "source: Node\nwhere: event.action == \"ssh-login\"\ngroupBy: [{name: node, value: host.name}]"),
+    lesson(Lint::UnknownValue, "where: audit.objectRef.resource == \"Pods/exec\"",
+        "where: audit.objectRef.resource == \"pods\" && audit.objectRef.subresource == \"exec\""),
     lesson(Lint::AlwaysFails,
         "where: audit.verb == \"get\" && cidr(\"10.0.0/8\").containsIP(source.ip)",
         "where: audit.verb == \"get\" && cidr(\"10.0.0.0/8\").containsIP(source.ip)"),
@@ -56,6 +58,9 @@ static LESSONS: &[Lesson] = &[
         "selectors:\n- {name: read, source: Audit, where: audit.verb == \"get\"}\n- {name: removed, source: Audit, where: audit.verb == \"delete\"}\n\
          groupBy: [{name: user, value: user.name}]\n\
          detection: {type: Sequence, sequence: {within: 5m, steps: [{selector: read}, {selector: removed}]}}"),
+    lesson(Lint::FixedValue,
+        "detection: {type: Threshold, threshold: {count: 3, distinct: user.name, within: 10m}}",
+        "detection: {type: Threshold, threshold: {count: 3, distinct: source.ip, within: 10m}}"),
     lesson(Lint::NegatedDynamic,
         "where: audit.requestObject.spec.type != \"ClusterIP\"",
         "where: audit.?requestObject.?spec.?type.orValue(\"\") != \"ClusterIP\""),
@@ -63,6 +68,9 @@ static LESSONS: &[Lesson] = &[
     lesson(Lint::WindowOutlivesRecord,
         "detection: {type: Threshold, threshold: {count: 5, within: 30d}}",
         "detection: {type: Threshold, threshold: {count: 5, within: 1d}}"),
+    lesson(Lint::ForgetsWhileLearning,
+        "detection: {type: NewValue, newValue: {value: source.ip, learnFor: 2d, forgetAfter: 1h}}",
+        "detection: {type: NewValue, newValue: {value: source.ip, learnFor: 1h, forgetAfter: 2d}}"),
     lesson(Lint::RepeatedStep,
         "selectors:\n- {name: failed, source: Audit, where: event.outcome == \"failure\"}\n- {name: passed, source: Audit, where: event.outcome == \"success\"}\n\
          detection: {type: Sequence, sequence: {within: 5m, steps: [{selector: failed}, {selector: failed}, {selector: passed}]}}",

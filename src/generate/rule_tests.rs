@@ -12,6 +12,10 @@ use crate::{
 
 const NEVER_FAILS: &str = "writing to a String does not fail";
 
+/// What a duration is.
+pub(super) const DURATIONS: &str = "A duration is one or more whole numbers with the units `d`, `h`, `m`, `s` and `ms`, such as \
+                                    `1h30m` or `1500ms`, and at most 366 days.";
+
 const EXAMPLE: &str = include_str!("rule_tests.yaml");
 
 /// The whole page, without the header of generated files.
@@ -24,10 +28,14 @@ pub fn page() -> String {
          detection, alerts. A test begins at 2026-01-01T00:00:00Z; its offsets count from there. Stamps within a log line are not \
          looked at, so that recorded lines can be used as they are. What a partial audit event leaves out is filled in: \
          `auditID`, `level` (by its bodies), `stage` (the one at which rules see such a request), `verb` (get), both stamps, \
-         `sourceIPs` (192.0.2.1), `responseStatus` (200, or 201 for create), and in a SecurityRule the namespace of `objectRef`.\n\n\
+         `sourceIPs` (192.0.2.1), `responseStatus` (200, or 201 for create), and in a SecurityRule the namespace of `objectRef`. What is \
+         `received` late is taken as a live controller takes it: a window keeps for `within` and five minutes what is joined, and \
+         what comes later may find it gone; for a rule that waits (Absence, NewValue) an input that comes over five minutes behind \
+         those of its source is refused.\n\n\
          All tests of a rule together may expand to {MAX_INPUTS} inputs and {} MiB by `repeat`, and evaluating them may take \
          {MAX_STEPS} steps, which depend on nothing but the rule. Fields and limits are refused by `kubewitness test` as the API \
-         server refuses them: a quoted number is no number.\n\n```yaml\n{EXAMPLE}```\n",
+         server refuses them: a quoted number is no number. \
+         {DURATIONS}\n\n```yaml\n{EXAMPLE}```\n",
         MAX_BYTES >> 20
     );
     let resource = serde_json::to_value(ClusterSecurityRule::crd()).unwrap_or_default();
@@ -39,14 +47,15 @@ pub fn page() -> String {
 }
 
 /// A table of the object's fields, and then one for each object below it.
-fn section(path: &str, schema: &Value, text: &mut String) {
+pub(super) fn section(path: &str, schema: &Value, text: &mut String) {
     let Some(fields) = schema.get("properties").and_then(Value::as_object) else { return };
     write!(text, "\n## {path}\n\n| field | holds | meaning |\n|---|---|---|\n").expect(NEVER_FAILS);
     let required: Vec<&str> = strings(schema.get("required"));
     for (name, field) in fields {
         let needed = if required.contains(&name.as_str()) { ", required" } else { "" };
         let meaning = field.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ");
-        writeln!(text, "| `{name}` | {}{needed} | {} |", holds(field), meaning.replace('|', "\\|")).expect(NEVER_FAILS);
+        writeln!(text, "| `{name}` | {}{}{needed} | {} |", holds(field), default(field), meaning.replace('|', "\\|"))
+            .expect(NEVER_FAILS);
     }
     for (name, field) in fields {
         section(&format!("{path}.{name}"), field, text);
@@ -69,7 +78,7 @@ fn holds(schema: &Value) -> String {
     let values = strings(schema.get("enum"));
     match kind {
         "string" if !values.is_empty() => values.join(", "),
-        "string" if schema.get("pattern").is_some() => "duration, such as `90s` or `1h30m`".to_owned(),
+        "string" if is_duration(schema) => "duration, such as `90s`, `1h30m` or `7d`".to_owned(),
         "string" => format!("text{}", bounds(number("minLength"), number("maxLength"), " characters")),
         "integer" => format!("number{}", bounds(number("minimum"), number("maximum"), "")),
         "boolean" => "true or false".to_owned(),
@@ -83,6 +92,18 @@ fn holds(schema: &Value) -> String {
         },
         other => other.to_owned(),
     }
+}
+
+fn is_duration(schema: &Value) -> bool {
+    schema.get("pattern").and_then(Value::as_str).is_some_and(|pattern| pattern.contains("ms|s|m|h|d"))
+}
+
+/// What a field is when it is left out, where that is one value.
+fn default(schema: &Value) -> String {
+    let value = schema.get("default").filter(|value| !value.is_object() && !value.is_array());
+    value
+        .map(|value| format!(", default {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .unwrap_or_default()
 }
 
 fn strings(list: Option<&Value>) -> Vec<&str> {

@@ -32,12 +32,13 @@ pub struct IngestArgs {
     pub ingest_tls_key: Option<PathBuf>,
     /// Secret in the controller's namespace in which it keeps an authority and certificate of its own making, in place of
     /// --ingest-tls-cert and --ingest-tls-key. The Secret must exist and may be empty. One that holds tls.crt, tls.key and
-    /// ca.crt without ca.key is somebody else's: it is used and followed, never written.
+    /// ca.crt without ca.key is somebody else's: it is used and followed, never written. Its annotation
+    /// kubewitness.io/rotate=leaf, or =ca, asks for a new certificate, or authority, before the time.
     #[arg(long, env = "KUBEWITNESS_TLS_SECRET", value_name = "NAME", value_parser = dns_name)]
     #[arg(conflicts_with_all = ["ingest_tls_cert", "ingest_tls_key"], requires = "tls_name")]
     pub tls_secret: Option<String>,
-    /// DNS name or IP address in the certificate of --tls-secret; may be given up to 64 times. Of each kind of client the
-    /// certificate must hold what it connects to, or tls-server-name in its kubeconfig.
+    /// DNS name or IP address in the certificate of --tls-secret; may be given up to 64 times. Clients that connect to
+    /// another name or address need one of these as tls-server-name.
     #[arg(long, env = "KUBEWITNESS_TLS_NAME", value_name = "NAME-OR-IP", value_delimiter = ',', value_parser = server_name)]
     #[arg(requires = "tls_secret")]
     pub tls_name: Vec<String>,

@@ -172,11 +172,20 @@ impl Collectors {
         self.collection.assignments.load().as_ref().map(|assignments| assignments.of(node)).ok_or(Answer::NotResolved)
     }
 
+    /// Counts the nodes that exist by when their collector was heard; nothing is known of them before all were read.
+    pub(super) fn count_nodes(&self) {
+        if let Some(assignments) = &*self.collection.assignments.load() {
+            let nodes = assignments.nodes.keys().map(String::as_str);
+            self.metrics.senders.count(nodes, Instant::now().into_std());
+        }
+    }
+
     /// The node of a request's token; a denial is counted.
     pub(super) async fn admit(&self, authorization: Option<&[u8]>) -> Result<Arc<str>, Denial> {
         let admitted = self.judge(authorization).await;
-        if let Err(denial) = admitted {
-            self.metrics.collectors.denied(denial);
+        match &admitted {
+            Ok(node) => self.metrics.senders.heard(node, Instant::now().into_std()),
+            Err(denial) => self.metrics.collectors.denied(*denial),
         }
         admitted
     }

@@ -206,6 +206,11 @@ impl Credentials {
         is_only.then(|| first.cluster.clone())
     }
 
+    /// Cluster and name of every API server that a token is for.
+    pub(super) fn apiservers(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        self.tokens.iter().map(|(_, source)| (source.cluster.clone(), source.apiserver.clone())).collect()
+    }
+
     /// Whether a request for `source` may be taken. A token, if there is one, decides alone.
     pub(super) fn admit(
         &self,

@@ -127,6 +127,7 @@ impl<K: Keeper> Intake<K> {
         let kept = self.keeper.keep(group, &self.origin).await?;
         kept.quarantined.iter().for_each(|reason| metrics.quarantined(*reason));
         metrics.last_event.set(now.as_millisecond() as f64 / 1000.0);
+        metrics.senders.stored(&self.origin.cluster, &self.origin.reporter, now);
         self.tally.stored += kept.stored;
         self.tally.duplicates += kept.duplicates;
         self.tally.quarantined += kept.quarantined.len() as u64;

@@ -5,8 +5,10 @@ use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, Int
 use super::credentials::Refusal;
 use crate::{record::QuarantineReason, telemetry::Series};
 use collectors::CollectorMetrics;
+use senders::Senders;
 
 mod collectors;
+mod senders;
 
 const CODES: [&str; 14] =
     ["200", "304", "400", "401", "403", "404", "405", "408", "413", "415", "429", "500", "503", "other"];
@@ -54,22 +56,23 @@ pub struct Metrics {
     pub(super) reload_failures: IntCounter,
     pub(super) certificate_not_after: IntGauge,
     pub(super) collectors: CollectorMetrics,
+    pub(super) senders: Senders,
 }
 
 impl Metrics {
     /// Registers every series of ingest.
     pub fn register(registry: &Registry) -> prometheus::Result<Metrics> {
         let series = Series { registry, part: "ingest" };
-        Metrics::register_as(&series, CollectorMetrics::register(&series)?)
+        Metrics::register_as(&series, &series)
     }
 
-    /// The same series of a relay, under its own name. No collector sends to one.
+    /// The same series of a relay, under its own name. It shows no certificate, no collector sends to it, and it knows one API
+    /// server alone.
     pub(super) fn register_relay(series: &Series<'_>) -> prometheus::Result<Metrics> {
-        let nowhere = Series { registry: &Registry::new(), part: series.part };
-        Metrics::register_as(series, CollectorMetrics::register(&nowhere)?)
+        Metrics::register_as(series, &Series { registry: &Registry::new(), part: series.part })
     }
 
-    fn register_as(series: &Series<'_>, collectors: CollectorMetrics) -> prometheus::Result<Metrics> {
+    fn register_as(series: &Series<'_>, of_controller: &Series<'_>) -> prometheus::Result<Metrics> {
         let registry = series.registry;
         let metrics = Metrics {
             requests: series.counters(
@@ -111,15 +114,21 @@ impl Metrics {
             ))?,
             reload_failures: series
                 .counter("reload_failures_total", "Changed certificates or credentials that were not usable.")?,
-            certificate_not_after: series.gauge(
+            certificate_not_after: of_controller.gauge(
                 "certificate_not_after_timestamp_seconds",
                 "When the server's certificate in use ends, in seconds since 1970; 0 while there is none.",
             )?,
-            collectors,
+            collectors: CollectorMetrics::register(of_controller)?,
+            senders: Senders::register(of_controller)?,
         };
         registry.register(Box::new(metrics.ack_seconds.clone()))?;
         registry.register(Box::new(metrics.last_event.clone()))?;
         Ok(metrics)
+    }
+
+    /// Gives an API server its series, as a credential for it does.
+    pub fn expect_apiserver(&self, cluster: &str, apiserver: &str) {
+        self.senders.expect(&[(cluster.into(), apiserver.into())]);
     }
 
     pub(super) fn answered(&self, code: u16) {

@@ -21,7 +21,10 @@ use super::{
     route::Peer,
     split::Broken,
 };
-use crate::telemetry;
+use crate::{
+    record::{Payload, Record},
+    telemetry,
+};
 
 /// A body, decoded.
 const BODY_BYTES: u64 = 8 << 20;
@@ -111,11 +114,16 @@ impl Batch {
             }
         }
         if !records.is_empty() {
+            // Of an API server that is read from its log, or through the relay.
+            let has_audit = records.iter().any(|record: &Record| matches!(record.payload, Payload::Audit(_)));
             let appended = self.desk.append(records).await?;
             self.tally.stored += appended.stored;
             self.tally.duplicates += appended.duplicates;
             metrics.collectors.stored.inc_by(appended.stored);
             metrics.collectors.duplicate.inc_by(appended.duplicates);
+            if has_audit {
+                metrics.senders.stored(&self.sender.cluster, &self.sender.node, now);
+            }
         }
         quarantined.iter().for_each(|reason| metrics.quarantined(*reason));
         unfit.iter().for_each(|why| metrics.collectors.unfit(*why));

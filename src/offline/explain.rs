@@ -21,7 +21,7 @@ use super::{
     input::{self, Entry, InputArgs, Reader},
     inventory_file, rule_files,
 };
-use crate::record::Record;
+use crate::{record::Record, ruleset::expr::nearest};
 
 /// Shows for each rule which conditions hold for an event and which do not, with the values that they read.
 ///
@@ -142,7 +142,12 @@ fn rules(args: &ExplainArgs) -> anyhow::Result<Vec<ExplainedRule>> {
         bail!("the rules have problems:\n{}", problems.join("\n"));
     }
     if let Some(unknown) = args.names.iter().find(|name| !names.contains(*name)) {
-        bail!("no rule is named {unknown}; there are: {}", names.into_iter().collect::<Vec<_>>().join(", "));
+        let known = || names.iter().map(String::as_str);
+        let longer = known().find(|name| name.contains(unknown.as_str()));
+        match longer.or_else(|| nearest(unknown, known())) {
+            Some(meant) => bail!("no rule is named {unknown}; did you mean {meant}?"),
+            None => bail!("no rule is named {unknown}; there are: {}", known().collect::<Vec<_>>().join(", ")),
+        }
     }
     if rules.is_empty() {
         bail!("no rule is left to explain");

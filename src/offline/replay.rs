@@ -50,8 +50,8 @@ pub struct ReplayArgs {
     /// jsonl: one JSON object an alert; table: for people.
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     pub output: Output,
-    /// Threads that work on the input; as many as there are cores when left out.
-    #[arg(long, value_name = "N")]
+    /// Threads that work on the input, at least 1; as many as there are cores when left out.
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<NonZeroUsize>,
     /// Write what became of the input to FILE, as a JSON object: `events` (each counted once), of them `matched` by a selector,
     /// `rejected` (places that hold no record), `alerts`, `rules`, `seconds`.
@@ -59,9 +59,9 @@ pub struct ReplayArgs {
     pub summary: Option<PathBuf>,
     #[command(flatten)]
     pub how: InputArgs,
-    /// Records; - or nothing is standard input.
+    /// Records; - or nothing is standard input. Of several logs, `cat` makes one input.
     #[arg(value_name = "FILE", default_value = "-")]
-    pub input: PathBuf,
+    pub input: Vec<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -110,16 +110,39 @@ const REMEMBERED: usize = 2_000_000;
 const MAX_NAMED: u64 = 10;
 
 /// The rules and the input: `--rules DIR events.jsonl` reads as it looks, though the flag takes several values.
-fn paths(args: &ReplayArgs) -> (&[PathBuf], &Path) {
+fn paths(args: &ReplayArgs) -> anyhow::Result<(&[PathBuf], &Path)> {
     let is_rules = |path: &Path| path.is_dir() || path.extension().is_some_and(|e| e == "yaml" || e == "yml");
-    match args.rules.split_last() {
-        Some((last, rest)) if args.input == Path::new("-") && !rest.is_empty() && !is_rules(last) => (rest, last),
-        _ => (&args.rules, &args.input),
+    // The first stands behind `--rules` in any case.
+    let others = args.rules.iter().rev().take_while(|path| !is_rules(path)).count().min(args.rules.len() - 1);
+    let none = args.input.iter().all(|path| path == Path::new("-"));
+    let (rules, inputs) = match args.rules.split_at(args.rules.len() - others) {
+        (rules, inputs) if none && !inputs.is_empty() => (rules, inputs),
+        _ => (&*args.rules, &*args.input),
+    };
+    match inputs {
+        [] => Ok((rules, Path::new("-"))),
+        [input] => Ok((rules, input)),
+        several => {
+            let names: Vec<String> = several.iter().map(|path| path.display().to_string()).collect();
+            bail!(
+                "replay reads one input, and these are {}: `cat {}` them into `kubewitness replay … -`",
+                names.len(),
+                names.join(" ")
+            )
+        }
     }
 }
 
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| "must be a whole number of at least 1; leave it out for as many as there are cores".to_owned())
+}
+
 pub fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let (rules, input) = paths(args);
+    let (rules, input) = paths(args)?;
+    if args.summary.as_deref() == Some(Path::new("-")) {
+        bail!("--summary - : standard output has the alerts already; name a file, such as summary.json or /dev/stderr");
+    }
     let rules = load(rules)?;
     // One that looks at events, shared by all threads, and one that takes in what was seen.
     let (mut front, mut replay) = (pipeline(&rules), Replay::new(pipeline(&rules)));

@@ -148,7 +148,17 @@ fn accepted(path: &Path, header: &Header) -> Result<(), RuleFileError> {
 fn rule_file(path: &Path, document: RuleDocument) -> RuleFile {
     let name = document.metadata.name;
     let id = match document.kind.as_str() {
-        "SecurityRule" => RuleId::namespaced(document.metadata.namespace.as_deref().unwrap_or("default"), &name),
+        "SecurityRule" => {
+            let namespace = document.metadata.namespace.as_deref().filter(|namespace| !namespace.is_empty());
+            if namespace.is_none() {
+                eprintln!(
+                    "kubewitness: {}: SecurityRule {name} names no metadata.namespace, and is read as one of `default`: it sees \
+                     events of that namespace alone",
+                    path.display()
+                );
+            }
+            RuleId::namespaced(namespace.unwrap_or("default"), &name)
+        }
         _ => RuleId::cluster(&name),
     };
     RuleFile { path: path.to_owned(), source: RuleSource { id, generation: 1, spec: document.spec } }

@@ -7,7 +7,10 @@ use std::{collections::HashSet, sync::LazyLock};
 use kube::CustomResourceExt;
 use serde_json::{Map, Value};
 
-use crate::api::{ClusterSecurityRule, SecurityRule, alert::RuleKind};
+use crate::{
+    api::{ClusterSecurityRule, SecurityRule, alert::RuleKind},
+    ruleset::expr::nearest,
+};
 
 /// Most problems of one rule that are told.
 const MAX_PROBLEMS: usize = 10;
@@ -143,7 +146,11 @@ impl Found {
 
     fn unknown(&mut self, path: &str, name: &str, known: Option<&Map<String, Value>>) {
         let known: Vec<&str> = known.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-        self.add(path, format!("there is no field {name:?}; there are {}", known.join(", ")));
+        let meant = nearest(name, known.iter().copied()).map(|meant| format!("; did you mean {meant:?}?"));
+        self.add(
+            path,
+            format!("there is no field {name:?}{}; there are {}", meant.unwrap_or_default(), known.join(", ")),
+        );
     }
 }
 

@@ -4,8 +4,10 @@ mod junit;
 mod report;
 
 use std::{
+    collections::{HashMap, HashSet},
+    fs,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
 };
@@ -18,7 +20,9 @@ use super::{
     rule_files::{self, RuleFile},
 };
 use crate::{
+    api::Reason,
     pipeline::{rule_test, trial},
+    record::RuleId,
     ruleset::{compile::compile, lint::lint},
 };
 
@@ -57,15 +61,24 @@ pub enum Output {
 pub fn main(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut report = Report::default();
+    let mut names: HashMap<RuleId, PathBuf> = HashMap::new();
+    let mut read: HashSet<PathBuf> = HashSet::new();
     for path in &args.paths {
-        let (rules, errors) = rule_files::read(path);
+        let (mut rules, errors) = rule_files::read(path);
         report.unreadable.extend(errors.iter().map(ToString::to_string));
-        report.rules.extend(rules.iter().map(run));
+        // A file that two paths lead to holds no rule twice.
+        let real = |file: &RuleFile| fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone());
+        rules.retain(|file| !read.contains(&real(file)));
+        read.extend(rules.iter().map(real));
+        for file in &rules {
+            let other = names.insert(file.source.id.clone(), file.path.clone());
+            report.rules.push(other.map_or_else(|| run(file), |other| twin(file, &other)));
+        }
     }
     let written = match args.output {
         Output::Text => report.write_text(args.verbose, &mut out),
         Output::Json => serde_json::to_writer(&mut out, &report).map_err(io::Error::from).and_then(|()| writeln!(out)),
-        Output::Junit => junit::write(&report, &mut out),
+        Output::Junit => junit::write(&report, args.deny_warnings, &mut out),
     };
     ended(written.and_then(|()| out.flush())).context("writing the report")?;
     let totals = report.totals();
@@ -75,6 +88,14 @@ pub fn main(args: &TestArgs) -> anyhow::Result<ExitCode> {
         (0, _) => ExitCode::from(1),
         _ => ExitCode::from(2),
     })
+}
+
+/// A rule whose name another has: in a cluster one would take the other's place.
+fn twin(file: &RuleFile, other: &Path) -> RuleReport {
+    let mut report = RuleReport::new(file.path.display().to_string(), file.source.id.to_string());
+    let message = format!("a rule of this name is in {} too, and names must be unique: rename one", other.display());
+    report.refused = Some(Refused { reason: Reason::InvalidRule.as_str(), message });
+    report
 }
 
 fn run(file: &RuleFile) -> RuleReport {

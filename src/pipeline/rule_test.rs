@@ -2,17 +2,20 @@
 //! The controller runs them before a rule goes live, `kubewitness test` runs them from files; both call `run_within`.
 
 mod absent;
+mod failed;
+mod hint;
+mod late;
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use self::absent::SetFields;
+pub use self::failed::Failed;
+use self::{absent::SetFields, late::Lags};
 use super::{
-    Counters, Pipeline, PipelineConfig,
-    keyless::{self, Keyless},
-    trial::{Cost, Exercised, MAX_BYTES, MAX_INPUTS, MAX_STEPS},
+    Counters, Pipeline, PipelineConfig, Seen, keyless,
+    trial::{Cost, Exercised, MAX_INPUTS},
 };
 use crate::{
     alert::Alert,
@@ -22,6 +25,7 @@ use crate::{
         rule::{RuleMode, Source},
         rule_test::{ExpectedAlert, RuleTest, TestInput, TestInventory},
     },
+    correlate::Limits,
     normalise::Normaliser,
     record::{
         IdKey, Incomplete, InventoryChange, Line, NodeFacts, Origin, PodFacts, Provenance, Record, RedactionFacts,
@@ -32,87 +36,6 @@ use crate::{
         compile::{RuleError, RuleSource, compile},
     },
 };
-
-/// What a test found; `Display` is the first difference.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failed {
-    /// More inputs than `MAX_INPUTS` after `repeat`, with those of the tests before.
-    TooLong { inputs: usize },
-    /// More bytes than `MAX_BYTES`, in the same way.
-    TooLarge { bytes: usize },
-    /// More steps than `MAX_STEPS`, with those of the tests before.
-    OverBudget,
-    /// An expected alert that names a field which events don't have.
-    Field { name: String },
-    /// An input that this build can't read.
-    Input { index: usize, problem: String },
-    /// `advanceTo` lies before an input.
-    EndsEarly,
-    /// Fewer alerts than expected of a rule that waits for time to pass; whether the test lets it pass.
-    Waits { difference: Box<Failed>, until: bool },
-    /// Another number of alerts than expected.
-    Count { expected: usize, found: Vec<String>, matched: u64, events: u64 },
-    /// A difference, with evaluations that ended without a value: probably why.
-    Unevaluated { difference: Box<Failed>, count: u64, first: String },
-    /// A difference, with events that a selector takes and whose key is empty: probably why.
-    Keyless { difference: Box<Failed>, keyless: Keyless },
-    /// An expected alert that no raised one equals.
-    Missing { expected: String, found: Vec<String> },
-}
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failed::TooLong { inputs } => {
-                write!(
-                    f,
-                    "the inputs expand to {inputs} events, and all tests of a rule may have {MAX_INPUTS}: repeat less"
-                )
-            }
-            Failed::TooLarge { bytes } => {
-                write!(
-                    f,
-                    "the inputs expand to {bytes} bytes, and all tests of a rule may have {MAX_BYTES}: repeat less"
-                )
-            }
-            Failed::OverBudget => write!(
-                f,
-                "evaluating the inputs takes over {MAX_STEPS} steps, and all tests of a rule may take as many: repeat less, or \
-                 make the conditions cheaper"
-            ),
-            Failed::Field { name } => {
-                write!(f, "`absent` names {name:?}, which is no event field: docs/reference/event-fields.md lists them")
-            }
-            Failed::Input { index, problem } => write!(f, "input {}: {problem}", index + 1),
-            Failed::EndsEarly => f.write_str(
-                "`advanceTo` lies before the last input: it is an offset from the start of the test, like `at`",
-            ),
-            Failed::Count { expected, found, matched, events } => {
-                write!(f, "expected {expected} alert(s), found {}", found.len())?;
-                write!(f, " (selectors took {matched} of {events} events)")?;
-                found.iter().try_for_each(|alert| write!(f, "\n  found: {alert}"))
-            }
-            Failed::Unevaluated { difference, count, first } => {
-                write!(f, "{difference}\n  {count} evaluation(s) ended without a value, the first with: {first}")
-            }
-            Failed::Waits { difference, until: false } => write!(
-                f,
-                "{difference}\n  a rule that waits decides when time has passed: end the test with `advanceTo`, an offset from its \
-                 start that lies beyond the deadline"
-            ),
-            Failed::Waits { difference, until: true } => write!(
-                f,
-                "{difference}\n  a rule that waits decides when time has passed: does `advanceTo` lie beyond the deadline (`within`), \
-                 or the event behind `learnFor`, with no more than `forgetAfter` between the events before it?"
-            ),
-            Failed::Keyless { difference, keyless } => write!(f, "{difference}\n  {keyless}"),
-            Failed::Missing { expected, found } => {
-                write!(f, "expected: {expected}")?;
-                found.iter().try_for_each(|alert| write!(f, "\n  found:    {alert}"))
-            }
-        }
-    }
-}
 
 /// Compiles a rule and runs its tests: the one check before it goes live. What all tests of the rule cost is capped.
 pub fn validate(source: &RuleSource) -> Result<Arc<CompiledRule>, RuleError> {
@@ -163,22 +86,26 @@ fn attempt(
     cost.admit(test)?;
     let rule = &at_work(rule);
     let normaliser = || Normaliser { dates_lines_by_receipt: true, ..Normaliser::default() };
-    let mut pipeline = Pipeline::new(PipelineConfig { normaliser: normaliser(), ..PipelineConfig::offline() });
+    let offline = PipelineConfig::offline();
+    let limits = Limits { lateness: late::lateness(rule), ..offline.limits };
+    let mut pipeline = Pipeline::new(PipelineConfig { normaliser: normaliser(), limits, ..offline });
     pipeline.accept(Arc::clone(rule));
     if let Some(inventory) = &test.inventory {
         for change in inventory_changes(inventory) {
             pipeline.inventory.apply(&change, start() - SignedDuration::from_hours(1));
         }
     }
-    let records = records(rule, test)?;
+    let (receipts, records): (Vec<Timestamp>, Vec<Record>) = received(rule, test)?.into_iter().unzip();
     let last = records.last().map(|record| record.received_at);
     let until = test.advance_to.map(|span| start() + span.as_signed());
     if until.is_some() && until < last {
         return Err(Failed::EndsEarly);
     }
-    for (seq, record) in (1..).zip(&records) {
-        let seen = pipeline.see(seq, record);
+    let mut lags = Lags::default();
+    for (seq, (record, receipt)) in (1..).zip(records.iter().zip(receipts)) {
+        let seen = Seen { received_at: receipt, ..pipeline.see(seq, record) };
         cost.charge(&seen)?;
+        lags.check(rule, &seen)?;
         exercised.note(&seen);
         pipeline.take_in(seen);
     }
@@ -192,6 +119,11 @@ fn attempt(
             }
             None if rule.detection.waits() && found.len() < test.expect.len() => {
                 Failed::Waits { difference: Box::new(difference), until: test.advance_to.is_some() }
+            }
+            None if pipeline.correlator().counters().late > 0 => {
+                let late = pipeline.correlator().counters().late;
+                let lateness = late::lateness(rule).unwrap_or_default();
+                Failed::Dropped { difference: Box::new(difference), late, lateness }
             }
             None => match keyless::find(rule, &records, &normaliser(), &pipeline.inventory) {
                 Some(keyless) => Failed::Keyless { difference: Box::new(difference), keyless },
@@ -228,6 +160,11 @@ pub fn inventory_changes(inventory: &TestInventory) -> Vec<InventoryChange> {
 
 /// The inputs as records, in the order of receipt.
 pub fn records(rule: &CompiledRule, test: &RuleTest) -> Result<Vec<Record>, Failed> {
+    Ok(received(rule, test)?.into_iter().map(|(_, record)| record).collect())
+}
+
+/// The same with the time of receipt, which a line's record does not tell: it dates the line by the input's own time.
+fn received(rule: &CompiledRule, test: &RuleTest) -> Result<Vec<(Timestamp, Record)>, Failed> {
     let mut records = Vec::new();
     for (index, input) in test.input.iter().enumerate() {
         for round in 0..input.repeat.max(1) {
@@ -238,7 +175,7 @@ pub fn records(rule: &CompiledRule, test: &RuleTest) -> Result<Vec<Record>, Fail
         }
     }
     records.sort_by_key(|(received, _)| *received);
-    Ok(records.into_iter().map(|(_, record)| record).collect())
+    Ok(records)
 }
 
 fn record(
@@ -264,7 +201,8 @@ fn record(
         (None, Some(_)) => return Err(refuse("`log` is a line, so `source` is Node, Web or Container".to_owned())),
     };
     if let Some(unknown) = redact::unknown_field(&event.0) {
-        return Err(refuse(format!("an audit event has no field {unknown}")));
+        let hint = hint::of(&unknown);
+        return Err(refuse(format!("an audit event has no field {unknown}{hint}")));
     }
     let event = complete(event.0.clone(), &format!("test-{index}-{round}"), at, &rule.id.namespace);
     let bytes = serde_json::to_vec(&event).map_err(|error| refuse(error.to_string()))?;
@@ -341,22 +279,26 @@ fn default_stage(event: &Map<String, Value>) -> &'static str {
 }
 
 fn compare(expected: &[ExpectedAlert], found: &[&Alert], counters: &Counters, set: &SetFields) -> Result<(), Failed> {
-    let shown = || found.iter().map(|alert| show(alert, set)).collect();
-    if expected.len() != found.len() {
-        let (matched, events) = (counters.matched, counters.events);
-        return Err(Failed::Count { expected: expected.len(), found: shown(), matched, events });
-    }
-    let mut left: Vec<&Alert> = found.to_vec();
+    let shown = |alerts: &[&Alert]| alerts.iter().map(|alert| show(alert, set)).collect();
+    let (mut left, mut missing) = (found.to_vec(), Vec::new());
     // The most demanding expectations choose first, so that a vague one doesn't take their alert.
     let mut order: Vec<_> = expected.iter().collect();
     order.sort_by_key(|e| std::cmp::Reverse(demands(e)));
     for wanted in order {
         match left.iter().position(|alert| equals(wanted, alert) && set.allow(wanted, alert)) {
             Some(index) => drop(left.swap_remove(index)),
-            None => return Err(Failed::Missing { expected: show_expected(wanted), found: shown() }),
+            None => missing.push(show_expected(wanted)),
         }
     }
-    Ok(())
+    if expected.len() != found.len() {
+        let (expected, found, surplus) = (expected.len(), found.len(), shown(&left));
+        let (matched, events) = (counters.matched, counters.events);
+        return Err(Failed::Count { expected, found, missing, surplus, matched, events });
+    }
+    match missing.into_iter().next() {
+        Some(expected) => Err(Failed::Missing { expected, found: shown(found) }),
+        None => Ok(()),
+    }
 }
 
 fn demands(expected: &ExpectedAlert) -> usize {

@@ -61,6 +61,7 @@ pub use bounds::{Bound, bounds};
 pub use budget::{STEP_LIMIT, Steps};
 pub use deviations::{Deviation, Shown, deviations};
 pub use error::{EvalError, ExprError};
+pub use names::nearest;
 pub use reference::{Entry, reference};
 pub use url::Url;
 pub use value::{List, Map, Text, Val, Value};

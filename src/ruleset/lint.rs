@@ -3,10 +3,12 @@
 
 mod action;
 mod chain;
+mod compared;
 mod constant;
 mod detection;
 mod facts;
 mod fields;
+mod fixed;
 mod negation;
 mod pattern;
 mod policy;
@@ -14,8 +16,11 @@ mod possible;
 mod reach;
 mod redacted;
 mod rule;
+mod value;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod value_tests;
 
 use std::fmt;
 
@@ -44,11 +49,14 @@ pub enum Lint {
     FieldNeverSet,
     EmptyKey,
     UnknownAction,
+    UnknownValue,
     AlwaysFails,
     KeysNeverMeet,
+    FixedValue,
     NegatedDynamic,
     AlwaysMatches,
     WindowOutlivesRecord,
+    ForgetsWhileLearning,
     RepeatedStep,
     NoGroupBy,
     UnusedSelector,
@@ -58,7 +66,7 @@ pub enum Lint {
 }
 
 impl Lint {
-    pub const ALL: [Lint; 19] = [
+    pub const ALL: [Lint; 22] = [
         Lint::NeverMatches,
         Lint::NotLogged,
         Lint::StageNotLogged,
@@ -67,11 +75,14 @@ impl Lint {
         Lint::FieldNeverSet,
         Lint::EmptyKey,
         Lint::UnknownAction,
+        Lint::UnknownValue,
         Lint::AlwaysFails,
         Lint::KeysNeverMeet,
+        Lint::FixedValue,
         Lint::NegatedDynamic,
         Lint::AlwaysMatches,
         Lint::WindowOutlivesRecord,
+        Lint::ForgetsWhileLearning,
         Lint::RepeatedStep,
         Lint::NoGroupBy,
         Lint::UnusedSelector,
@@ -90,7 +101,10 @@ impl Lint {
             Lint::FieldNeverSet => "FieldNeverSet",
             Lint::EmptyKey => "EmptyKey",
             Lint::UnknownAction => "UnknownAction",
+            Lint::UnknownValue => "UnknownValue",
             Lint::AlwaysFails => "AlwaysFails",
+            Lint::FixedValue => "FixedValue",
+            Lint::ForgetsWhileLearning => "ForgetsWhileLearning",
             Lint::KeysNeverMeet => "KeysNeverMeet",
             Lint::NegatedDynamic => "NegatedDynamic",
             Lint::AlwaysMatches => "AlwaysMatches",
@@ -127,9 +141,36 @@ impl Lint {
                 "A `groupBy` key, or a value to count, that is always empty for a selector. An empty key joins nothing, so \
                  the selector can't take part."
             }
+            Lint::NegatedDynamic => {
+                "A negation (`!`, `!=`) over a key of a body or map that may be missing. A missing key is an error, and so \
+                 no match, where the author most often wants one."
+            }
+            Lint::AlwaysMatches => "The condition holds for every event of the source.",
+            Lint::UnknownAction | Lint::UnknownValue | Lint::AlwaysFails | Lint::KeysNeverMeet | Lint::FixedValue => {
+                self.meaning_of_values()
+            }
+            Lint::WindowOutlivesRecord
+            | Lint::ForgetsWhileLearning
+            | Lint::RepeatedStep
+            | Lint::NoGroupBy
+            | Lint::UnusedSelector
+            | Lint::UnusedVariable
+            | Lint::PlainPattern
+            | Lint::UnanchoredPattern => self.meaning_of_style(),
+        }
+    }
+
+    /// Of values that something can't have, or has always.
+    fn meaning_of_values(self) -> &'static str {
+        match self {
             Lint::UnknownAction => {
                 "`event.action` is compared with a value that no event of the source has: the \
-                 [reference of fields](event-fields.md) lists all. The verb of an audit event is in lower case."
+                 [reference of fields](event-fields.md) lists all. The verb of an audit event is in lower case, and one of a \
+                 request: RBAC's `bind`, `escalate`, `impersonate` or `use` are permissions and never verbs of requests."
+            }
+            Lint::UnknownValue => {
+                "A field is compared with a value that it can't have: a network where it holds an address, a resource in the \
+                 singular, with capitals or with its subresource, a text for a number in a list."
             }
             Lint::AlwaysFails => {
                 "A part without fields that fails for every event, such as `cidr(\"10.0.0/8\")` or `1 / 0`. As in Kubernetes it \
@@ -140,28 +181,26 @@ impl Lint {
                 "Two steps, or what is expected and after what, can never have the same key: their conditions fix it to different \
                  values."
             }
-            Lint::NegatedDynamic => {
-                "A negation (`!`, `!=`) over a key of a body or map that may be missing. A missing key is an error, and so \
-                 no match, where the author most often wants one."
+            Lint::FixedValue => {
+                "What a Threshold counts the `distinct` values of, or a NewValue learns, can't vary enough: it is a `groupBy` key, \
+                 or the conditions fix it. The rule can never fire, or fires on the first value alone."
             }
-            Lint::AlwaysMatches => "The condition holds for every event of the source.",
-            Lint::WindowOutlivesRecord => {
-                "A window, or what a NewValue rule remembers, is longer than a week. After a restart that has no snapshot to \
-                 go on from (`--snapshot-every`) both are rebuilt from the record, and the record is bounded by its size (`--retain-bytes`): what is older than its beginning is \
-                 forgotten."
-            }
-            Lint::RepeatedStep
-            | Lint::NoGroupBy
-            | Lint::UnusedSelector
-            | Lint::UnusedVariable
-            | Lint::PlainPattern
-            | Lint::UnanchoredPattern => self.meaning_of_style(),
+            _ => self.as_str(),
         }
     }
 
     /// Of what may well work, and is better said otherwise.
     fn meaning_of_style(self) -> &'static str {
         match self {
+            Lint::WindowOutlivesRecord => {
+                "A window, or what a NewValue rule remembers, is longer than a week. After a restart that has no snapshot to \
+                 go on from (`--snapshot-every`) both are rebuilt from the record, and the record is bounded by its size (`--retain-bytes`): what is older than its beginning is \
+                 forgotten."
+            }
+            Lint::ForgetsWhileLearning => {
+                "A NewValue rule's `forgetAfter` is shorter than its `learnFor`: it forgets what it learns while it learns, and takes it \
+                 for new."
+            }
             Lint::RepeatedStep => {
                 "Neighbouring steps name the same selector. An event serves one step, so they ask for the sum of their counts."
             }
@@ -268,13 +307,16 @@ pub fn lint(source: &RuleSource) -> Vec<Warning> {
         }
         reach::check_scope(&rule, selector, &reached, &mut warnings);
         fields::check(&rule, selector, &mut warnings);
-        action::check(&rule, selector, &mut warnings);
+        let compared = compared::all(&rule, selector);
+        action::check(selector.written.source, &compared, &mut warnings);
+        value::check(&compared, &mut warnings);
         redacted::check(&rule, selector, &reached, &mut warnings);
         negation::check(&rule, selector, &mut warnings);
         pattern::check(&rule, selector, &mut warnings);
     }
     constant::check(&rule, &mut warnings);
     detection::check(&rule, &mut warnings);
+    fixed::check(&rule, &mut warnings);
     warnings.sort_by_key(|warning| warning.lint);
     let mut seen: Vec<Warning> = Vec::new();
     for warning in warnings {

@@ -3,6 +3,8 @@
 //! With one selector its name may be left out: `{user.name}`. `{{` and `}}` stand for braces. A rule of type NewValue has
 //! `{new.value}`, `{new.known}` (how many values were known) and `{new.since}` (since when it learns).
 
+use super::expr::nearest;
+
 /// Capture slots of a NewValue finding, which no expression fills.
 pub const NEW_VALUE: usize = usize::MAX;
 pub const NEW_KNOWN: usize = usize::MAX - 1;
@@ -58,12 +60,17 @@ pub enum TemplateError {
     Unopened { at: usize },
     #[error("`{{}}` at character {at} is empty")]
     Empty { at: usize },
-    #[error("`{{key.{name}}}`: groupBy has no key of that name{}", list(.known))]
-    UnknownKey { name: String, known: Vec<String> },
-    #[error("`{{new.{name}}}`: there are value, known and since")]
-    UnknownNew { name: String },
-    #[error("`{{{slot}}}` must begin with `key.` or with the name of a selector{}", list(.known))]
-    UnknownSelector { slot: String, known: Vec<String> },
+    #[error("`{{key.{name}}}` at character {at}: groupBy has no key of that name{}{}", list(.known), meant(.name, .known))]
+    UnknownKey { at: usize, name: String, known: Vec<String> },
+    #[error("`{{new.{name}}}` at character {at}: there are value, known and since")]
+    UnknownNew { at: usize, name: String },
+    #[error("`{{{slot}}}` at character {at} must begin with `key.` or with the name of a selector{}", list(.known))]
+    UnknownSelector { at: usize, slot: String, known: Vec<String> },
+}
+
+fn meant(name: &str, known: &[String]) -> String {
+    let meant = nearest(name, known.iter().map(String::as_str));
+    meant.map(|meant| format!("; did you mean `{{key.{meant}}}`?")).unwrap_or_default()
 }
 
 fn list(names: &[String]) -> String {
@@ -121,18 +128,18 @@ impl Template {
         }
         let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
         if let Some(name) = inner.strip_prefix("key.") {
-            return keys
-                .iter()
-                .position(|k| *k == name)
-                .map(Part::Key)
-                .ok_or_else(|| TemplateError::UnknownKey { name: name.to_owned(), known: owned(keys) });
+            return keys.iter().position(|k| *k == name).map(Part::Key).ok_or_else(|| TemplateError::UnknownKey {
+                at,
+                name: name.to_owned(),
+                known: owned(keys),
+            });
         }
         if let Some(name) = inner.strip_prefix("new.").filter(|_| new_value) {
             return match name {
                 "value" => Ok(Part::New(NEW_VALUE)),
                 "known" => Ok(Part::New(NEW_KNOWN)),
                 "since" => Ok(Part::New(NEW_SINCE)),
-                _ => Err(TemplateError::UnknownNew { name: name.to_owned() }),
+                _ => Err(TemplateError::UnknownNew { at, name: name.to_owned() }),
             };
         }
         let named = inner
@@ -142,7 +149,7 @@ impl Template {
             (Some(named), _) => named,
             (None, [_]) => (0, inner),
             (None, _) => {
-                return Err(TemplateError::UnknownSelector { slot: inner.to_owned(), known: owned(selectors) });
+                return Err(TemplateError::UnknownSelector { at, slot: inner.to_owned(), known: owned(selectors) });
             }
         };
         if expression == "count" {
@@ -208,7 +215,11 @@ mod tests {
             ("a {b", "character 2"),
             ("a } b", "character 2"),
             ("{}", "empty"),
-            ("{key.nope}", "(address)"),
+            ("{key.nope}", "`{key.nope}` at character 0: groupBy has no key of that name (address)"),
+            (
+                "from {key.adress}",
+                "at character 5: groupBy has no key of that name (address); did you mean `{key.address}`?",
+            ),
             ("{nope.user.name}", "(one, two)"),
             ("{new.nope}", "since"),
         ] {

@@ -10,6 +10,9 @@ pub struct Metrics {
     pub(super) append_refused: IntCounterVec,
     pub(super) commit_seconds: Histogram,
     pub(super) bytes: IntGauge,
+    pub(super) limit_bytes: IntGauge,
+    pub(super) disk_bytes: IntGauge,
+    pub(super) disk_free_bytes: IntGauge,
     pub(super) oldest_record_timestamp: Gauge,
     pub(super) blocks_corrupt: IntCounter,
     pub(super) records_dropped_unread: IntCounter,
@@ -38,8 +41,11 @@ impl Metrics {
                 .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
         )?;
         registry.register(Box::new(commit_seconds.clone()))?;
-        let bytes = IntGauge::new("kubewitness_store_bytes", "Bytes of the log on disk")?;
-        registry.register(Box::new(bytes.clone()))?;
+        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
+            let gauge = IntGauge::new(format!("kubewitness_store_{name}"), help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
         let oldest_record_timestamp = Gauge::new(
             "kubewitness_store_oldest_record_timestamp_seconds",
             "Unix time at which the oldest retained partition was begun",
@@ -50,7 +56,10 @@ impl Metrics {
             records_duplicate: counter("records_duplicate_total", "Records not stored because the log had them")?,
             append_refused,
             commit_seconds,
-            bytes,
+            bytes: gauge("bytes", "Bytes of the log on disk")?,
+            limit_bytes: gauge("limit_bytes", "Bytes that the log may take before its oldest part is dropped")?,
+            disk_bytes: gauge("disk_bytes", "Size of the file system that the log is on")?,
+            disk_free_bytes: gauge("disk_free_bytes", "Bytes that are free for the log on its file system")?,
             oldest_record_timestamp,
             blocks_corrupt: counter(
                 "blocks_corrupt_total",

@@ -252,7 +252,17 @@ impl Writer {
 
     fn measure(&self, tail: &Tail) {
         let bytes = self.closed_bytes + partition::disk_bytes(&tail.partition.path);
-        self.shared.metrics.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let metrics = &self.shared.metrics;
+        let set = |gauge: &prometheus::IntGauge, bytes: u64| gauge.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        set(&metrics.bytes, bytes);
+        set(&metrics.limit_bytes, self.config.retain_bytes);
+        match rustix::fs::statvfs(&self.shared.dir) {
+            Ok(disk) => {
+                set(&metrics.disk_bytes, disk.f_blocks.saturating_mul(disk.f_frsize));
+                set(&metrics.disk_free_bytes, disk.f_bavail.saturating_mul(disk.f_frsize));
+            }
+            Err(error) => warn!(%error, "the disk's free space is not known"),
+        }
     }
 
     /// Opens the end of the log as it is on disk, and makes what is known agree with it.

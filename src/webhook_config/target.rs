@@ -38,7 +38,7 @@ impl Server {
 
     /// The name to check the certificate for, where it does not hold the host: `tls-server-name`.
     pub fn name_to_expect(&self, names: &[String]) -> Option<String> {
-        if names.iter().any(|name| *name == self.host) {
+        if names.contains(&self.host) {
             return None;
         }
         let dns = names.iter().find(|name| name.parse::<IpAddr>().is_err());

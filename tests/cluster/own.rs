@@ -86,7 +86,8 @@ impl Own {
     pub fn restart_api_server(&mut self, flags: &[String]) {
         let server = self.cluster.processes().iter().find(|process| process.name == "kube-apiserver").unwrap().clone();
         let script = std::fs::read_to_string(self.cluster.dir().join("run/kube-apiserver.sh")).unwrap();
-        server.end("TERM").unwrap();
+        // At a TERM it would wait a minute for the watches that are open.
+        server.end("KILL").unwrap();
         let script = format!("{} {}", script.trim(), flags.join(" "));
         let restarted = self.cluster.spawn("kube-apiserver", Path::new("/bin/sh"), &["-c".into(), script]).unwrap();
         wait_until("the API server is back", SOON, || {

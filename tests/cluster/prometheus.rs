@@ -1,5 +1,7 @@
 //! Metrics as an operator of Prometheus meets them: scraped, accepted by promtool, bounded, there before they count.
 
+mod alerting;
+
 use super::seen::{self, event, event_list, post, post_to};
 use crate::support::{AUDIT_PATH, ClusterOptions, Process, WatchedCluster, free_port, prometheus_binaries, wait_until};
 use serde_json::{Value, json};
@@ -198,7 +200,10 @@ fn traffic(watched: &WatchedCluster) {
 #[test]
 fn labels_are_a_fixed_set_whoever_sends_whatever() {
     let watched = WatchedCluster::start(ClusterOptions::default()).unwrap();
-    let fresh = kubewitness::controller::register_metrics().unwrap().registry.gather();
+    let fresh = kubewitness::controller::register_metrics().unwrap();
+    // The one credential of the test bed.
+    fresh.ingest.expect_apiserver("testbed", "apiserver-1");
+    let fresh = fresh.registry.gather();
     let fresh = samples(&prometheus::TextEncoder::new().encode_to_string(&fresh).unwrap());
     let before = samples(&exposition(&watched));
     traffic(&watched);
@@ -219,7 +224,11 @@ fn labels_are_a_fixed_set_whoever_sends_whatever() {
         for (label, value) in labels {
             let word = value.chars().all(|c| c.is_ascii_alphanumeric());
             // Programs come from a list of ours, and are named as they name themselves.
-            assert!(word || label == "version" || label == "program", "{name}: {label}={value:?} is no word of ours");
+            let named = label == "cluster" || label == "apiserver"; // by the credentials
+            assert!(
+                word || named || label == "version" || label == "program",
+                "{name}: {label}={value:?} is no word of ours"
+            );
             for stranger in STRANGERS {
                 assert!(!value.contains(stranger), "{name}: {label}={value:?} comes from outside");
             }

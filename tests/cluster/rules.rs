@@ -1,6 +1,7 @@
 //! What becomes of rules on a real API server: broken ones are refused with their place and disturb nobody, a broken
 //! edit leaves the last good generation at work, and every change of a rule takes effect.
 
+use super::seen::{event, event_list, post};
 use super::steps::{Mark, accept, cluster_rule, expect, get, judged, look_at, spec};
 use crate::support::{ClusterOptions, WatchedCluster, wait_until};
 use serde_json::{Value, json};
@@ -376,4 +377,53 @@ fn suspended_deleted_and_dry_run_rules_raise_nothing() {
     expect(&watched, "dry", &[]);
     // Of control, suspended and dry one each, and two marks; what was found before the restart is in the snapshot.
     assert_eq!(watched.metric("kubewitness_pipeline_findings_total").unwrap(), 5.0);
+}
+
+/// A field of a cluster rule's status, or of its `Ready` condition, as soon as it is what is wanted.
+fn wait_for_status(watched: &WatchedCluster, name: &str, what: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
+    let mut last = Value::Null;
+    let found = wait_until(what, SOON * 2, || {
+        let rule = watched.kubectl().run(&["get", "clustersecurityrule", name, "-o", "json"]).success().ok()?;
+        last = serde_json::from_str::<Value>(&rule).ok()?["status"].take();
+        is_wanted(&last).then(|| last.clone())
+    });
+    found.unwrap_or_else(|error| panic!("{error}: {last}\n{}", watched.controller().log_tail()))
+}
+
+#[test]
+fn what_a_rule_costs_switches_it_off_and_what_it_drops_is_shown_while_others_alert() {
+    let watched = WatchedCluster::start(ClusterOptions::default()).unwrap();
+    let admin = watched.kubectl();
+    accept(&watched, &cluster_rule("good", spec("audit.objectRef.name == \"bait\"", "user.name")));
+    let dear = "audit.userAgent == \"flood\" && lists.range(20000).exists(i, lists.range(20000).exists(j, i + j < 0))";
+    accept(&watched, &cluster_rule("dear", spec(dear, "user.name")));
+    // More matches of one key than a key may have.
+    let mut flooded = spec("audit.userAgent == \"flood\"", "user.name");
+    flooded["detection"] = json!({"type": "Threshold", "threshold": {"count": 10_000, "within": "1h"}});
+    accept(&watched, &cluster_rule("flooded", flooded));
+    look_at(&admin, "default", "bait");
+    expect(&watched, "good", &[("admin", 1)]);
+
+    for batch in 0..21 {
+        let flood = |n: u32| event(&format!("flood-{batch}-{n}"), json!({"userAgent": "flood"}));
+        let events: Vec<Value> = (0..500).map(flood).collect();
+        assert_eq!(post(&watched, &event_list(&events)).code, 200);
+    }
+    look_at(&admin, "default", "bait");
+    expect(&watched, "good", &[("admin", 2)]);
+    let ready = |status: &Value| {
+        let mut conditions = status["conditions"].as_array().into_iter().flatten();
+        conditions.find(|condition| condition["type"] == "Ready").cloned().unwrap_or_default()
+    };
+    let over = wait_for_status(&watched, "dear", "the dear rule is switched off", |status| {
+        ready(status)["reason"] == "OverBudget"
+    });
+    let said = ready(&over);
+    assert_eq!(said["status"], "False", "{said}");
+    assert!(said["message"].as_str().unwrap().contains("its expressions took 10"), "{said}");
+    let dropped = |status: &Value| status["evictedMatches"].as_u64().is_some_and(|dropped| dropped >= 500);
+    let flooded = wait_for_status(&watched, "flooded", "what was dropped is shown", dropped);
+    assert_eq!(ready(&flooded)["status"], "True", "a flood switches nothing off: {flooded}");
+    look_at(&admin, "default", "bait");
+    expect(&watched, "good", &[("admin", 3)]);
 }

@@ -127,6 +127,7 @@ fn an_api_server_connects_by_what_webhook_config_wrote() {
     let dir = own.cluster.dir().join("cp-1");
     let out = dir.display().to_string();
     let server = format!("https://127.0.0.1:{}", own.ingest_port);
+    own.published();
     let said = own.webhook_config(&["--cluster=testbed", "--apiserver=cp-1", "--server", &server, "--output", &out]);
     assert!(said.status.success(), "{said:?}");
     let flags = std::fs::read_to_string(dir.join("flags.txt")).unwrap();

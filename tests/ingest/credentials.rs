@@ -28,7 +28,7 @@ async fn a_token_opens_its_own_path_alone() {
     for (case, header, path, code) in [
         ("none", None, PATH, 401),
         ("wrong", Some("Bearer guess"), PATH, 401),
-        ("no bearer", Some("Basic dDp0"), PATH, 401),
+        ("no bearer", Some("Digest dDp0"), PATH, 401),
         ("of another path", Some(&*format!("Bearer {OTHER_TOKEN}")), PATH, 403),
         ("of an unknown path", Some(&*good), "/audit/prod/cp-3", 403),
         ("path of no name", Some(&*good), "/audit/prod/CP_1", 404),

@@ -1,5 +1,7 @@
 //! Orders in which inputs may be received. In: inputs by their own times. Out: who came when, never before it was written.
 
+use std::collections::HashMap;
+
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 
@@ -53,6 +55,18 @@ pub fn orders(inputs: &[Input], random: &mut Rng) -> Vec<Order> {
     }
     let any = |_: &Input, random: &mut Rng| random.i64(1..=LATE);
     orders.push(Order { within_lateness: true, ..Order::of("each late for itself", delayed(inputs, random, any)) });
+    // A clock that is ahead stamps what is received before it: at most as far as stamps from the future are believed.
+    let clocks: HashMap<&str, i64> =
+        inputs.iter().map(|input| (input.clock(), random.i64(-LATE / 2..=LATE / 2))).collect();
+    let skewed = |input: &Input, random: &mut Rng| clocks[input.clock()] + random.i64(1..=LATE / 2);
+    let received = delayed(inputs, random, skewed);
+    orders.push(Order { within_lateness: true, ..Order::of("clocks that differ", received.clone()) });
+    let log = twice(inputs, received, random);
+    orders.push(Order {
+        within_lateness: true,
+        store_drops: false,
+        ..Order::of("clocks that differ, some twice", log)
+    });
     orders
 }
 
@@ -70,6 +84,19 @@ fn delayed(inputs: &[Input], random: &mut Rng, seconds: impl Fn(&Input, &mut Rng
     let receive =
         |(place, input): (usize, &Input)| (place, input.at + SignedDuration::from_secs(seconds(input, random)));
     let mut log: Vec<_> = inputs.iter().enumerate().map(receive).collect();
+    log.sort_by_key(|(_, at)| *at);
+    log
+}
+
+/// Some come again, while they are not late yet.
+fn twice(inputs: &[Input], mut log: Vec<(usize, Timestamp)>, random: &mut Rng) -> Vec<(usize, Timestamp)> {
+    for place in 0..log.len() {
+        let (input, received) = log[place];
+        let again = received.max(inputs[input].at + SignedDuration::from_secs(random.i64(1..=LATE)));
+        if random.u8(0..3) == 0 {
+            log.push((input, again));
+        }
+    }
     log.sort_by_key(|(_, at)| *at);
     log
 }

@@ -33,6 +33,23 @@ enum What {
 }
 
 impl Input {
+    pub fn event(at: Timestamp, event: Value) -> Input {
+        Input { at, what: What::Event(event) }
+    }
+
+    /// A line that `node` wrote into a file of its own.
+    pub fn line(at: Timestamp, node: &'static str, file: &str, text: String) -> Input {
+        Input { at, what: What::Line { source: Source::Node, node, file: file.to_owned(), text } }
+    }
+
+    /// Whose clock stamped it.
+    pub fn clock(&self) -> &'static str {
+        match &self.what {
+            What::Line { node, .. } => node,
+            What::Event(_) => "api",
+        }
+    }
+
     pub fn is_line(&self) -> bool {
         matches!(self.what, What::Line { .. })
     }

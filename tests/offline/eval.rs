@@ -94,13 +94,17 @@ fn bindings_are_dynamic_variables() {
 
 #[test]
 fn what_has_no_value_is_an_error_with_exit_code_1() {
-    let cases: [(&[&str], &str); 16] = [
+    let cases: [(&[&str], &str); 17] = [
         (&["--expression", "1 +"], "error: 1:4: syntax error"),
         (&["--expression", "nope"], "error: 1:1: "),
         (&["--expression", "1 + 'a'"], "error: 1:3: "),
         (&["--expression", "1 / 0"], "error: 1:3: division by zero; "),
         (&["--expression", "[1][1]"], "error: 1:4: index 1 is out of range; "),
         (&["--expression", "true && x.y == 1", "--bindings", r#"{"x": {}}"#], "error: 1:9: no such key `x.y`; "),
+        (
+            &["--expression", "user.name"],
+            "error: 1:1: no such variable `user`; it names fields of an event: give one with --event",
+        ),
         (&["--expression", "x + 1", "--bindings", r#"{"x": "a"}"#], "error: 1:3: no such overload: +(string, int); "),
         (&["--expression", "9223372036854775807 + 1"], "error: 1:21: "),
         // What is absorbed is not at fault.

@@ -111,7 +111,7 @@ fn expectations_are_exact_and_may_demand_absence() {
             "an alert too many",
             RULE.replace("{event: {verb: delete, user: {username: alice}}}", two),
             1,
-            "expected 1 alert(s), found 2",
+            "not expected: {severity: Low, key: {user: bob}",
         ),
     ];
     for (name, rule, code, wanted) in cases {
@@ -177,6 +177,25 @@ fn json_holds_what_the_text_does() {
     assert_eq!(steps["parts"][3], serde_json::json!({"name": "step 2 (deleted)", "tests": []}));
     let difference = failing["tests"][0]["difference"].as_str().unwrap();
     assert!(difference.starts_with("expected: {severity: Low, key: {user: alice}, count: 2}\n"), "{difference}");
+}
+
+/// A CI system looks at the XML and not at the exit code.
+#[test]
+fn junit_shows_warnings_as_failures_where_they_are_denied() {
+    let warned = RULE.replace("audit.verb == \"delete\"", "'audit.verb == \"delete\" && audit.requestObject.a != 1'");
+    let dir = with_rule(&warned.replace("username: alice}", "username: alice}, requestObject: {a: 2}"));
+    for (arguments, failures, tests) in
+        [(&["--output", "junit"][..], "0", "1"), (&["--output", "junit", "--deny-warnings"], "1", "2")]
+    {
+        let output = run(dir.path(), &[&["test"], arguments, &["."]].concat(), "");
+        let xml = text(&output.stdout);
+        let document = roxmltree::Document::parse(&xml).unwrap();
+        for node in [document.root_element(), document.root_element().first_element_child().unwrap()] {
+            assert_eq!((node.attribute("failures"), node.attribute("tests")), (Some(failures), Some(tests)), "{xml}");
+        }
+        let failed = document.descendants().filter(|node| node.has_tag_name("failure")).count();
+        assert_eq!((failed.to_string().as_str(), output.status.code()), (failures, failures.parse().ok()), "{xml}");
+    }
 }
 
 #[test]

@@ -139,7 +139,7 @@ impl Kept {
     }
 }
 
-fn pair<'c>(contents: &'c Contents, pair: Pair) -> Result<Option<(&'c str, KeyPair)>, TlsError> {
+fn pair(contents: &Contents, pair: Pair) -> Result<Option<(&str, KeyPair)>, TlsError> {
     let (pem, key) = match (text(contents, pair.certificate)?, text(contents, pair.key)?) {
         (None, None) => return Ok(None),
         (Some(_), None) => return Err(TlsError::Half { present: pair.certificate, missing: pair.key }),

@@ -18,7 +18,7 @@ use super::{
 /// Steps of one call at most: authority, switch, previous, leaf and one to see that nothing is left.
 const MOST_STEPS: usize = 8;
 /// Authorities before the present one whose clients are still served; ten years each.
-const MOST_CROSS: usize = 3;
+pub const MOST_CROSS: usize = 3;
 
 /// What somebody asks for before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +156,3 @@ fn joined<'c>(parts: impl Iterator<Item = &'c Vec<u8>>) -> String {
     }
     if all.trim().is_empty() { String::new() } else { all }
 }
-
-#[cfg(test)]
-#[path = "plan_tests.rs"]
-mod tests;

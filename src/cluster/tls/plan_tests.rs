@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rustls::{
     RootCertStore,
     client::{WebPkiServerVerifier, danger::ServerCertVerifier},
@@ -9,7 +10,10 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 
-use super::*;
+use super::{
+    kept::{Contents, Kept, TlsError},
+    plan::{MOST_CROSS, Rotate, Wish, advance, bundle, identity},
+};
 
 const DAY: i64 = 86_400;
 const START: i64 = 1_800_000_000;
@@ -65,7 +69,8 @@ fn an_empty_secret_gets_an_authority_and_a_certificate_that_it_vouches_for() {
     assert!(!trusts(&bundle(&contents), &contents, "other.svc", START));
     assert!(!trusts(&bundle(&fresh()), &contents, "10.96.0.60", START), "another installation's authority");
     let empty = Contents::from([("tls.crt".into(), Vec::new()), ("ca.crt".into(), b" \n".to_vec())]);
-    assert!(trusts(&bundle(&run(&empty, None, START)), &run(&fresh(), None, START), "10.96.0.60", START) == false);
+    let filled = run(&empty, None, START);
+    assert!(trusts(&bundle(&filled), &filled, "10.96.0.60", START), "keys without a value are none");
     assert_eq!(run(&contents, None, START + 59 * DAY), contents, "a second start changes nothing");
 }
 
@@ -87,7 +92,9 @@ fn the_leaf_is_renewed_when_due_asked_for_or_of_other_names() {
 
 #[test]
 fn a_new_authority_is_published_before_it_signs_and_the_old_one_after() {
-    for (case, rotate, begin) in [("due", None, START + 2_436 * DAY), ("asked for", Some(Rotate::Ca), START + DAY)] {
+    // Two thirds of ten years and the hour by which it is backdated.
+    let due = START - 3_600 + (3_653 * DAY + 3_600) / 3 * 2;
+    for (case, rotate, begin) in [("due", None, due), ("asked for", Some(Rotate::Ca), START + DAY)] {
         let old = run(&fresh(), None, begin - 1);
         let published = run(&old, rotate, begin);
         let without_leaf = |keys: Vec<String>| keys.into_iter().filter(|k| !k.starts_with("tls.")).collect::<Vec<_>>();
@@ -127,7 +134,7 @@ fn who_knows_an_authority_goes_on_until_its_end_however_often_it_was_followed() 
 
 #[test]
 fn an_expired_authority_is_followed_at_once() {
-    let over = START + 3_654 * DAY;
+    let over = START + 3_653 * DAY + 1;
     let contents = run(&fresh(), None, over);
     assert!(trusts(&bundle(&contents), &contents, "10.96.0.60", over));
     let pending = run(&fresh(), Some(Rotate::Ca), START + DAY);

@@ -1,40 +1,47 @@
 //! The report as JUnit XML, as CI systems read it (https://github.com/testmoapp/junitxml): a suite a rule, a case a test. A rule that
-//! is refused and a file that can't be read are errors of a case of their own.
+//! is refused and a file that can't be read are errors of a case of their own; so are its warnings a failure, where they are denied.
 
 use std::io::{self, Write};
 
 use super::report::{Report, RuleReport};
 
-pub fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
+/// `deny`: a rule with warnings fails.
+pub fn write(report: &Report, deny: bool, out: &mut impl Write) -> io::Result<()> {
     let totals = report.totals();
     let errors = totals.refused + report.unreadable.len();
-    let tests = totals.passed + totals.failed + errors;
+    let warned = report.rules.iter().filter(|rule| deny && !rule.warnings.is_empty()).count();
+    let (tests, failures) = (totals.passed + totals.failed + errors + warned, totals.failed + warned);
     writeln!(out, r#"<?xml version="1.0" encoding="UTF-8"?>"#)?;
-    writeln!(out, r#"<testsuites name="kubewitness" tests="{tests}" failures="{}" errors="{errors}">"#, totals.failed)?;
+    writeln!(out, r#"<testsuites name="kubewitness" tests="{tests}" failures="{failures}" errors="{errors}">"#)?;
     for (index, error) in report.unreadable.iter().enumerate() {
         writeln!(out, r#"  <testsuite name="unreadable file {}" tests="1" failures="0" errors="1">"#, index + 1)?;
         case(out, "files", "can be read", Some(("error", error)))?;
         writeln!(out, "  </testsuite>")?;
     }
-    report.rules.iter().try_for_each(|rule| suite(rule, out))?;
+    report.rules.iter().try_for_each(|rule| suite(rule, deny, out))?;
     writeln!(out, "</testsuites>")
 }
 
-fn suite(rule: &RuleReport, out: &mut impl Write) -> io::Result<()> {
-    let failures = rule.tests.iter().filter(|test| test.difference.is_some()).count();
+fn suite(rule: &RuleReport, deny: bool, out: &mut impl Write) -> io::Result<()> {
+    let warnings = rule.warnings.join("\n");
+    let denied = usize::from(deny && !warnings.is_empty());
+    let failures = rule.tests.iter().filter(|test| test.difference.is_some()).count() + denied;
     let errors = usize::from(rule.refused.is_some());
     writeln!(
         out,
         r#"  <testsuite name="{}" file="{}" tests="{}" failures="{failures}" errors="{errors}">"#,
         escaped(&rule.rule),
         escaped(&rule.file),
-        rule.tests.len() + errors,
+        rule.tests.len() + errors + denied,
     )?;
     if let Some(refused) = &rule.refused {
         case(out, &rule.rule, "compiles", Some(("error", &format!("{}\n{}", refused.reason, refused.message))))?;
     }
     for test in &rule.tests {
         case(out, &rule.rule, &test.name, test.difference.as_deref().map(|difference| ("failure", difference)))?;
+    }
+    if denied > 0 {
+        case(out, &rule.rule, "has no warnings", Some(("failure", &warnings)))?;
     }
     let gaps: Vec<&str> =
         rule.parts.iter().filter(|part| part.tests.is_empty()).map(|part| part.name.as_str()).collect();

@@ -7,12 +7,13 @@ use serde_json::json;
 
 use super::{ALLOWED, STRETCH};
 use crate::{
-    pipeline::{Pipeline, PipelineConfig},
+    pipeline::{Pipeline, PipelineConfig, seen::What},
     record::{IdKey, Origin, Provenance, Record, RuleId},
     redact,
     ruleset::{
         CompiledRule,
         compile::{RuleSource, compile},
+        expr::STEP_LIMIT,
     },
 };
 
@@ -84,6 +85,48 @@ fn a_dear_rule_is_switched_off_and_the_others_find_what_they_find() {
     assert!(beside.over_budget().is_empty(), "the next generation is tried");
     push(&mut beside, 300..500);
     assert_eq!(beside.over_budget()[&RuleId::cluster("dear")].generation, 2);
+}
+
+/// Alerts of these rules that changed since the last call, with their counts.
+fn told(pipeline: &mut Pipeline, of: &[Arc<CompiledRule>]) -> Vec<(String, u64)> {
+    let changed = pipeline.take_changed();
+    let alerts = changed.iter().filter_map(|id| pipeline.alert(id));
+    let own = alerts.filter(|alert| of.iter().any(|rule| rule.id == alert.rule.id));
+    own.map(|alert| (alert.id.to_string(), alert.total_count())).collect()
+}
+
+/// Latency, in what can be counted: the others cost each event the same steps and tell with the same event, and what the
+/// hostile rule adds to an event is bounded, until it adds nothing.
+#[test]
+fn beside_a_hostile_rule_and_a_flood_each_event_is_as_much_work_for_the_others_and_tells_as_much() {
+    let others = [
+        rule("third", 1, "audit.verb == 'list' && user.name.endsWith('3')", 3),
+        rule("own", 1, "user.name == 'user-5'", 1),
+    ];
+    let (mut without, mut flood) = (pipeline(&others), pipeline(&[flooded()]));
+    let mut beside = pipeline(&[others.as_slice(), &[dear(1), flooded()]].concat());
+    let work = |pipeline: &Pipeline, n: u64| match pipeline.see(n + 1, &event(n)).what {
+        What::Event(event) => event.detected,
+        what => panic!("{what:?}"),
+    };
+    let mut findings = 0;
+    for n in 0..300 {
+        let all = work(&beside, n);
+        let of_dear = all.costly.iter().filter(|(rule, _)| &*rule.id.name == "dear");
+        let dear: u64 = of_dear.map(|(_, steps)| steps).sum();
+        let others_alone = work(&without, n).steps + work(&flood, n).steps;
+        assert_eq!(all.steps - dear, others_alone, "event {n}");
+        let is_over = !beside.over_budget().is_empty();
+        assert!(if is_over { dear == 0 } else { (1..=STEP_LIMIT + 1).contains(&dear) }, "event {n}: {dear}");
+        for pipeline in [&mut without, &mut flood, &mut beside] {
+            push(pipeline, n..n + 1);
+        }
+        let (one, two) = (told(&mut without, &others), told(&mut beside, &others));
+        assert_eq!(one, two, "event {n}");
+        findings += one.len();
+    }
+    assert!(findings > 60 && !beside.over_budget().is_empty());
+    assert_eq!((beside.correlator().counters().evicted, beside.counters().findings > 300), (0, true));
 }
 
 #[test]

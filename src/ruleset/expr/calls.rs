@@ -91,7 +91,12 @@ impl Checker<'_> {
             }
         }
         let Some(resolved) = functions::resolve(name, target.is_some(), &types, &mut self.unknowns) else {
-            return Err(self.no_overload(ast, target.is_some(), name, &types));
+            return Err(match (args, types.as_slice()) {
+                ([left, right], [a, b]) if ORDERS.contains(&name) && a != b => {
+                    self.never_ordered(ast, (left, a), (right, b))
+                }
+                _ => self.no_overload(ast, target.is_some(), name, &types),
+            });
         };
         self.literals(name, target, args)?;
         let pattern = target.into_iter().chain(args).nth(1);
@@ -141,7 +146,30 @@ impl Checker<'_> {
             }
             (true, all, _) => format!("`{name}` does not take ({})", all.join(", ")),
         };
-        self.error(called_at(ast, member, name), message, format!("it takes {}", functions::listing(name, member)))
+        let hint = match types {
+            [Type::List(_), ..] if member && name == "contains" => {
+                "ask `x in list` for an element, or list.exists(x, x.contains(…)) for a part of one".to_owned()
+            }
+            [Type::List(_), ..] if member && TEXT_TESTS.contains(&name) => {
+                format!("of elements ask list.exists(x, x.{name}(…))")
+            }
+            _ => format!("it takes {}", functions::listing(name, member)),
+        };
+        self.error(called_at(ast, member, name), message, hint)
+    }
+
+    /// Two types that have no order with each other.
+    fn never_ordered(&self, ast: &Ast, left: (&Ast, &Type), right: (&Ast, &Type)) -> ExprError {
+        let (named, other) =
+            if left.0.path().is_some() || right.0.path().is_none() { (left, right) } else { (right, left) };
+        let message = format!(
+            "{} is {}, which has no order with {}",
+            described(named.0),
+            named.1.with_article(),
+            other.1.with_article()
+        );
+        let at = if named.0.path().is_some() { named.0.start } else { ast.operator };
+        self.error(at, message, format!("compare it with {}", literal_of(named.1)))
     }
 
     fn conditional(&mut self, ast: &Ast, condition: &Ast, then: &Ast, otherwise: &Ast) -> Result<Typed, ExprError> {
@@ -264,6 +292,10 @@ impl Checker<'_> {
         Ok(Typed { node: Node::OrElse { optional, other: other_node, unwrap }, type_ })
     }
 }
+
+const ORDERS: &[&str] = &["_<_", "_<=_", "_>_", "_>=_"];
+/// Functions of texts that people ask of lists of texts.
+const TEXT_TESTS: &[&str] = &["startsWith", "endsWith", "matches", "lowerAscii", "upperAscii"];
 
 /// Where a call points: at the name of a function, or at an operator.
 fn called_at(ast: &Ast, member: bool, name: &str) -> usize {

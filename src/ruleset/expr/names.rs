@@ -169,6 +169,11 @@ impl Checker<'_> {
         let message = format!("no such {what} `{path}`");
         match nearest(path, names) {
             Some(name) => self.error(ast.start, message, format!("did you mean `{name}`?")),
+            None if schema::is_prefix(path) || schema::lookup(path).is_some() => self.error(
+                ast.start,
+                message,
+                "it names fields of an event: give one with --event, or the variable with --bindings",
+            ),
             None => self.error(ast.start, message, "texts stand in quotes; variables are the keys of --bindings"),
         }
     }
@@ -301,12 +306,18 @@ fn dotted(ast: &Ast, optional: &mut Vec<String>) -> Option<String> {
     }
 }
 
-/// The known name that is at most a third of the wanted one's length away, by edits.
-pub(in crate::ruleset) fn nearest<'n>(wanted: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+/// The known name that is at most a third of the wanted one's length away, by edits, or has the same letters in another order.
+pub fn nearest<'n>(wanted: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let wanted: Vec<char> = wanted.chars().take(64).collect();
+    let sorted = |mut letters: Vec<char>| {
+        letters.sort_unstable();
+        letters
+    };
+    let letters = sorted(wanted.clone());
+    let is_turned = |name: &str| name.len() == wanted.len() && sorted(name.chars().collect()) == letters;
     known
         .map(|name| (distance(&wanted, name), name))
-        .filter(|(edits, _)| *edits <= (wanted.len() / 3).max(1))
+        .filter(|(edits, name)| *edits <= (wanted.len() / 3).max(1) || is_turned(name))
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, name)| name)
 }

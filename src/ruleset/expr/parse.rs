@@ -30,6 +30,17 @@ const EXAMPLES: &str = "the reference page of the rule language has examples";
 const FLAT: &str = "name parts of it in `variables`; write lists with `in` and terms with && or || side by side";
 const UNENDED: &str = r#"end it with the quote that begins it; write a regular expression as r"…""#;
 
+/// Numbers that are out of range, by the parser's words.
+const NUMBERS: &[(&str, &str, &str)] = &[
+    (
+        "invalid int literal",
+        "a number beyond the range of an int",
+        "an int ends at 9223372036854775807; write a larger number as a double, with `.0` behind it",
+    ),
+    ("invalid uint literal", "a number beyond the range of a uint", "a uint ends at 18446744073709551615u"),
+    ("invalid double literal", "a number beyond the range of a double", "a double ends at about 1.8e308"),
+];
+
 /// Parses `source` within the caps.
 pub(in crate::ruleset) fn parse(source: &str) -> Result<Ast, ExprError> {
     cap_source(source)?;
@@ -61,6 +72,10 @@ fn grammar(source: &str) -> Result<Ast, ExprError> {
 fn syntax_error(source: &str, errors: &ParseErrors) -> ExprError {
     let Some(first) = errors.errors.first() else { return ExprError::at(source, 0, "syntax error", EXAMPLES) };
     let message = first.msg.strip_prefix("Syntax error: ").unwrap_or(&first.msg);
+    if let Some(at) = source.find("[*]") {
+        let hint = "of all elements ask list.exists(x, condition), or make them another list by list.map(x, value)";
+        return ExprError::at(source, at + 1, "syntax error: `*` is no index", hint);
+    }
     let (message, hint) = told(message);
     let (line, column) = first.pos;
     let message = format!("syntax error: {message}");
@@ -77,6 +92,11 @@ fn told(words: &str) -> (String, &'static str) {
     }
     if words.starts_with("invalid string literal") || words.starts_with("invalid bytes literal") {
         return ("an escape that stands for no character".into(), r#"a backslash itself is `\\`, or write r"…""#);
+    }
+    for (literal, message, hint) in NUMBERS {
+        if words.starts_with(literal) {
+            return ((*message).to_owned(), hint);
+        }
     }
     if words.starts_with("token recognition error") {
         return match quoted().trim_start_matches(' ') {

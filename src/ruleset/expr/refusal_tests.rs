@@ -60,6 +60,35 @@ fn bad_expressions_are_refused_with_their_place() {
         ("[1].any(x, x > 1)", "1:5: no such function `any`; write list.exists(x, condition)"),
         ("audit.verb.beginsWith('g')", "1:12: no such function `beginsWith`; did you mean `startsWith`?"),
         ("audit.verb == '\u{202e}' + \u{1}", "1:21: syntax error: `\\u{1}` can't stand here; texts stand in quotes"),
+        (
+            "audit.responseStatus.code >= '400'",
+            "1:1: `audit.responseStatus.code` is an int, which has no order with a string; compare it with a number, without quotes",
+        ),
+        (
+            "'2026-01-01' < event.created",
+            "1:16: `event.created` is a timestamp, which has no order with a string; compare it with timestamp(\"2026-01-02T03:04:05Z\")",
+        ),
+        (
+            "audit.user.groups.contains('system:masters')",
+            "1:19: `contains` does not take list(string).contains(string); ask `x in list` for an element, or list.exists(x, x.contains(…)) for a part of one",
+        ),
+        (
+            "audit.user.groups.startsWith('system:')",
+            "1:19: `startsWith` does not take list(string).startsWith(string); of elements ask list.exists(x, x.startsWith(…))",
+        ),
+        (
+            "audit.requestObject.spec.containers[*].image == 'x'",
+            "1:37: syntax error: `*` is no index; of all elements ask list.exists(x, condition), or make them another list by list.map(x, value)",
+        ),
+        ("1.0 < 1e400", "1:7: syntax error: a number beyond the range of a double; a double ends at about 1.8e308"),
+        (
+            "audit.responseStatus.code < 9223372036854775808",
+            "1:29: syntax error: a number beyond the range of an int; an int ends at 9223372036854775807; write a larger number as a double, with `.0` behind it",
+        ),
+        (
+            "1u < 18446744073709551616u",
+            "1:6: syntax error: a number beyond the range of a uint; a uint ends at 18446744073709551615u",
+        ),
         ("audit.verb.startWith('x')", "1:12: no such function `startWith`; did you mean `startsWith`?"),
         (
             "audit.verb.startsWith(1)",

@@ -68,6 +68,8 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("storage.k8s.io", &["csidrivers", "csinodes", "storageclasses", "volumeattachments"]),
 ];
 
+const STAGES: [Stage; 4] = [Stage::RequestReceived, Stage::ResponseStarted, Stage::ResponseComplete, Stage::Panic];
+
 /// `audit.k8s.io/v1` Policy (k8s.io/apiserver pkg/apis/audit/v1).
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -81,6 +83,8 @@ struct Policy {
 #[serde(rename_all = "camelCase")]
 struct PolicyRule {
     level: AuditLevel,
+    #[serde(default)]
+    omit_stages: Vec<Stage>,
     #[serde(default)]
     verbs: Vec<String>,
     #[serde(default)]
@@ -134,9 +138,9 @@ impl GroupResources {
 }
 
 impl Policy {
-    /// The highest level that a request of this kind may be kept at.
-    fn level(&self, request: Request<'_>) -> AuditLevel {
-        let mut highest = AuditLevel::None;
+    /// The rules that may decide on a request of this kind: the first that surely does, and those before it that may.
+    fn deciding(&self, request: Request<'_>) -> Vec<&PolicyRule> {
+        let mut deciding = Vec::new();
         for rule in &self.rules {
             let verb = rule.verbs.is_empty() || rule.verbs.iter().any(|verb| verb == request.verb);
             let no_resource = request.resource.is_empty();
@@ -149,7 +153,7 @@ impl Policy {
             if !verb || !object {
                 continue;
             }
-            highest = highest.max(rule.level);
+            deciding.push(rule);
             let unsure = !rule.users.is_empty()
                 || !rule.user_groups.is_empty()
                 || !rule.namespaces.is_empty()
@@ -159,7 +163,18 @@ impl Policy {
                 break;
             }
         }
-        highest
+        deciding
+    }
+
+    /// The highest level that a request of this kind may be kept at.
+    fn level(&self, request: Request<'_>) -> AuditLevel {
+        self.deciding(request).iter().map(|rule| rule.level).max().unwrap_or(AuditLevel::None)
+    }
+
+    /// True when this stage of a request of this kind may be kept.
+    fn passes(&self, stage: Stage, request: Request<'_>) -> bool {
+        let omits = |stages: &[Stage]| stages.contains(&stage);
+        !omits(&self.omit_stages) && self.deciding(request).iter().any(|rule| !omits(&rule.omit_stages))
     }
 
     /// The values of a part of requests that the policy tells apart, and one that it does not name.
@@ -169,6 +184,11 @@ impl Policy {
 
     /// True when some request that fits the facts is kept with the body.
     fn keeps(&self, body: Body, facts: &Facts) -> bool {
+        self.any(facts, |request| body.is_at(self.level(request), request.verb))
+    }
+
+    /// True for some request that fits the facts.
+    fn any(&self, facts: &Facts, holds: impl Fn(Request<'_>) -> bool) -> bool {
         let resources = || self.rules.iter().flat_map(|r| &r.resources);
         let plain = |name: &&str| !name.contains('*') && !name.is_empty();
         let verbs = self.named(|r| r.verbs.iter().map(String::as_str).collect());
@@ -186,12 +206,10 @@ impl Policy {
             names.iter().any(|resource| {
                 let home: Vec<&str> =
                     GROUPS.iter().filter(|(_, r)| r.contains(&resource.as_str())).map(|(g, _)| *g).collect();
-                of_any.iter().filter(|group| home.is_empty() || home.contains(&group.as_str())).any(|group| {
-                    parts.iter().any(|subresource| {
-                        let level = self.level(Request { verb, group, resource, subresource });
-                        body.is_at(level, verb)
-                    })
-                })
+                of_any
+                    .iter()
+                    .filter(|group| home.is_empty() || home.contains(&group.as_str()))
+                    .any(|group| parts.iter().any(|subresource| holds(Request { verb, group, resource, subresource })))
             })
         })
     }
@@ -259,21 +277,38 @@ pub fn check(selector: &ParsedSelector<'_>, reached: &Reached, warnings: &mut Ve
         let hint = "it can only work on what is not logged: decide by the metadata, or have the API server log more";
         warnings.push(Warning::at(Lint::NotLogged, condition, &condition.ast, message, hint));
     }
-    let omitted = |stage: &Stage| policy.omit_stages.contains(stage);
-    let stages = &selector.written.stages;
-    let names: Vec<&str> = policy.omit_stages.iter().map(|stage| stage.as_str()).collect();
+    check_stages(policy, selector, reached, warnings);
+}
+
+/// Warns of a selector that takes only stages that the policy leaves out of the requests that it selects.
+fn check_stages(policy: &Policy, selector: &ParsedSelector<'_>, reached: &Reached, warnings: &mut Vec<Warning>) {
+    let left_out = |stage: Stage| reached.always(|facts| !policy.any(facts, |request| policy.passes(stage, request)));
+    let written = &selector.written.stages;
+    let names_it = |facts: &Facts, stage: Stage| {
+        let domain = facts.domain("audit.stage");
+        domain.accepts(&Literal::Text(stage.as_str().to_owned()))
+    };
+    let taken: Vec<Stage> = match written.is_empty() {
+        false => written.clone(),
+        true => STAGES.into_iter().filter(|stage| !reached.always(|facts| !names_it(facts, *stage))).collect(),
+    };
+    // The last first: to find that a stage is kept is quick, and to find that it is not takes the whole policy.
+    if taken.is_empty() || !taken.iter().rev().all(|stage| left_out(*stage)) {
+        return;
+    }
+    let names: Vec<&str> = taken.iter().map(|stage| stage.as_str()).collect();
     let message = format!("it takes only stages that the audit policy that we ship leaves out: {}", names.join(", "));
     let hint = "leave `stages` out: each request is then seen once, by the stage that knows its outcome";
-    if !stages.is_empty() && stages.iter().all(omitted) {
-        let field = format!("spec.selectors[{}].stages", selector.written.name);
-        warnings.push(Warning::of_field(Lint::StageNotLogged, field, message, hint));
-    } else if reached.always(|facts| {
-        let stage = facts.domain("audit.stage");
-        let known = stage.values().unwrap_or_default();
-        known.iter().all(|s| matches!(s, Literal::Text(s) if names.contains(&s.as_str())))
-    }) {
-        warnings.push(Warning::at(Lint::StageNotLogged, condition, &condition.ast, message, hint));
-    }
+    warnings.push(if written.is_empty() {
+        Warning::at(Lint::StageNotLogged, &selector.condition, &selector.condition.ast, message, hint)
+    } else {
+        Warning::of_field(
+            Lint::StageNotLogged,
+            format!("spec.selectors[{}].stages", selector.written.name),
+            message,
+            hint,
+        )
+    });
 }
 
 #[cfg(test)]
@@ -283,7 +318,16 @@ mod tests {
     #[test]
     fn shipped_policy_is_read_as_the_api_server_reads_it() {
         let policy: Policy = serde_saphyr::from_str(SHIPPED).unwrap();
-        assert_eq!(policy.omit_stages, [Stage::RequestReceived]);
+        let request = |verb, group, resource| Request { verb, group, resource, subresource: "" };
+        for (kept, request) in [
+            (true, request("patch", "rbac.authorization.k8s.io", "roles")),
+            (true, request("patch", "", "nodes")),
+            (false, request("update", "", "nodes")),
+            (false, request("patch", "", "configmaps")),
+        ] {
+            assert_eq!(policy.passes(Stage::RequestReceived, request), kept, "{request:?}");
+            assert!(policy.passes(Stage::ResponseComplete, request), "{request:?}");
+        }
         let cases = [
             (("create", "", "pods", ""), AuditLevel::Request),
             (("create", "", "pods", "exec"), AuditLevel::Request),
@@ -298,7 +342,10 @@ mod tests {
             (("create", "example.com", "widgets", "token"), AuditLevel::Metadata),
             (("patch", "rbac.authorization.k8s.io", "roles", ""), AuditLevel::RequestResponse),
             (("get", "rbac.authorization.k8s.io", "roles", ""), AuditLevel::Metadata),
-            (("create", "admissionregistration.k8s.io", "validatingwebhookconfigurations", ""), AuditLevel::Request),
+            (
+                ("create", "admissionregistration.k8s.io", "validatingwebhookconfigurations", ""),
+                AuditLevel::RequestResponse,
+            ),
             (("create", "certificates.k8s.io", "certificatesigningrequests", "status"), AuditLevel::Metadata),
             (("get", "", "", ""), AuditLevel::Metadata),
         ];

@@ -6,7 +6,7 @@ use super::*;
 use crate::{record::RuleId, ruleset::compile::compile};
 
 /// A rule that nothing is wrong with, but for what `change` does to it.
-fn rule(change: impl FnOnce(&mut Value)) -> RuleSource {
+pub(super) fn rule(change: impl FnOnce(&mut Value)) -> RuleSource {
     let mut spec = json!({
         "title": "t",
         "severity": "Low",
@@ -17,18 +17,18 @@ fn rule(change: impl FnOnce(&mut Value)) -> RuleSource {
     RuleSource { id: RuleId::cluster("r"), generation: 1, spec: serde_json::from_value(spec).unwrap() }
 }
 
-fn with_condition(condition: &str) -> RuleSource {
+pub(super) fn with_condition(condition: &str) -> RuleSource {
     rule(|spec| spec["selectors"][0]["where"] = condition.into())
 }
 
-fn ids(source: &RuleSource) -> Vec<Lint> {
+pub(super) fn ids(source: &RuleSource) -> Vec<Lint> {
     if let Err(error) = compile(source) {
         panic!("{:?}: {error}", source.spec.selectors);
     }
     lint(source).iter().map(|w| w.lint).collect()
 }
 
-fn assert_conditions(lint: Lint, fires: &[&str], quiet: &[&str]) {
+pub(super) fn assert_conditions(lint: Lint, fires: &[&str], quiet: &[&str]) {
     for condition in fires {
         assert_eq!(ids(&with_condition(condition)), [lint], "{condition}");
     }
@@ -111,7 +111,7 @@ fn selector_that_the_shipped_policy_keeps_from_matching_is_found() {
         &[
             r#"audit.objectRef.resource == "secrets" && audit.requestObject.?type.orValue("") == "Opaque""#,
             r#"audit.objectRef.resource in ["secrets", "configmaps"] && has(audit.requestObject)"#,
-            r#"audit.objectRef.resource == "services" && has(audit.responseObject)"#,
+            r#"audit.objectRef.resource == "nodes" && has(audit.responseObject)"#,
             r#"audit.verb == "get" && audit.objectRef.resource == "pods" && has(audit.requestObject.spec)"#,
             r#"event.action in ["create"] && audit.objectRef.resource == "resourcequotas" && audit.requestObject.metadata.name == "x""#,
             r#"audit.objectRef.resource == "pods" && audit.objectRef.subresource == "status" && has(audit.requestObject)"#,
@@ -138,13 +138,22 @@ fn selector_that_the_shipped_policy_keeps_from_matching_is_found() {
 
 #[test]
 fn selector_of_stages_that_are_left_out_is_found() {
-    let stages = |stages: Value| rule(|spec| spec["selectors"][0]["stages"] = stages);
+    let stages = |stages: Value| {
+        rule(|spec| {
+            spec["selectors"][0]["where"] = r#"audit.verb == "get""#.into();
+            spec["selectors"][0]["stages"] = stages;
+        })
+    };
     assert_eq!(ids(&stages(json!(["RequestReceived"]))), [Lint::StageNotLogged]);
     assert_eq!(ids(&stages(json!(["RequestReceived", "ResponseComplete"]))), []);
     assert_conditions(
         Lint::StageNotLogged,
-        &[r#"audit.stage == "RequestReceived""#],
-        &[r#"audit.stage != "RequestReceived""#, r#"audit.stage == "ResponseStarted""#],
+        &[r#"audit.verb == "get" && audit.stage == "RequestReceived""#],
+        &[
+            r#"audit.verb == "patch" && audit.stage == "RequestReceived""#,
+            r#"audit.stage != "RequestReceived""#,
+            r#"audit.stage == "ResponseStarted""#,
+        ],
     );
 }
 
@@ -225,7 +234,12 @@ fn action_that_no_parser_gives_is_found() {
     assert_eq!(node(r#"event.action in ["ssh-login", "su", "user-added"] && event.action != """#), []);
     assert_conditions(
         Lint::UnknownAction,
-        &[r#"audit.verb == "GET""#, r#"event.action in ["ssh-login", "get"]"#],
+        &[
+            r#"audit.verb == "GET""#,
+            r#"event.action in ["ssh-login", "get"]"#,
+            r#"audit.verb == "gte""#,
+            r#"audit.verb in ["get", "escalate"]"#,
+        ],
         &[r#"audit.verb == "deletecollection""#, r#"event.action == "propfind""#],
     );
     let by_variable = rule(|spec| {
@@ -356,7 +370,7 @@ fn negation_over_a_key_that_may_be_missing_is_found() {
             r#"audit.requestObject.spec.containers.exists(i, c, i != 0 && c.image == "x")"#,
         ],
     );
-    let warning = &lint(&with_condition("audit.verb == 'a'\n  && audit.requestObject.spec.type != \"x\""))[0];
+    let warning = &lint(&with_condition("audit.verb == 'create'\n  && audit.requestObject.spec.type != \"x\""))[0];
     assert_eq!(
         warning.to_string(),
         "NegatedDynamic: spec.selectors[a].where:2:6: `audit.requestObject.spec.type` may be missing: then this negation is \
