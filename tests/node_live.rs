@@ -12,11 +12,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 fn a_cluster_is_watched_from_helm_install_through_attacks_and_faults() {
     let bed = Bed::start();
     install::charts(&bed);
-    install::api_server(&bed);
+    install::api_server(&bed, "--relay");
     let mut scene = attack::Scene::set(&bed);
     // A scene that fails does not hide what the others show.
     let mut failed = Vec::new();
-    let scenes: [(&str, &dyn Fn(&mut attack::Scene)); 10] = [
+    let scenes: [(&str, &dyn Fn(&mut attack::Scene)); 12] = [
         ("a person enters a pod", &|scene| scene.person_enters_pod()),
         ("a person starts a privileged pod", &|scene| scene.person_starts_privileged_pod()),
         ("an exploit, then the pod's own token", &|scene| scene.exploit_and_then_the_pod_s_own_token()),
@@ -26,6 +26,8 @@ fn a_cluster_is_watched_from_helm_install_through_attacks_and_faults() {
         ("certificates change", &|scene| faults::certificates_change(scene)),
         ("the controller is away for long", &|scene| faults::controller_is_away_for_long(scene)),
         ("upgrade and rollback", &|scene| faults::chart_is_upgraded_and_rolled_back(scene)),
+        ("by the Service's fixed address", &|scene| faults::api_server_sends_to(scene, "https://10.96.0.60:9443")),
+        ("by the port of the node", &|scene| faults::api_server_sends_to(scene, "https://127.0.0.1:30943")),
         ("everything is in the record once", &|scene| faults::everything_is_in_the_record_once(scene)),
     ];
     for (name, play) in scenes {

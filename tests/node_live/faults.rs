@@ -3,7 +3,7 @@
 
 use super::attack::{Scene, collector_metric, name};
 use super::bed::{Bed, IMAGE, image};
-use super::install::helm;
+use super::install::{api_server, helm};
 use kubewitness::record::{Payload, Record};
 use kubewitness::store::{self, Store, StoreConfig};
 use serde_json::{Value, json};
@@ -164,6 +164,25 @@ pub fn chart_is_upgraded_and_rolled_back(scene: &Scene) {
     scene.enter();
     assert!(!tags().contains("second"), "{}", tags());
     settle(scene, "the chart was rolled back");
+}
+
+/// Audit events that API servers sent to the controller itself, by no relay.
+fn received(bed: &Bed) -> Option<f64> {
+    let path = format!("/api/v1/namespaces/kubewitness/pods/{CONTROLLER}:8080/proxy/metrics");
+    let page = bed.try_kubectl(&["get", "--raw", &path]).stdout;
+    let line = page.lines().find_map(|line| line.strip_prefix("kubewitness_ingest_events_received_total "))?;
+    line.parse().ok()
+}
+
+/// Without the relay, by an address that needs no name.
+pub fn api_server_sends_to(scene: &Scene, server: &str) {
+    let before = received(scene.bed).unwrap();
+    api_server(scene.bed, &format!("--server={server}"));
+    scene.enter();
+    scene
+        .bed
+        .until("the controller receives what the API server sends", || (received(scene.bed)? > before).then_some(()));
+    settle(scene, &format!("the API server sent to {server}"));
 }
 
 fn each_record(dir: &Path, see: &mut dyn FnMut(Record)) {

@@ -17,7 +17,7 @@ pub fn charts(bed: &Bed) {
     let notes = helm(
         bed,
         "install kubewitness /opt/charts/kubewitness --namespace kubewitness --create-namespace --wait --timeout 3m \
-         --set relay.enabled=true --set clusterName=test --set collector.spoolMax=8MiB \
+         --set relay.enabled=true --set clusterName=test --set collector.spoolMax=8MiB --set service.clusterIP=10.96.0.60 --set service.nodePort=30943 \
          --set controller.extraArgs={--tls-ca-overlap=20}",
     );
     assert!(notes.contains("STATUS: deployed"), "{notes}");
@@ -37,23 +37,24 @@ pub fn charts(bed: &Bed) {
     assert!(images.split_whitespace().all(|image| image.starts_with(IMAGE)), "{images}");
 }
 
-/// Gives the API server the files and flags that `webhook-config` makes, by the relay of its node, and starts it anew.
-pub fn api_server(bed: &Bed) {
+/// Gives the API server the files and flags that `webhook-config` makes, and starts it anew. `to` is `--relay` or `--server=URL`.
+pub fn api_server(bed: &Bed, to: &str) {
     bed.run(&Bed::on_laptop(&[
         "bash",
         "-euo",
         "pipefail",
         "-c",
         "mkdir -p /etc/kubernetes/kubewitness
-         kubectl exec -n kubewitness kubewitness-controller-0 -- /kubewitness webhook-config --apiserver node-1 --relay --tar \
+         kubectl exec -n kubewitness kubewitness-controller-0 -- /kubewitness webhook-config --apiserver node-1 $0 --tar \
            | tar x -C /etc/kubernetes/kubewitness
          chmod 600 /etc/kubernetes/kubewitness/webhook.kubeconfig
          sed -n 's/^  \\(--audit-[a-z-]*=[^ ]*\\)$/\\1/p' /etc/kubernetes/kubewitness/flags.txt >/etc/kubernetes/apiserver.flags
          echo --audit-log-path=/var/log/kubernetes/audit/audit.log >>/etc/kubernetes/apiserver.flags
          echo --audit-log-path=/var/log/kubernetes/audit/audit.log >>/etc/kubernetes/apiserver.flags",
+        to,
     ]));
     restart_api_server(bed);
-    bed.tell("the API server sends its audit events to the relay on its node");
+    bed.tell(&format!("the API server sends its audit events by {to}"));
 }
 
 /// With the flags that are in its file.
