@@ -1,7 +1,12 @@
 //! What it costs to find the rules that match an event: with the index, by evaluating every rule, and with the interpreter of
 //! the `cel` crate.
 
-use std::{collections::BTreeMap, hint::black_box, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hint::black_box,
+    sync::Arc,
+    time::Duration,
+};
 
 use cel::Context;
 use kubewitness::{
@@ -82,6 +87,37 @@ pub fn run(report: &mut Report, scale: &Scale, sources: &[RuleSource], records: 
         }
     }
     interpreter(report, scale, sources.get(..scale.rules[1]).unwrap_or(sources), records);
+}
+
+/// Which rules are left to evaluate, and how often in 10,000 events: what `-- rules` prints.
+pub fn by_rule(sources: &[RuleSource], records: &[Record]) {
+    let ruleset = Ruleset::new(compiled(sources));
+    let mut each: BTreeMap<(u32, u32), [usize; 2]> = BTreeMap::new();
+    let mut places: HashMap<String, (u32, u32)> = HashMap::new();
+    for (rule, number) in ruleset.rules().iter().zip(0..) {
+        (0..rule.selectors.len() as u32).for_each(|selector| {
+            places.insert(format!("{:?}{selector}", rule.id), (number, selector));
+        });
+    }
+    batches(records, |events| {
+        for event in events {
+            for candidate in ruleset.index().candidates(event, None) {
+                each.entry(candidate).or_default()[0] += 1;
+            }
+            for found in detect(&ruleset, event, 1).matches {
+                let place = places.get(&format!("{:?}{}", found.rule.id, found.selector)).expect("it is a rule's");
+                each.entry(*place).or_default()[1] += 1;
+            }
+        }
+    });
+    let mut each: Vec<_> = each.into_iter().collect();
+    each.sort_by_key(|(_, [evaluated, _])| std::cmp::Reverse(*evaluated));
+    println!("{:>10} {:>10}  in 10,000 events", "evaluated", "matched");
+    for ((rule, selector), counts) in each {
+        let [evaluated, matched] = counts.map(|count| count as f64 * 1e4 / records.len() as f64);
+        let rule = ruleset.rules().get(rule as usize).expect("the index names rules");
+        println!("{evaluated:>10.1} {matched:>10.1}  {} selector {selector}", rule.id.name);
+    }
 }
 
 fn detection(scale: &Scale, ruleset: &Ruleset, records: &[Record]) -> Timing {

@@ -1,7 +1,7 @@
 //! `make bench`: what selection, each stage and the whole pipeline cost, and what correlation keeps. Prints a table and writes
 //! target/bench.json, a flat map of name to number. Without `--bench`, as `cargo test` runs it, all sizes are tiny: that shows
-//! that every number is there, and no speed. `cargo bench -- select` measures selection alone, `-- replay` the command,
-//! `-- hostile` hostile sources.
+//! that every number is there, and no speed. `cargo bench -- select` measures selection alone, `-- rules` which rules the index leaves
+//! to evaluate, `-- pipeline` measures the stages, `-- replay` the command, `-- hostile` hostile sources.
 
 mod corpus;
 mod hostile;
@@ -83,6 +83,16 @@ fn main() {
     let scale = if timed { &FULL } else { &TINY };
     if has("select") {
         return print(&selected(scale).0);
+    }
+    if has("rules") {
+        let (sources, raw) = traffic(scale);
+        return select::by_rule(sources.get(..scale.rules[1]).unwrap_or(&sources), &records(&raw));
+    }
+    if has("pipeline") {
+        let (mut report, (sources, raw)) = (Report::default(), traffic(scale));
+        let thousand = select::compiled(sources.get(..scale.rules[1]).unwrap_or(&sources));
+        stages::run(&mut report, scale, &thousand, &raw);
+        return print(&report);
     }
     if has("replay") {
         let (mut report, (sources, raw)) = (Report::default(), traffic(scale));

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::{
     condition::{Subject, Term, Test},
     lookup::Lookup,
+    pattern::fold,
 };
 use crate::{
     api::rule::Stage,
@@ -75,6 +76,10 @@ impl Reader {
             }
             Subject::Lower(_) => each(field, event, |read| match read {
                 Read::Text(text) => found(Read::Text(&lower(text))),
+                other => found(other),
+            }),
+            Subject::Folded(_) => each(field, event, |read| match read {
+                Read::Text(text) => found(Read::Text(&fold(text))),
                 other => found(other),
             }),
             _ => each(field, event, found),

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::rank::{ALWAYS, share};
+
 /// Most alternatives of one selector; more are folded into one that asks less.
 const ALTERNATIVES: usize = 8;
 
@@ -20,6 +22,8 @@ pub(super) enum Subject {
     Field(&'static str),
     /// The same in lower case.
     Lower(&'static str),
+    /// The same as `pattern::fold` makes it. Asked positively alone.
+    Folded(&'static str),
     /// Whether the event has this body, as a code.
     Present(&'static str),
     /// The text in the body at this path under these keys. What is no text asks nothing.
@@ -30,7 +34,11 @@ impl Subject {
     /// The path of its field, for what is of a field.
     pub fn path(&self) -> Option<&'static str> {
         match self {
-            Subject::Field(path) | Subject::Lower(path) | Subject::Present(path) | Subject::Body(path, _) => Some(path),
+            Subject::Field(path)
+            | Subject::Lower(path)
+            | Subject::Folded(path)
+            | Subject::Present(path)
+            | Subject::Body(path, _) => Some(path),
             Subject::Stage | Subject::Tenant => None,
         }
     }
@@ -113,6 +121,10 @@ impl Alternatives {
     }
 
     pub fn and(mut self, mut other: Alternatives) -> Alternatives {
+        // What holds of nearly every event anyway loses least.
+        if self.0.len() * other.0.len() > ALTERNATIVES && self.share() > other.share() {
+            self = self.folded();
+        }
         if self.0.len() * other.0.len() > ALTERNATIVES {
             other = other.folded();
         }
@@ -126,6 +138,12 @@ impl Alternatives {
             }
         }
         all
+    }
+
+    /// How often one of these holds, as far as their rarest terms tell.
+    fn share(&self) -> u32 {
+        let rarest = |terms: &Conjunction| terms.iter().map(share).min().unwrap_or(ALWAYS);
+        self.0.iter().map(rarest).sum::<u32>().min(ALWAYS)
     }
 
     /// One conjunction that holds whenever any of these does.

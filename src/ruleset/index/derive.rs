@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{
     condition::{Alternatives, Subject, Term, Test},
-    pattern,
+    pattern::{self, Needed},
 };
 use crate::{
     event::schema::{Field, FieldType},
@@ -66,8 +66,8 @@ impl<'n> Derivation<'n> {
             },
             Node::Call { name, args, .. } => self.call(name, args, wanted),
             Node::Pattern { search: Search::Matches, text, pattern: compiled, .. } if wanted => match self.side(text) {
-                Some(Side::Subject(subject)) => match pattern::tests(compiled.regex.as_str()) {
-                    Some(tests) => Alternatives::one(Term::any(subject, tests)),
+                Some(Side::Subject(subject)) => match pattern::needed(compiled.regex.as_str()) {
+                    Some(needed) => needed_of(subject, needed),
                     None => Alternatives::always(),
                 },
                 _ => Alternatives::always(),
@@ -338,6 +338,15 @@ fn any_or_none(subject: Subject, mut tests: Vec<Test>, wanted: bool) -> Alternat
     Alternatives::one(if wanted { Term::any(subject, tests) } else { Term::none(subject, tests) })
 }
 
+fn needed_of(subject: Subject, needed: Needed) -> Alternatives {
+    let subject = match (subject, needed.folded) {
+        (Subject::Field(path) | Subject::Lower(path), true) => Subject::Folded(path),
+        (_, true) => return Alternatives::always(),
+        (subject, false) => subject,
+    };
+    any_or_none(subject, needed.tests, true)
+}
+
 fn flag(subject: Subject, wanted: bool) -> Alternatives {
     Alternatives::one(Term::any(subject, vec![Test::Code(u8::from(wanted))]))
 }
@@ -403,5 +412,5 @@ fn of_every(of_element: Alternatives, field: &Field) -> Alternatives {
 }
 
 fn is_of(term: &Term, field: &Field) -> bool {
-    matches!(term.subject, Subject::Field(path) | Subject::Lower(path) if path == field.path)
+    matches!(term.subject, Subject::Field(path) | Subject::Lower(path) | Subject::Folded(path) if path == field.path)
 }
