@@ -49,10 +49,10 @@ bench: rust ## Measure speed and memory in a release build (two minutes); a tabl
 bench-replay: rust ## Measure `kubewitness replay` alone, on one thread and on two (a minute)
 	$(CARGO) bench $(LOCKED) --bench throughput -- replay
 
-verify: prerequisites ## Format, lints, architecture, and that generated files are up to date
+verify: testbed ## Format, lints, architecture, that generated files are up to date, and the charts on a real API server
 	$(CARGO) fmt --check
 	$(MAKE) lint
-	$(CARGO) test $(LOCKED) --test it -- architecture:: generated::
+	$(CARGO) test $(LOCKED) --test it -- architecture:: generated:: charts::
 
 generate: rust ## Rewrite crds/, manifests/rbac/, docs/reference/ and docs/rules/ from the code and the rules
 	$(CARGO) run $(LOCKED) --quiet -- generate

@@ -5,6 +5,7 @@
 mod architecture;
 mod attacks;
 mod benign;
+mod charts;
 mod cluster;
 mod collector;
 mod demo;

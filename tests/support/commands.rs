@@ -44,6 +44,12 @@ pub fn prometheus_binaries() -> Result<&'static Path> {
     directory(&FETCHED, "prometheus.sh")
 }
 
+/// Helm. The first call of a machine builds it.
+pub fn helm() -> Result<&'static Path> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    directory(&BUILT, "helm.sh")
+}
+
 /// What a script of `tests/testbed` prints, asked once.
 fn directory(cell: &'static OnceLock<Result<PathBuf, String>>, script: &str) -> Result<&'static Path> {
     let run = || -> Result<PathBuf> {
