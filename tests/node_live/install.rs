@@ -45,7 +45,7 @@ pub fn api_server(bed: &Bed, to: &str) {
         "pipefail",
         "-c",
         "mkdir -p /etc/kubernetes/kubewitness
-         kubectl exec -n kubewitness kubewitness-controller-0 -- /kubewitness webhook-config --apiserver node-1 $0 --tar \
+         kubectl exec -n kubewitness kubewitness-controller-0 -- /kubewitness webhook-config --cluster test --apiserver node-1 $0 --tar \
            | tar x -C /etc/kubernetes/kubewitness
          chmod 600 /etc/kubernetes/kubewitness/webhook.kubeconfig
          sed -n 's/^  \\(--audit-[a-z-]*=[^ ]*\\)$/\\1/p' /etc/kubernetes/kubewitness/flags.txt >/etc/kubernetes/apiserver.flags
