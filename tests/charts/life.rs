@@ -17,7 +17,6 @@ spec:
   - {name: used, source: Audit, where: user.name == "break-glass"}
   groupBy:
   - {name: user, value: user.name}
-  detection: {type: Match, match: {selector: used}}
   alert: {summary: "break-glass was used"}
   tests:
   - name: it was used
