@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{collector, controller, generate, offline, webhook_config};
+use crate::{canary, collector, controller, generate, offline, webhook_config};
 
 /// Audit events of a Kubernetes API server and log lines of its nodes become SecurityAlerts, in the cluster.
 #[derive(Debug, Parser)]
@@ -22,6 +22,8 @@ pub enum Command {
     Collector(Box<collector::CollectorArgs>),
     /// Issues the credential of one API server and writes what connects it: webhook kubeconfig, audit policy, flags.
     WebhookConfig(webhook_config::WebhookConfigArgs),
+    /// Makes one audit event and one log line, and waits for their alerts. What `helm test` runs.
+    Canary(canary::CanaryArgs),
     /// Runs the tests that rules carry, without a cluster.
     Test(offline::test::TestArgs),
     /// Runs rules over recorded events and prints the alerts, without a cluster.
@@ -51,6 +53,7 @@ impl Cli {
             Command::Controller(args) => controller::main(*args).map(|()| ExitCode::SUCCESS),
             Command::Collector(args) => Ok(collector::main(&args).map(|()| ExitCode::SUCCESS)?),
             Command::WebhookConfig(args) => webhook_config::main(&args).map(|()| ExitCode::SUCCESS),
+            Command::Canary(args) => canary::main(&args),
             Command::Test(args) => offline::test::main(&args),
             Command::Replay(args) => offline::replay::main(&args),
             Command::Normalise(args) => offline::normalise::main(&args),

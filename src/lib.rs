@@ -31,5 +31,6 @@ pub mod admin;
 pub mod controller;
 pub mod offline;
 pub mod webhook_config;
+pub mod canary;
 pub mod generate;
 pub mod cli;

@@ -3,7 +3,7 @@
 
 mod life;
 
-use crate::support::{ClusterOptions, Kubectl, TestCluster, helm, repository};
+use crate::support::{ClusterOptions, Kubectl, TestCluster, WatchedCluster, helm, kubewitness, repository};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -173,4 +173,24 @@ fn overrides_of_a_rule_change_what_they_name_and_nothing_else() {
     assert!(differ.iter().any(|rule| rule.contains("name: forbidden-burst") && rule.contains("suspend: true")));
     let off = template(CHARTS[1], &["--set", "audit.enabled=false", "--set", "joint.enabled=false"]).unwrap();
     assert!(off.contains("name: ssh-brute-force") && !off.contains("name: exec-into-pod"));
+}
+
+/// What `helm test` runs in a pod, here from outside; the line's half needs a node (`make test-node`).
+#[test]
+fn the_canary_comes_back_where_its_rule_is_and_says_what_may_be_wrong_where_not() {
+    let watched = WatchedCluster::start(ClusterOptions::default()).unwrap();
+    let canary = |seconds: &str| {
+        let mut command = Command::new(kubewitness().unwrap());
+        command.env("KUBECONFIG", watched.kubeconfig()).args(["canary", "--skip-line", "--timeout", seconds]);
+        command.output().unwrap()
+    };
+    let lost = canary("5");
+    let said = String::from_utf8(lost.stderr).unwrap();
+    assert!(!lost.status.success() && said.contains("no alert of the audit event within 5 s"), "{said}");
+    assert!(said.contains("kubewitness-canary-request"), "{said}");
+    let rules = template(CHARTS[1], &["--show-only", "templates/canary.yaml"]).unwrap();
+    watched.kubectl().stdin(rules).run(&["apply", "-f", "-"]).success().unwrap();
+    let back = canary("120");
+    let said = String::from_utf8(back.stderr).unwrap();
+    assert!(back.status.success() && said.contains("the audit event became an alert"), "{said}");
 }

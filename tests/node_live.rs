@@ -16,7 +16,8 @@ fn a_cluster_is_watched_from_helm_install_through_attacks_and_faults() {
     let mut scene = attack::Scene::set(&bed);
     // A scene that fails does not hide what the others show.
     let mut failed = Vec::new();
-    let scenes: [(&str, &dyn Fn(&mut attack::Scene)); 12] = [
+    let scenes: [(&str, &dyn Fn(&mut attack::Scene)); 13] = [
+        ("helm test", &|scene| install::helm_test(scene.bed)),
         ("a person enters a pod", &|scene| scene.person_enters_pod()),
         ("a person starts a privileged pod", &|scene| scene.person_starts_privileged_pod()),
         ("an exploit, then the pod's own token", &|scene| scene.exploit_and_then_the_pod_s_own_token()),

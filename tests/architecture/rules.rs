@@ -56,9 +56,10 @@ pub const MODULES: &[Module] = &[
     module(4, "controller", &[]),
     module(4, "offline", &[]),
     module(4, "webhook_config", &[]),
+    module(4, "canary", &[]),
     // The references that it prints are of what the roots register and take as flags.
     module(4, "generate", &[To("controller"), TypesOf("cli"), To("offline")]),
-    module(4, "cli", &[To("controller"), To("offline"), To("webhook_config"), To("generate")]),
+    module(4, "cli", &[To("controller"), To("offline"), To("webhook_config"), To("canary"), To("generate")]),
 ];
 
 /// A name that ranks 0 to 2 may not use: consecutive segments of a path.

@@ -37,6 +37,16 @@ pub fn charts(bed: &Bed) {
     assert!(images.split_whitespace().all(|image| image.starts_with(IMAGE)), "{images}");
 }
 
+/// The chart's own test: a request and a line of a pod, and their alerts.
+pub fn helm_test(bed: &Bed) {
+    let said = helm(bed, "test kubewitness --namespace kubewitness --timeout 3m");
+    assert!(said.contains("Phase:          Succeeded"), "{said}");
+    let log = bed.kubectl("-n kubewitness logs kubewitness-canary");
+    for what in ["the audit event became an alert", "the log line became an alert"] {
+        assert!(log.contains(what), "{log}");
+    }
+}
+
 /// Gives the API server the files and flags that `webhook-config` makes, and starts it anew. `to` is `--relay` or `--server=URL`.
 pub fn api_server(bed: &Bed, to: &str) {
     bed.run(&Bed::on_laptop(&[
