@@ -263,7 +263,8 @@ mod tests {
     fn lines(dir: &Path) -> Vec<String> {
         let mut all = Vec::new();
         let mut names = names(dir);
-        names.rotate_left(usize::from(names.first().is_some_and(|name| name == LIVE)));
+        let live_first = usize::from(names.first().is_some_and(|name| name == LIVE));
+        names.rotate_left(live_first);
         for name in names {
             let text = fs::read_to_string(dir.join(name)).unwrap();
             assert!(text.ends_with('\n') && line::is_head(text.as_bytes()), "{text:?}");
