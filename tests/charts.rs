@@ -63,6 +63,8 @@ fn cluster() -> TestCluster {
     for namespace in ["kubewitness", "kubewitness-nodes"] {
         kubectl.run(&["create", "namespace", namespace]).success().unwrap();
     }
+    // A pod is taken only where its account is there, and a dry run leaves none behind.
+    kubectl.run(&["create", "serviceaccount", "kubewitness-canary", "-n", "kubewitness"]).success().unwrap();
     cluster
 }
 
@@ -143,6 +145,7 @@ fn wrong_values_are_refused_by_the_key_that_is_wrong() {
         (CHARTS[0], "controller.runAsUser=0", "runAsUser"),
         (CHARTS[0], "distribution=kind2", "distribution"),
         (CHARTS[0], "collector.createNamespace=true", "collector.createNamespace"),
+        (CHARTS[0], "relay.enabled=true,relay.port=9445,relay.adminPort=9445", "relay.adminPort"),
         (CHARTS[1], "audits.enabled=false", "audits"),
         (CHARTS[1], "audit.enable=false", "enable"),
         (CHARTS[1], "overrides.exec-into-pot.suspend=true", "overrides.exec-into-pot"),

@@ -7,6 +7,7 @@ mod files;
 mod many;
 mod node;
 mod outage;
+mod relay;
 mod start;
 pub mod writer;
 

@@ -79,6 +79,28 @@ impl Retry {
     }
 }
 
+/// What the relay counts.
+#[derive(Clone)]
+pub(super) struct Relay {
+    pub door: RelayMetrics,
+    pub bytes: IntGauge,
+    pub last_fsync: Gauge,
+}
+
+impl Relay {
+    fn register(registry: &Registry) -> prometheus::Result<Relay> {
+        let series = Series { registry, part: "collector_relay" };
+        let help = "How long the relay's last write took until it was on stable storage.";
+        let last_fsync = Gauge::with_opts(series.opts("last_fsync_seconds", help))?;
+        registry.register(Box::new(last_fsync.clone()))?;
+        Ok(Relay {
+            door: RelayMetrics::register(&series)?,
+            bytes: series.gauge("spool_bytes", "Bytes of the relay's files, some of which may have been sent on.")?,
+            last_fsync,
+        })
+    }
+}
+
 #[derive(Clone)]
 pub struct Metrics {
     pub(super) lines: IntCounter,
@@ -102,17 +124,7 @@ pub struct Metrics {
     pub(super) checkpoint_errors: IntCounter,
     pub(super) spool_errors: IntCounter,
     pub(super) assigned: IntGauge,
-    /// Of the relay's door.
-    pub(super) relay: RelayMetrics,
-    pub(super) relay_bytes: IntGauge,
-    pub(super) relay_fsync: Gauge,
-}
-
-fn seconds_to_disk(series: &Series<'_>) -> prometheus::Result<Gauge> {
-    let help = "How long the relay's last write took until it was on stable storage.";
-    let seconds = Gauge::with_opts(series.opts("relay_last_fsync_seconds", help))?;
-    series.registry.register(Box::new(seconds.clone()))?;
-    Ok(seconds)
+    pub(super) relay: Relay,
 }
 
 impl Metrics {
@@ -167,12 +179,7 @@ impl Metrics {
             checkpoint_errors: counter("checkpoint_errors_total", "Writes of checkpoints that failed.")?,
             spool_errors: counter("spool_errors_total", "Writes and removals of spool files that failed.")?,
             assigned: gauge("sources", "Sources that this node is to read.")?,
-            relay: RelayMetrics::register(&Series { registry, part: "collector_relay" })?,
-            relay_bytes: gauge(
-                "relay_spool_bytes",
-                "Bytes of the relay's files, some of which may have been sent on.",
-            )?,
-            relay_fsync: seconds_to_disk(&series)?,
+            relay: Relay::register(registry)?,
         })
     }
 

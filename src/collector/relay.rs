@@ -66,7 +66,7 @@ impl Relay {
         let dir = config.state_dir.join("relay");
         let path = on_node(&config.host_root, &dir.join(files::LIVE));
         let (shelf, keeping) = Shelf::open(&dir, relay.limit, assignments.clone(), metrics.clone())?;
-        let door = door::Relay::new(&relay.credentials, shelf, metrics.relay.clone())?;
+        let door = door::Relay::new(&relay.credentials, shelf, metrics.relay.door.clone())?;
         let listener = TcpListener::bind(relay.listen)
             .await
             .map_err(|reason| CollectorError::RelayListen { address: relay.listen, reason })?;
@@ -103,7 +103,7 @@ impl Files {
             self.metrics.spool_errors.inc();
             tracing::warn!(%error, "a file of the relay can't be removed; it is tried again");
         }
-        self.metrics.relay_bytes.set(held.bytes().try_into().unwrap_or(i64::MAX));
+        self.metrics.relay.bytes.set(held.bytes().try_into().unwrap_or(i64::MAX));
     }
 
     fn look_for_source(&mut self) {

@@ -12,6 +12,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use data_encoding::BASE64;
 use futures::future::BoxFuture;
 use prometheus::{IntCounter, IntCounterVec};
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -179,6 +180,19 @@ fn parse(path: &Path, text: &[u8]) -> Result<Credentials, RelayError> {
     Credentials::parse(&String::from_utf8_lossy(text)).map_err(failed)
 }
 
+/// The password of an `Authorization: Basic` header (RFC 7617), as a bearer token. An API server reads the token of its
+/// webhook's kubeconfig only for an https address (client-go, `DirectClientConfig.ClientConfig`): over plain HTTP the way is
+/// `http://kubewitness:TOKEN@127.0.0.1:9444/…`, which Go's client sends so.
+fn bearer_of_basic(header: &[u8]) -> Option<Vec<u8>> {
+    let (scheme, encoded) = header.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    let decoded = BASE64.decode(encoded.trim_ascii()).ok()?;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    Some([b"Bearer ", decoded.get(colon + 1..)?].concat())
+}
+
 /// The server, ready to run.
 pub struct Relay<S> {
     door: Arc<Door<S>>,
@@ -250,10 +264,13 @@ impl<S: Shelf> Keeper for Door<S> {
         authorization: Option<&[u8]>,
         certificate: Option<&CertificateName>,
     ) -> Result<(), Answer> {
-        self.tokens.current.load().admit(source, authorization, certificate).map_err(|refusal| {
-            self.metrics.door.refused(refusal);
-            Answer::Refused(refusal)
-        })?;
+        let bearer = authorization.and_then(bearer_of_basic);
+        self.tokens.current.load().admit(source, bearer.as_deref().or(authorization), certificate).map_err(
+            |refusal| {
+                self.metrics.door.refused(refusal);
+                Answer::Refused(refusal)
+            },
+        )?;
         match self.shelf.node() {
             Some(node) if *node == *source.apiserver => Ok(()),
             Some(_) => {
@@ -292,5 +309,26 @@ impl<S: Shelf> Keeper for Door<S> {
             self.metrics.stored.inc_by(stored);
         }
         Ok(Kept { stored, duplicates: 0, quarantined })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_in_the_address_is_a_bearer_token() {
+        let basic = |text: &str| format!("Basic {}", BASE64.encode(text.as_bytes()));
+        for (header, expected) in [
+            (basic("kubewitness:one"), Some("Bearer one")),
+            (basic("kubewitness:a:b"), Some("Bearer a:b")),
+            (basic("kubewitness"), None),
+            ("Basic !".to_owned(), None),
+            ("Bearer one".to_owned(), None),
+            ("".to_owned(), None),
+        ] {
+            let bearer = bearer_of_basic(header.as_bytes());
+            assert_eq!(bearer.as_deref(), expected.map(str::as_bytes), "{header}");
+        }
     }
 }

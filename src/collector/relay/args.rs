@@ -10,8 +10,9 @@ use crate::collector::CollectorError;
 #[derive(Clone, Debug, clap::Args)]
 pub struct RelayArgs {
     /// Take the audit webhook of the API server on this node, at a loopback address such as 127.0.0.1:9444: events are on
-    /// this node's disk before they are acknowledged, and sent on from there. Plain HTTP; needs --relay-credentials, and a
-    /// LogSource like manifests/log-sources/apiserver-relay.yaml that names <state-dir>/relay/audit.log.
+    /// this node's disk before they are acknowledged, and sent on from there. Plain HTTP, over which an API server sends no
+    /// token of its kubeconfig: write it into the address, as in
+    /// http://kubewitness:TOKEN@127.0.0.1:9444/audit/<cluster>/<node>. Needs --relay-credentials, and a LogSource like manifests/log-sources/apiserver-relay.yaml that names <state-dir>/relay/audit.log.
     #[arg(long, env = "KUBEWITNESS_RELAY_LISTEN", value_name = "ADDRESS", requires = "relay_credentials")]
     pub relay_listen: Option<SocketAddr>,
     /// Tokens that the API server may use, YAML: `credentials: [{cluster, apiserver, tokenSHA256}]`. Each is good for

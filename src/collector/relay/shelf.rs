@@ -81,8 +81,8 @@ impl Shared {
             state.busy_since = None;
             state.failed_at = written.is_err().then(Instant::now);
         });
-        self.metrics.relay_fsync.set(begun.elapsed().as_secs_f64());
-        self.metrics.relay_bytes.set(self.held.bytes().try_into().unwrap_or(i64::MAX));
+        self.metrics.relay.last_fsync.set(begun.elapsed().as_secs_f64());
+        self.metrics.relay.bytes.set(self.held.bytes().try_into().unwrap_or(i64::MAX));
         written.map_err(|error| {
             tracing::error!(%error, "the relay can't write: the API server keeps what it sends");
             Unkept::Failing
@@ -126,7 +126,7 @@ impl Shelf {
             if opened.send(Ok(())).is_err() {
                 return;
             }
-            own.metrics.relay_bytes.set(own.held.bytes().try_into().unwrap_or(i64::MAX));
+            own.metrics.relay.bytes.set(own.held.bytes().try_into().unwrap_or(i64::MAX));
             while let Some(first) = waiting.blocking_recv() {
                 let mut bytes = first.lines.len();
                 let mut group = vec![first];
@@ -182,5 +182,42 @@ impl relay::Shelf for Shelf {
 
     fn append(&self, lines: Vec<u8>) -> BoxFuture<'_, Result<(), Unkept>> {
         self.write(lines).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn open(dir: &Path, limit: u64) -> Shelf {
+        let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+        Shelf::open(dir, limit, watch::channel(None).1, metrics).unwrap().0
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_kept_is_refused_at_once_and_taken_again_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("relay");
+        let shelf = open(&own, 200);
+        let line = |length: usize| [vec![b'x'; length], b"\n".to_vec()].concat();
+        assert_eq!(shelf.write(line(300)).await, Err(Unkept::Full));
+        fs::remove_dir(&own).unwrap();
+        assert_eq!(shelf.write(line(20)).await, Err(Unkept::Failing));
+        fs::create_dir(&own).unwrap();
+        // Without a look at the disk, which would take it by now.
+        assert_eq!(shelf.write(line(20)).await, Err(Unkept::Failing));
+        let long_ago = |span: Duration| Instant::now().checked_sub(span);
+        shelf.shared.with(|state| state.failed_at = long_ago(AFTER_FAILURE));
+        assert_eq!(shelf.write(line(20)).await, Ok(()));
+        shelf.shared.with(|state| state.busy_since = long_ago(STALLED * 2));
+        assert_eq!(shelf.write(line(20)).await, Err(Unkept::Stalled));
+        shelf.shared.with(|state| state.busy_since = None);
+        assert_eq!(shelf.write(line(20)).await, Ok(()));
+        assert_eq!(shelf.write(line(150)).await, Err(Unkept::Full));
+        assert_eq!(
+            shelf.shared.held.bytes(),
+            fs::read_dir(&own).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum::<u64>()
+        );
     }
 }
