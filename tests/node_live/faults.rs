@@ -149,7 +149,12 @@ pub fn chart_is_upgraded_and_rolled_back(scene: &Scene) {
     let second = image("second");
     std::fs::copy(second, bed.dir().join("images/second.tar")).unwrap();
     bed.run(&["ctr", "-n", "k8s.io", "images", "import", "/out/images/second.tar"]);
-    let tags = || bed.kubectl("-n kubewitness get pods -o jsonpath={..spec.containers[*].image}");
+    // The pod of helm test stays as it ended.
+    let tags = || {
+        let running =
+            "-n kubewitness get pods -l app.kubernetes.io/component!=canary -o jsonpath={..spec.containers[*].image}";
+        bed.kubectl(running)
+    };
     helm(
         bed,
         "upgrade kubewitness /opt/charts/kubewitness -n kubewitness --reuse-values --set image.tag=second --wait --timeout 3m",
