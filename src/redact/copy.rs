@@ -13,19 +13,11 @@ use serde_json::value::RawValue;
 
 use super::{
     MAX_EVENT, Redacted,
-    key::Classes,
     ledger::{self, Ledger},
     pattern::{self, REDACTED},
-    tape::{self, Kind, Node, flag},
+    tape::{self, Kind, Node, Room, flag},
 };
 use crate::record::RedactionFacts;
-
-/// Room that is used again for each event: at most a few times the size of the largest one.
-#[derive(Default)]
-struct Room {
-    nodes: Vec<Node>,
-    classes: Classes,
-}
 
 thread_local! {
     static ROOM: RefCell<Room> = RefCell::default();
@@ -39,9 +31,9 @@ pub fn event(bytes: &[u8]) -> Option<Redacted> {
     ROOM.with_borrow_mut(|room| redact(str::from_utf8(bytes).ok()?, room))
 }
 
-fn redact(text: &str, Room { nodes, classes }: &mut Room) -> Option<Redacted> {
-    let any = tape::read(text.as_bytes(), nodes, classes)?;
-    let mut copy = Copy { text, nodes, edits: Vec::new(), paths: Vec::new() };
+fn redact(text: &str, room: &mut Room) -> Option<Redacted> {
+    let any = tape::read(text.as_bytes(), room)?;
+    let mut copy = Copy { text, nodes: &mut room.nodes, edits: Vec::new(), paths: Vec::new() };
     let parts = copy.event()?;
     if any & flag::ODD != 0 {
         copy.recode()?;
@@ -125,7 +117,7 @@ impl<'t> Copy<'t> {
                 serde_json::from_str::<String>(quoted).ok().map(Cow::Owned)
             }
             Kind::String => self.text.get(node.start as usize..node.end as usize).map(Cow::Borrowed),
-            Kind::Object | Kind::Array | Kind::Number | Kind::Bool | Kind::Null => None,
+            Kind::Object | Kind::Array | Kind::Known | Kind::Number | Kind::Bool | Kind::Null => None,
         }
     }
 

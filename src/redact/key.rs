@@ -17,6 +17,8 @@ const MAX_KEY: usize = 96;
 pub enum Word {
     #[default]
     Other,
+    /// No key at all.
+    None,
     Kind,
     Name,
     Key,
@@ -58,6 +60,9 @@ pub struct Class {
 }
 
 impl Class {
+    /// Of an array's items.
+    pub const IN_ARRAY: Class = Class { word: Word::None, bits: 0, places: [0; Table::ALL.len()] };
+
     fn has(self, bit: u8) -> bool {
         self.bits & bit != 0
     }
@@ -91,6 +96,11 @@ impl Class {
     /// `kind` and a `key` are judged by their value, too.
     pub fn busy(self) -> bool {
         self.has(32)
+    }
+
+    /// Nothing is asked of its value because of its name.
+    pub fn plain(self) -> bool {
+        self.word == Word::Other && self.bits == 0
     }
 
     /// Where `table` has it.
@@ -158,7 +168,7 @@ fn word(key: &str) -> Word {
     }
 }
 
-/// A key by its length and the bytes of its ends: all of one up to 32 bytes.
+/// A key, or another text, by its length and the bytes of its ends: all of one up to 32 bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ends {
     first: u64,
@@ -168,11 +178,11 @@ pub struct Ends {
     length: u32,
 }
 
-/// Bytes of a key that its ends tell all of.
-const SHORT: usize = 32;
+/// Bytes of a text that its ends tell all of.
+pub const SHORT: usize = 32;
 
 impl Ends {
-    /// Of the key from `start` to `end` of `text`.
+    /// Of what stands from `start` to `end` of `text`.
     pub fn of(text: &[u8], start: usize, end: usize) -> Ends {
         let length = end - start;
         let length = length as u32;
@@ -188,19 +198,24 @@ impl Ends {
 
     /// Equal keys have equal hashes, and few others have.
     pub fn hash(&self) -> u32 {
-        let ends = self.first ^ self.last.rotate_left(29) ^ u64::from(self.length);
-        let mixed = (ends ^ self.second.rotate_left(11) ^ self.third.rotate_left(47)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed >> 32) as u32
+        (mixed([self.first ^ u64::from(self.length), self.second, self.third, self.last]) >> 32) as u32
     }
 
     /// Word by word: what was just written can't be read again at once in larger pieces.
-    fn is(&self, other: &Ends) -> bool {
+    pub fn is(&self, other: &Ends) -> bool {
         self.length == other.length
             && self.first == other.first
             && self.last == other.last
             && self.second == other.second
             && self.third == other.third
     }
+}
+
+/// A hash of words, of which all bits are as good as any.
+pub fn mixed([first, second, third, last]: [u64; 4]) -> u64 {
+    let folded = first ^ second.rotate_left(11) ^ third.rotate_left(47) ^ last.rotate_left(29);
+    let mixed = folded.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    mixed ^ mixed >> 32
 }
 
 /// The eight bytes from `at`, with zeros behind the end of the text.

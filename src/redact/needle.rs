@@ -3,7 +3,10 @@
 
 use std::sync::LazyLock;
 
-use super::{key::word_at, tape::flag};
+use super::{
+    key::{Ends, SHORT, word_at},
+    tape::flag,
+};
 
 /// Bytes behind a needle that are looked at; with more that tell nothing, a string is flagged.
 const NEAR: usize = 128;
@@ -123,7 +126,7 @@ const NEEDLES: &[(&str, Around)] = &[
 /// The needles by one part of each that is rare in what API servers write. A text has few of these parts, so that nearly all its
 /// bytes cost one look into a small table, six at a time; a search for all needles at once by `aho_corasick`'s packed search
 /// took over five times as long, for it is made for fewer.
-pub struct Needles {
+struct Needles {
     /// A bit for each hash of a part.
     table: Box<[u8; TABLE / 8]>,
     /// By their bucket.
@@ -196,13 +199,41 @@ fn place(hash: u64) -> (usize, u32) {
     ((hash >> 3) as usize % (TABLE / 8), (hash & 7) as u32)
 }
 
-impl Needles {
-    pub fn get() -> &'static Needles {
-        &NEEDLES_BY_PART
+/// Remembers the flags of short strings, which come again and again: names of users, groups, kinds and versions. A string that
+/// comes takes the place of one of the same hash.
+pub struct Seen {
+    needles: &'static Needles,
+    slots: Vec<(Ends, u8)>,
+}
+
+/// Strings that are remembered.
+const SEEN: usize = 4096;
+
+impl Default for Seen {
+    fn default() -> Seen {
+        Seen { needles: &NEEDLES_BY_PART, slots: vec![(Ends::default(), 0); SEEN] }
     }
+}
+
+impl Seen {
+    /// The flags of the string from `start` to `end` of `text`.
+    pub fn flags(&mut self, text: &[u8], start: usize, end: usize) -> u8 {
+        if end - start > SHORT {
+            return self.needles.flags(text, start, end);
+        }
+        let ends = Ends::of(text, start, end);
+        let Some((known, flags)) = self.slots.get_mut(ends.hash() as usize % SEEN) else { return flag::HOT };
+        if !known.is(&ends) {
+            (*known, *flags) = (ends, self.needles.flags(text, start, end));
+        }
+        *flags
+    }
+}
+
+impl Needles {
 
     /// The flags of the string from `start` to `end` of `text`.
-    pub fn flags(&self, text: &[u8], start: usize, end: usize) -> u8 {
+    fn flags(&self, text: &[u8], start: usize, end: usize) -> u8 {
         let Some(string) = text.get(start..end) else { return flag::HOT };
         let mut flags = if may_name_user(string) { flag::HOT } else { 0 };
         let mut at = start;

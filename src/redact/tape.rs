@@ -4,8 +4,9 @@
 
 use super::{
     key::{Class, Classes, Ends, Word, low, word_at},
+    known::Known,
     names,
-    needle::Needles,
+    needle::Seen,
 };
 
 /// Containers within containers. Less than what `json` reads.
@@ -21,6 +22,9 @@ pub enum Kind {
     Null,
     /// A string that stands where a secret stood.
     Hidden,
+    /// An object or array of a body that came before, of which there are no nodes: `copy::body` has nothing to look at in it, and
+    /// no more is asked of it, for its key is a plain one.
+    Known,
 }
 
 /// What is known of a string from its bytes.
@@ -59,13 +63,23 @@ pub struct Node {
     pub class: Class,
 }
 
-/// Reads `text`, which is UTF-8, into `nodes`, in the order of the text; gives the flags that any string has. `None` when it is
+/// Room that is used again for each text: at most a few times the size of the largest one, and what is remembered of others.
+#[derive(Default)]
+pub struct Room {
+    pub nodes: Vec<Node>,
+    classes: Classes,
+    seen: Seen,
+    known: Known,
+}
+
+/// Reads `text`, which is UTF-8, into `room.nodes`, in the order of the text; gives the flags that any string has. `None` when it is
 /// not plain.
-pub fn read(text: &[u8], nodes: &mut Vec<Node>, classes: &mut Classes) -> Option<u8> {
-    nodes.clear();
+pub fn read(text: &[u8], room: &mut Room) -> Option<u8> {
+    room.nodes.clear();
     u32::try_from(text.len()).ok()?;
     let text = text.strip_suffix(b"\n").unwrap_or(text);
-    let mut reader = Reader { text, at: 0, any: 0, nodes, classes, needles: Needles::get() };
+    let Room { nodes, classes, seen, known } = room;
+    let mut reader = Reader { text, at: 0, any: 0, deepest: 0, in_body: false, nodes, classes, seen, known };
     reader.value(0, Class::default())?;
     (reader.at == text.len()).then_some(reader.any)
 }
@@ -75,9 +89,13 @@ struct Reader<'a> {
     at: usize,
     /// All flags so far.
     any: u8,
+    /// The deepest level of containers so far.
+    deepest: usize,
+    in_body: bool,
     nodes: &'a mut Vec<Node>,
     classes: &'a mut Classes,
-    needles: &'static Needles,
+    seen: &'a mut Seen,
+    known: &'a mut Known,
 }
 
 /// What is known of a text's bytes.
@@ -115,6 +133,8 @@ impl Reader<'_> {
     fn value(&mut self, depth: usize, class: Class) -> Option<bool> {
         match self.peek()? {
             b'"' => self.text(class),
+            b'{' if self.in_body && class.plain() => self.part(Kind::Object, depth),
+            b'[' if self.in_body && class.plain() => self.part(Kind::Array, depth),
             b'{' => self.container(Kind::Object, depth),
             b'[' => self.container(Kind::Array, depth),
             b't' => self.word(b"true", Kind::Bool),
@@ -124,12 +144,30 @@ impl Reader<'_> {
         }
     }
 
+    /// A container of a body that may have come before.
+    fn part(&mut self, kind: Kind, depth: usize) -> Option<bool> {
+        let start = self.at;
+        if let Some((length, height)) = self.known.find(self.text, start).filter(|(_, height)| depth + height < MAX_DEPTH) {
+            self.at += length;
+            self.push(Kind::Known, start, self.at, 0);
+            return Some(false);
+        }
+        let before = (self.any, self.deepest);
+        (self.any, self.deepest) = (0, depth);
+        let busy = self.container(kind, depth)?;
+        if !busy && self.any & (flag::ODD | flag::HIGH) == 0 {
+            self.known.add(self.text, start, self.at, self.deepest - depth);
+        }
+        (self.any, self.deepest) = (self.any | before.0, self.deepest.max(before.1));
+        Some(busy)
+    }
+
     fn text(&mut self, class: Class) -> Option<bool> {
         let Scanned { start, end, mut flags, letters } = self.string()?;
         let string = self.text.get(start..end)?;
         // No needle is without such a letter, but for that of a URL with a user, which has an `@`.
         if letters != 0 {
-            flags |= self.needles.flags(self.text, start, end);
+            flags |= self.seen.flags(self.text, start, end);
             self.any |= flags;
         }
         self.push(Kind::String, start, end, flags);
@@ -173,6 +211,7 @@ impl Reader<'_> {
             return None;
         }
         let (place, start) = (self.nodes.len(), self.at);
+        self.deepest = self.deepest.max(depth);
         self.push(kind, start, start, 0);
         self.at += 1;
         let close = if kind == Kind::Object { b'}' } else { b']' };
@@ -184,8 +223,11 @@ impl Reader<'_> {
             loop {
                 let class = match kind {
                     Kind::Object => self.key(place, &mut seen)?,
-                    _ => Class::default(),
+                    _ => Class::IN_ARRAY,
                 };
+                if depth == 0 {
+                    self.in_body = class.word == Word::Body;
+                }
                 busy |= self.value(depth + 1, class)? | class.busy();
                 let after = self.peek()?;
                 self.at += 1;
@@ -244,13 +286,15 @@ impl Reader<'_> {
             _ => 0,
         };
         loop {
-            if at + 8 <= self.text.len() {
-                let eight = word_at(self.text, at);
-                let before = plain(eight);
-                letters |= lettered(eight & low(before));
-                at += before;
-                if before == 8 {
-                    continue;
+            // Most strings end within sixteen bytes: to look at all of them costs less than to guess after eight.
+            while at + 16 <= self.text.len() {
+                let (one, two) = (word_at(self.text, at), word_at(self.text, at + 8));
+                let first = plain(one);
+                let more = if first == 8 { plain(two) } else { 0 };
+                letters |= lettered(one & low(first)) | lettered(two & low(more));
+                at += first + more;
+                if first + more < 16 {
+                    break;
                 }
             }
             match *self.text.get(at)? {

@@ -93,7 +93,7 @@ impl Copy<'_> {
             Kind::Object => self.object(at, path, |_| true),
             Kind::Array => self.array(at, node, path),
             Kind::String => self.look(node),
-            Kind::Number | Kind::Bool | Kind::Null | Kind::Hidden => Some(()),
+            Kind::Known | Kind::Number | Kind::Bool | Kind::Null | Kind::Hidden => Some(()),
         }
     }
 
@@ -203,7 +203,7 @@ impl Copy<'_> {
                 }
                 Some(())
             }
-            Kind::String | Kind::Number | Kind::Array | Kind::Bool | Kind::Null | Kind::Hidden => {
+            Kind::String | Kind::Number | Kind::Array | Kind::Known | Kind::Bool | Kind::Null | Kind::Hidden => {
                 self.walk(value, path)
             }
         }
@@ -235,7 +235,8 @@ impl Copy<'_> {
                 match held.kind {
                     Kind::String | Kind::Number => self.hide(value, &path.key(key))?,
                     Kind::Object => self.environment_entry(value, &path.key(key))?,
-                    Kind::Hidden | Kind::Null | Kind::Bool | Kind::Array => {}
+                    // A known object has no `value`.
+                    Kind::Hidden | Kind::Null | Kind::Bool | Kind::Array | Kind::Known => {}
                 }
             }
         }
@@ -299,7 +300,7 @@ impl Copy<'_> {
             let item = self.node(next)?;
             arguments.push(match item.kind {
                 Kind::String | Kind::Hidden => self.string(item)?,
-                Kind::Object | Kind::Array | Kind::Number | Kind::Bool | Kind::Null => "".into(),
+                Kind::Object | Kind::Array | Kind::Known | Kind::Number | Kind::Bool | Kind::Null => "".into(),
             });
             next = item.next;
         }
