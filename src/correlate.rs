@@ -11,6 +11,7 @@ mod body;
 mod correlator;
 mod distinct;
 mod entry;
+mod held;
 mod holders;
 mod kept;
 mod lanes;

@@ -46,6 +46,8 @@ pub struct Match {
 pub struct Evidence {
     pub id: RecordId,
     pub seq: Seq,
+    /// How often it happened: 1, or how many equal lines were folded into this one, at most [`crate::event::MAX_TIMES`].
+    pub times: u32,
     /// Event time.
     pub at: Timestamp,
     pub precision: Precision,
@@ -223,6 +225,7 @@ fn select(
     let evidence = Evidence {
         id: event.id,
         seq,
+        times: event.times,
         at: event.created,
         precision: event.precision,
         source: event.source,
