@@ -231,6 +231,14 @@ pub struct GroupKey {
     pub from: Vec<GroupKeyFrom>,
 }
 
+impl GroupKey {
+    /// The expression for a selector; empty when there is none.
+    pub fn of(&self, selector: &str) -> &str {
+        let own = self.from.iter().find(|from| from.selector == selector).map(|from| &from.value);
+        own.or(self.value.as_ref()).map_or("", String::as_str)
+    }
+}
+
 fn list_map_by_selector(schema: &mut schemars::Schema) {
     super::list_map_by(schema, "selector");
 }
@@ -296,6 +304,7 @@ pub struct Threshold {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub selector: Option<String>,
+    /// A line that was repeated N times is N matches.
     #[schemars(range(min = 1, max = 10_000))]
     pub count: u32,
     /// A CEL expression; set, `count` is of its distinct non-empty values.
@@ -329,7 +338,7 @@ fn one() -> u32 {
 pub struct Step {
     #[schemars(length(min = 1, max = 63))]
     pub selector: String,
-    /// How many matches the step needs.
+    /// How many matches the step needs. A line that was repeated N times is N of them.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 10_000))]
     pub count: u32,

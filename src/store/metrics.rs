@@ -57,7 +57,10 @@ impl Metrics {
             append_refused,
             commit_seconds,
             bytes: gauge("bytes", "Bytes of the log and of the snapshots beside it on disk")?,
-            limit_bytes: gauge("limit_bytes", "Bytes that the log and the snapshots may take before the log's oldest part is dropped")?,
+            limit_bytes: gauge(
+                "limit_bytes",
+                "Bytes that the log and the snapshots may take before the log's oldest part is dropped",
+            )?,
             disk_bytes: gauge("disk_bytes", "Size of the file system that the log is on")?,
             disk_free_bytes: gauge("disk_free_bytes", "Bytes that are free for the log on its file system")?,
             oldest_record_timestamp,

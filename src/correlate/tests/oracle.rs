@@ -142,7 +142,8 @@ fn in_order(
     let fits = |h: &Happening, chosen: &[Happening]| {
         h.selectors.contains(&slots[k])
             && chosen.iter().enumerate().all(|(j, c)| {
-                (c.n, c.nth) != (h.n, h.nth) && if step(j) == step(k) { c.order() < h.order() } else { c.nanos() <= h.latest() }
+                (c.n, c.nth) != (h.n, h.nth)
+                    && if step(j) == step(k) { c.order() < h.order() } else { c.nanos() <= h.latest() }
             })
     };
     if k + 1 == slots.len() {
