@@ -231,14 +231,6 @@ pub struct GroupKey {
     pub from: Vec<GroupKeyFrom>,
 }
 
-impl GroupKey {
-    /// The expression for a selector; empty when there is none.
-    pub fn of(&self, selector: &str) -> &str {
-        let own = self.from.iter().find(|from| from.selector == selector).map(|from| &from.value);
-        own.or(self.value.as_ref()).map_or("", String::as_str)
-    }
-}
-
 fn list_map_by_selector(schema: &mut schemars::Schema) {
     super::list_map_by(schema, "selector");
 }

@@ -309,12 +309,13 @@ impl Replay {
         let (mut events, mut rules, mut first) = (0, 0, None);
         for (id, (count, Keyless { selector, key })) in self.pipeline.keyless() {
             let Some(rule) = self.pipeline.rules().get(id) else { continue };
-            let names = rule.selectors.get(*selector).zip(rule.spec.group_by.get(*key));
-            let Some((selector, key)) = names.filter(|(selector, key)| is_joined(key.of(&selector.name))) else {
+            let Some(selector) = rule.selectors.get(*selector) else { continue };
+            if !selector.keys.get(*key).is_some_and(|key| is_joined(key.source())) {
                 continue;
-            };
+            }
             (events, rules) = (events + count, rules + 1);
-            first = first.or_else(|| Some(format!("key {:?} of selector {} of {id}", key.name, selector.name)));
+            let key = rule.key_names.get(*key).map_or("", |name| name);
+            first = first.or_else(|| Some(format!("key {key:?} of selector {} of {id}", selector.name)));
         }
         if let Some(first) = first {
             eprintln!(

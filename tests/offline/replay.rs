@@ -153,6 +153,7 @@ fn what_joins_nothing_for_want_of_an_inventory_is_said() {
     let inventory = "nodes:\n- {name: node-1, addresses: [203.0.113.7]}\n";
     fs::write(dir.path().join("inventory.yaml"), inventory).unwrap();
     let input = [event("1", "delete"), event("2", "get"), event("3", "delete")].join("\n");
+    let input = input.replace(r#""responseStatus""#, r#""sourceIPs":["203.0.113.7"],"responseStatus""#);
     let replay = |more: &[&str]| {
         let plain = ["replay", "--rules", "rule.yaml", "--summary", "summary.json"];
         let output = run(dir.path(), &[&plain, more, &["-"]].concat(), &input);
