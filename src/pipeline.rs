@@ -24,7 +24,7 @@ use crate::{
     alert::{Alert, AlertBook, AlertId, BookConfig},
     api::{GROUP, alert::RuleKind, rule::Source},
     correlate::{Correlator, Limits},
-    detect::Failure,
+    detect::{Failure, Keyless},
     enrich::Inventory,
     event::Event,
     normalise::Normaliser,
@@ -112,6 +112,7 @@ pub struct Pipeline {
     /// The last that were forgotten: after a restart they are again, for their objects may stand yet.
     went: VecDeque<AlertId>,
     failures: BTreeMap<RuleId, (u64, String)>,
+    keyless: BTreeMap<RuleId, (u64, Keyless)>,
     /// Some rule at work waits for time to pass.
     waits: bool,
 }
@@ -133,6 +134,7 @@ impl Pipeline {
             forgotten: BTreeSet::new(),
             went: VecDeque::new(),
             failures: BTreeMap::new(),
+            keyless: BTreeMap::new(),
             waits: false,
         }
     }
@@ -193,6 +195,7 @@ impl Pipeline {
         if self.rules.remove(rule).is_some() {
             self.activity.remove(rule);
             self.failures.remove(rule);
+            self.keyless.remove(rule);
             self.budgets.clear(rule);
             self.swap();
         }
@@ -259,6 +262,9 @@ impl Pipeline {
             *self.counters.failed.entry(Failure::of(error)).or_default() += 1;
             let failures = self.failures.entry(rule.id.clone()).or_insert_with(|| (0, error.to_string()));
             failures.0 += 1;
+        }
+        for (rule, first) in &detected.keyless {
+            self.keyless.entry(rule.id.clone()).or_insert((0, *first)).0 += 1;
         }
         if !detected.matches.is_empty() {
             self.counters.matched += 1;
@@ -341,6 +347,11 @@ impl Pipeline {
     /// Rules with evaluations that ended without a value: how many, and why the first did.
     pub fn failures(&self) -> &BTreeMap<RuleId, (u64, String)> {
         &self.failures
+    }
+
+    /// Rules with selectors that took events without a key, which join nothing: how many, and where the first.
+    pub fn keyless(&self) -> &BTreeMap<RuleId, (u64, Keyless)> {
+        &self.keyless
     }
 
     /// Rules that are switched off because of what they cost, until another version of them is accepted.

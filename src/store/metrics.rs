@@ -56,8 +56,11 @@ impl Metrics {
             records_duplicate: counter("records_duplicate_total", "Records not stored because the log had them")?,
             append_refused,
             commit_seconds,
-            bytes: gauge("bytes", "Bytes of the log on disk")?,
-            limit_bytes: gauge("limit_bytes", "Bytes that the log may take before its oldest part is dropped")?,
+            bytes: gauge("bytes", "Bytes of the log and of the snapshots beside it on disk")?,
+            limit_bytes: gauge(
+                "limit_bytes",
+                "Bytes that the log and the snapshots may take before the log's oldest part is dropped",
+            )?,
             disk_bytes: gauge("disk_bytes", "Size of the file system that the log is on")?,
             disk_free_bytes: gauge("disk_free_bytes", "Bytes that are free for the log on its file system")?,
             oldest_record_timestamp,

@@ -244,18 +244,17 @@ impl Writer {
     }
 
     fn enforce_retention(&mut self, tail: &Tail) -> Result<(), StoreError> {
-        let StoreConfig { retain_bytes, partition_bytes, .. } = self.config;
-        self.closed_bytes = self.shared.enforce_retention(retain_bytes, partition_bytes)?;
+        self.closed_bytes = self.shared.enforce_retention(self.config.partition_bytes)?;
         self.measure(tail);
         Ok(())
     }
 
     fn measure(&self, tail: &Tail) {
-        let bytes = self.closed_bytes + partition::disk_bytes(&tail.partition.path);
+        let bytes = self.closed_bytes + partition::disk_bytes(&tail.partition.path) + self.shared.snapshot_bytes();
         let metrics = &self.shared.metrics;
         let set = |gauge: &prometheus::IntGauge, bytes: u64| gauge.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         set(&metrics.bytes, bytes);
-        set(&metrics.limit_bytes, self.config.retain_bytes);
+        set(&metrics.limit_bytes, self.shared.retain_bytes);
         match rustix::fs::statvfs(&self.shared.dir) {
             Ok(disk) => {
                 set(&metrics.disk_bytes, disk.f_blocks.saturating_mul(disk.f_frsize));
