@@ -85,6 +85,8 @@ impl Failure {
 pub struct Detected {
     pub matches: Vec<Match>,
     pub failed: Vec<(Arc<CompiledRule>, EvalError)>,
+    /// Selectors whose whole condition was evaluated.
+    pub evaluations: u64,
     /// What the evaluations have cost.
     pub steps: u64,
     /// Those that cost more than `CHEAP` steps.
@@ -128,6 +130,7 @@ impl Detected {
         }
         let mut steps = 0;
         let selected = select(rule, index, selector, (event, seq), &mut steps);
+        self.evaluations += 1;
         self.steps += steps;
         if steps > CHEAP {
             self.costly.push((Arc::clone(rule), steps));
