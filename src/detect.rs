@@ -104,6 +104,8 @@ pub struct Detected {
     pub failed: Vec<(Arc<CompiledRule>, EvalError)>,
     /// Selectors that took the event, and whose key with this number is empty: it joins nothing.
     pub keyless: Vec<(Arc<CompiledRule>, Keyless)>,
+    /// Selectors whose whole condition was evaluated.
+    pub evaluations: u64,
     /// What the evaluations have cost.
     pub steps: u64,
     /// Those that cost more than `CHEAP` steps.
@@ -147,6 +149,7 @@ impl Detected {
         }
         let mut steps = 0;
         let selected = select(rule, index, selector, (event, seq), &mut steps);
+        self.evaluations += 1;
         self.steps += steps;
         if steps > CHEAP {
             self.costly.push((Arc::clone(rule), steps));

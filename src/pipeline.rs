@@ -80,6 +80,8 @@ pub struct Counters {
     pub unrecognised: BTreeMap<&'static str, u64>,
     /// The controller's own requests for our kinds, which rules don't see.
     pub own_requests: u64,
+    /// Conditions of selectors that were evaluated, after the index left out those that can't match.
+    pub evaluations: u64,
     /// Events that at least one selector took.
     pub matched: u64,
     pub findings: u64,
@@ -256,6 +258,7 @@ impl Pipeline {
         let mut detected = event.detected;
         self.budgets.count();
         // Events may have been seen before what they are taken in after: what is over is over all the same.
+        self.counters.evaluations += detected.evaluations;
         detected.matches.retain(|found| !self.budgets.is_over(&found.rule.id));
         detected.failed.retain(|(rule, _)| !self.budgets.is_over(&rule.id));
         for (rule, error) in &detected.failed {

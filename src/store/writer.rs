@@ -139,6 +139,8 @@ impl Writer {
         let metrics = &self.shared.metrics;
         metrics.records_stored.inc_by(selection.lines.len() as u64);
         metrics.records_duplicate.inc_by(selection.counts.iter().map(|(_, duplicates)| duplicates).sum());
+        let offered = group.iter().flat_map(|request| request.lines.iter());
+        metrics.by_source(offered.map(|line| line.source), selection.lines.iter().map(|line| line.source));
         // Each request's last record is at or before the sum of what was stored up to it.
         let mut last_seq = tail.end.next_seq - 1 - selection.lines.len() as u64;
         let answer = |(stored, duplicates): &(u64, u64)| {
