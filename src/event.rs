@@ -5,6 +5,7 @@ pub mod actions;
 pub mod audit;
 pub mod body;
 pub mod schema;
+mod stamp;
 pub mod text;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use audit::AuditEvent;
 pub use body::Body;
+pub use stamp::micro_time;
 pub use text::{Pairs, Text};
 
 use crate::{

@@ -10,7 +10,7 @@ use serde::{
     de::{DeserializeSeed, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{Body, Pairs, Text};
+use super::{Body, Pairs, Text, stamp};
 use crate::api::rule::{AuditLevel, Stage};
 
 #[derive(Clone, Debug, Deserialize)]
@@ -43,9 +43,9 @@ pub struct AuditEvent<'a> {
     pub request_object: Option<Body<'a>>,
     #[serde(borrow, default)]
     pub response_object: Option<Body<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "stamp::optional")]
     pub request_received_timestamp: Option<Timestamp>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "stamp::optional")]
     pub stage_timestamp: Option<Timestamp>,
     #[serde(borrow, default)]
     pub annotations: Pairs<'a, Text<'a>>,

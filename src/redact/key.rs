@@ -46,8 +46,10 @@ pub enum Word {
     Body,
     ObjectRef,
     Stage,
-    /// Of an event: what one has at least one of.
-    Sign,
+    /// Of an event: it has at least one of these.
+    Verb,
+    StageTime,
+    ReceivedTime,
 }
 
 /// What a key is.
@@ -162,7 +164,9 @@ fn word(key: &str) -> Word {
         "requestObject" | "responseObject" => Word::Body,
         "objectRef" => Word::ObjectRef,
         "stage" => Word::Stage,
-        "verb" | "stageTimestamp" | "requestReceivedTimestamp" => Word::Sign,
+        "verb" => Word::Verb,
+        "stageTimestamp" => Word::StageTime,
+        "requestReceivedTimestamp" => Word::ReceivedTime,
         _ if super::body::is_harmless(key) => Word::Harmless,
         _ => Word::Other,
     }

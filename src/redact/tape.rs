@@ -6,7 +6,7 @@ use super::{
     key::{Class, Classes, Ends, Word, low, word_at},
     known::Known,
     names,
-    needle::Seen,
+    needle::{MAX_LONG, Seen},
 };
 
 /// Containers within containers. Less than what `json` reads.
@@ -45,6 +45,8 @@ pub mod flag {
     pub const KEY: u8 = 64;
     /// Of an object or array: `copy::body` may find something in it.
     pub const BUSY: u8 = 128;
+    /// Of a string that is no key: it is long, and nobody has sought needles in it yet. It may be hidden as a whole.
+    pub const UNSOUGHT: u8 = 128;
     /// Patterns have to look at it.
     pub const SUSPECT: u8 = ODD | HIGH | NESTED | HOT;
 }
@@ -147,7 +149,9 @@ impl Reader<'_> {
     /// A container of a body that may have come before.
     fn part(&mut self, kind: Kind, depth: usize) -> Option<bool> {
         let start = self.at;
-        if let Some((length, height)) = self.known.find(self.text, start).filter(|(_, height)| depth + height < MAX_DEPTH) {
+        let known = self.known.find(self.text, start).filter(|(_, height)| depth + height < MAX_DEPTH);
+        if let Some((length, height)) = known {
+            self.deepest = self.deepest.max(depth + height);
             self.at += length;
             self.push(Kind::Known, start, self.at, 0);
             return Some(false);
@@ -167,15 +171,17 @@ impl Reader<'_> {
         let string = self.text.get(start..end)?;
         // No needle is without such a letter, but for that of a URL with a user, which has an `@`.
         if letters != 0 {
-            flags |= self.seen.flags(self.text, start, end);
-            self.any |= flags;
+            flags |= match string.len() <= MAX_LONG {
+                true => self.seen.flags(self.text, start, end),
+                false => flag::UNSOUGHT,
+            };
         }
         self.push(Kind::String, start, end, flags);
         let by_kind = class.word == Word::Kind && (flags & flag::ESCAPED != 0 || may_be_secret_kind(string));
         let by_key = class.key() && string.len() >= names::KEY_MATERIAL;
         // In a list, the next one may be its value.
         let is_flag = string.first() == Some(&b'-') || string.ends_with(b"-u");
-        Some(flags & (flag::SUSPECT | flag::PROGRAM) != 0 || by_kind || by_key || is_flag)
+        Some(flags & (flag::SUSPECT | flag::PROGRAM | flag::UNSOUGHT) != 0 || by_kind || by_key || is_flag)
     }
 
     fn word(&mut self, word: &[u8], kind: Kind) -> Option<bool> {
