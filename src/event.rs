@@ -4,6 +4,7 @@
 pub mod actions;
 pub mod audit;
 pub mod body;
+mod plain;
 pub mod schema;
 mod stamp;
 pub mod text;

@@ -17,9 +17,10 @@ pub fn micro_time(text: &[u8]) -> Option<Timestamp> {
         return None;
     }
     let number = |from: usize, digits: usize| {
-        text.iter().skip(from).take(digits).try_fold(0_i64, |number, digit| {
-            digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0'))
-        })
+        text.iter()
+            .skip(from)
+            .take(digits)
+            .try_fold(0_i64, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0')))
     };
     let within = |from, least, most| number(from, 2).filter(|number| (least..=most).contains(number));
     let year = number(0, 4).filter(|year| (1..=9998).contains(year))?;

@@ -136,7 +136,8 @@ fn a_part_that_came_before_is_judged_by_where_it_stands() {
     assert!(agree(&of("resources").to_string()), "it is remembered by now");
     for key in ["password", "env", "extraEnv", "stringData", "template", "data", "value", "metadata", "items", "key"] {
         agree(&of(key).to_string());
-        let mut whole = with("requestObject", json!({"kind": "Secret", key: part, "metadata": {"annotations": {key: part}}}));
+        let mut whole =
+            with("requestObject", json!({"kind": "Secret", key: part, "metadata": {"annotations": {key: part}}}));
         agree(&whole.to_string());
         whole["objectRef"]["resource"] = json!("secrets");
         agree(&whole.to_string());
@@ -193,8 +194,29 @@ fn any_harm() -> impl Strategy<Value = Harm> {
         Just(Harm::Cut),
         any::<u8>().prop_map(Harm::Byte),
         prop::sample::select(vec![
-            " ", "\\", "\"", "\\/", "\\ud83d", "\u{17f}", "\u{e9}", ",", "{", "}", "[]", ":", "\n", "password", "token=", "\\\"",
-            "\"env\":{\"A\":\"b\"},", "\"kind\":\"Secret\",", "1e5", "-0", "null", "://a:b@c/", "\u{212a}ey"
+            " ",
+            "\\",
+            "\"",
+            "\\/",
+            "\\ud83d",
+            "\u{17f}",
+            "\u{e9}",
+            ",",
+            "{",
+            "}",
+            "[]",
+            ":",
+            "\n",
+            "password",
+            "token=",
+            "\\\"",
+            "\"env\":{\"A\":\"b\"},",
+            "\"kind\":\"Secret\",",
+            "1e5",
+            "-0",
+            "null",
+            "://a:b@c/",
+            "\u{212a}ey"
         ])
         .prop_map(Harm::Text),
         Just(Harm::Nested),
