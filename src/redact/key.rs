@@ -100,6 +100,11 @@ impl Class {
         self.has(32)
     }
 
+    /// What stands below it is likely to be hidden.
+    pub fn hides(self) -> bool {
+        self.secret() || self.contents() || matches!(self.word, Word::Value | Word::Applied)
+    }
+
     /// Nothing is asked of its value because of its name.
     pub fn plain(self) -> bool {
         self.word == Word::Other && self.bits == 0

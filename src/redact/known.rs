@@ -8,9 +8,9 @@
 use super::key::{mixed, word_at};
 
 /// Bytes of a part that is remembered.
-const LENGTHS: std::ops::RangeInclusive<usize> = 32..=4096;
+const LENGTHS: std::ops::RangeInclusive<usize> = 32..=2048;
 const BUCKETS: usize = 128;
-/// Parts of a bucket: at most 1,024 in all, which are 4 MiB a thread.
+/// Parts of a bucket: at most 1,024 in all, which are 2 MiB a thread.
 const WAYS: usize = 8;
 /// What has come once.
 const ONCE: usize = 4096;

@@ -194,11 +194,11 @@ fn hashes(eight: u64) -> u64 {
     folded ^ folded >> 3 ^ folded >> 6
 }
 
-/// Remembers the flags of strings that come again and again: names of users, groups, kinds and versions, agents, reasons. A
+/// Remembers strings without a needle that come again and again: names of users, groups, kinds and versions, agents, reasons. A
 /// string that comes takes the place of one of the same hash; a long one, when it comes for the second time.
 pub struct Seen {
     needles: &'static Needles,
-    short: Vec<(Ends, u8)>,
+    short: Vec<Ends>,
     long: Vec<Long>,
 }
 
@@ -207,7 +207,6 @@ struct Long {
     ends: Ends,
     /// Empty when it came once.
     text: Box<[u8]>,
-    flags: u8,
 }
 
 /// Short strings that are remembered.
@@ -218,7 +217,7 @@ pub const MAX_LONG: usize = 256;
 
 impl Default for Seen {
     fn default() -> Seen {
-        let (short, long) = (vec![(Ends::default(), 0); SHORTS], vec![Long::default(); LONGS]);
+        let (short, long) = (vec![Ends::default(); SHORTS], vec![Long::default(); LONGS]);
         Seen { needles: &NEEDLES_BY_PART, short, long }
     }
 }
@@ -231,29 +230,30 @@ impl Seen {
         if end - start > SHORT {
             return self.of_long(text, start, end, ends, hash);
         }
-        let Some((known, flags)) = self.short.get_mut(hash % SHORTS) else { return flag::HOT };
-        if !known.is(&ends) {
-            (*known, *flags) = (ends, self.needles.flags(text, start, end));
+        let Some(known) = self.short.get_mut(hash % SHORTS) else { return flag::HOT };
+        if known.is(&ends) {
+            return 0;
         }
-        *flags
+        let flags = self.needles.flags(text, start, end);
+        if flags == 0 {
+            *known = ends;
+        }
+        flags
     }
 
     fn of_long(&mut self, text: &[u8], start: usize, end: usize, ends: Ends, hash: usize) -> u8 {
-        let flags = |needles: &Needles| needles.flags(text, start, end);
         let (Some(slot), Some(string)) = (self.long.get_mut(hash % LONGS), text.get(start..end)) else {
             return flag::HOT;
         };
-        match slot.ends.is(&ends) {
-            true if *slot.text == *string => slot.flags,
-            true => {
-                (slot.text, slot.flags) = (string.into(), flags(self.needles));
-                slot.flags
-            }
-            false => {
-                (slot.ends, slot.text) = (ends, Box::default());
-                flags(self.needles)
-            }
+        let came = slot.ends.is(&ends);
+        if came && *slot.text == *string {
+            return 0;
         }
+        let flags = self.needles.flags(text, start, end);
+        if flags == 0 {
+            (slot.ends, slot.text) = (ends, if came { string.into() } else { Box::default() });
+        }
+        flags
     }
 }
 

@@ -45,7 +45,7 @@ pub mod flag {
     pub const KEY: u8 = 64;
     /// Of an object or array: `copy::body` may find something in it.
     pub const BUSY: u8 = 128;
-    /// Of a string that is no key: it is long, and nobody has sought needles in it yet. It may be hidden as a whole.
+    /// Of a string that is no key: nobody has sought needles in it yet, since it is long or may well be hidden as a whole.
     pub const UNSOUGHT: u8 = 128;
     /// Patterns have to look at it.
     pub const SUSPECT: u8 = ODD | HIGH | NESTED | HOT;
@@ -81,7 +81,8 @@ pub fn read(text: &[u8], room: &mut Room) -> Option<u8> {
     u32::try_from(text.len()).ok()?;
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     let Room { nodes, classes, seen, known } = room;
-    let mut reader = Reader { text, at: 0, any: 0, deepest: 0, in_body: false, nodes, classes, seen, known };
+    let mut reader =
+        Reader { text, at: 0, any: 0, deepest: 0, in_body: false, in_secret: false, nodes, classes, seen, known };
     reader.value(0, Class::default())?;
     (reader.at == text.len()).then_some(reader.any)
 }
@@ -94,6 +95,8 @@ struct Reader<'a> {
     /// The deepest level of containers so far.
     deepest: usize,
     in_body: bool,
+    /// Under a name whose value is likely to be hidden: no text is remembered from there.
+    in_secret: bool,
     nodes: &'a mut Vec<Node>,
     classes: &'a mut Classes,
     seen: &'a mut Seen,
@@ -135,8 +138,8 @@ impl Reader<'_> {
     fn value(&mut self, depth: usize, class: Class) -> Option<bool> {
         match self.peek()? {
             b'"' => self.text(class),
-            b'{' if self.in_body && class.plain() => self.part(Kind::Object, depth),
-            b'[' if self.in_body && class.plain() => self.part(Kind::Array, depth),
+            b'{' if self.in_body && !self.in_secret && class.plain() => self.part(Kind::Object, depth),
+            b'[' if self.in_body && !self.in_secret && class.plain() => self.part(Kind::Array, depth),
             b'{' => self.container(Kind::Object, depth),
             b'[' => self.container(Kind::Array, depth),
             b't' => self.word(b"true", Kind::Bool),
@@ -171,7 +174,7 @@ impl Reader<'_> {
         let string = self.text.get(start..end)?;
         // No needle is without such a letter, but for that of a URL with a user, which has an `@`.
         if letters != 0 {
-            flags |= match string.len() <= MAX_LONG {
+            flags |= match string.len() <= MAX_LONG && !self.in_secret {
                 true => self.seen.flags(self.text, start, end),
                 false => flag::UNSOUGHT,
             };
@@ -234,7 +237,10 @@ impl Reader<'_> {
                 if depth == 0 {
                     self.in_body = class.word == Word::Body;
                 }
+                let outer = self.in_secret;
+                self.in_secret |= class.hides();
                 busy |= self.value(depth + 1, class)? | class.busy();
+                self.in_secret = outer;
                 let after = self.peek()?;
                 self.at += 1;
                 match after {
