@@ -267,7 +267,7 @@ proptest! {
     ) {
         let mut event = event;
         event["annotations"] = json!({"authorization.k8s.io/reason": text, "b": ""});
-        event["objectRef"]["name"] = json!(text);
+        event["objectRef"] = json!({"resource": "pods", "name": text});
         if user {
             event["user"] = json!({"username": text, "groups": [text, "b"], "extra": {"a": [text]}});
         }
