@@ -47,8 +47,8 @@ fn unmarked(eight: u64) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let below = |word: u64, least: u64| word.wrapping_sub(ONES * least) & !word;
     let marks =
-        below(eight ^ ONES * u64::from(b'"'), 1) | below(eight ^ ONES * u64::from(b'\\'), 1) | below(eight, 0x20);
-    (marks & ONES << 7).trailing_zeros() as usize / 8
+        below(eight ^ (ONES * u64::from(b'"')), 1) | below(eight ^ (ONES * u64::from(b'\\')), 1) | below(eight, 0x20);
+    (marks & (ONES << 7)).trailing_zeros() as usize / 8
 }
 
 struct Reader<'a> {

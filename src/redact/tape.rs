@@ -341,9 +341,9 @@ impl Reader<'_> {
 /// Not zero when one of these eight bytes, all below 0x80, is a letter beyond `f`, a bracket of the same range, or an `@`.
 fn lettered(eight: u64) -> u64 {
     // 0x19 more lift `g` over 0x7f; an `@` has become a backquote, which lies below, and is sought by itself.
-    let folded = eight | ONES * 0x20;
-    let at = (eight ^ ONES * u64::from(b'@')).wrapping_sub(ONES);
-    (folded + ONES * 0x19 | at) & HIGHS
+    let folded = eight | (ONES * 0x20);
+    let at = (eight ^ (ONES * u64::from(b'@'))).wrapping_sub(ONES);
+    ((folded + ONES * 0x19) | at) & HIGHS
 }
 
 /// By its length and first letter: a superset of what `body::Resource::of_kind` tells.
