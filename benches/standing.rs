@@ -32,7 +32,7 @@ pub fn run(report: &mut Report, scale: &Scale) {
         "title": "refused", "severity": "Low",
         "selectors": [{"name": "denied", "source": "Audit", "where": "audit.responseStatus.code == 403"}],
         "groupBy": [{"name": "identity", "value": "user.name"}],
-        "detection": {"type": "Match", "match": {"selector": "denied"}},
+        "detection": {"type": "Match"},
         "alert": {"summary": "{key.identity} was refused {audit.verb} {audit.requestURI}"},
     });
     let spec: RuleSpec = serde_json::from_value(spec).expect("a rule");
