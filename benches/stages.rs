@@ -28,7 +28,7 @@ fn origin() -> Origin {
 }
 
 /// When the event of this place is received: the corpus has one each few milliseconds from the start of 2026.
-fn received(place: usize) -> Timestamp {
+pub fn received(place: usize) -> Timestamp {
     Timestamp::from_millisecond(1_767_225_600_000 + 3 * place as i64).expect("a bench is shorter than centuries")
 }
 

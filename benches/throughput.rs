@@ -1,7 +1,8 @@
 //! `make bench`: what selection, each stage and the whole pipeline cost, and what correlation keeps. Prints a table and writes
 //! target/bench.json, a flat map of name to number. Without `--bench`, as `cargo test` runs it, all sizes are tiny: that shows
 //! that every number is there, and no speed. `cargo bench -- select` measures selection alone, `-- rules` which rules the index leaves
-//! to evaluate, `-- pipeline` measures the stages, `-- replay` the command, `-- hostile` hostile sources.
+//! to evaluate, `-- pipeline` measures the stages, `-- snapshot` the
+//! pauses of snapshots of inventory and alerts, `-- replay` the command, `-- hostile` hostile sources.
 
 mod corpus;
 mod hostile;
@@ -11,6 +12,7 @@ mod replay;
 mod rules;
 mod select;
 mod stages;
+mod standing;
 
 use std::{
     fs,
@@ -29,6 +31,8 @@ pub struct Scale {
     naive_rounds: usize,
     builds: usize,
     keys: usize,
+    pods: usize,
+    alerts: usize,
     replayed: usize,
     replays: usize,
     /// Every so many-th hostile source is compiled.
@@ -44,6 +48,8 @@ const FULL: Scale = Scale {
     naive_rounds: 7,
     builds: 7,
     keys: 1_000_000,
+    pods: 200_000,
+    alerts: 20_000,
     replayed: 100_000,
     replays: 3,
     hostile_step: 1,
@@ -57,6 +63,8 @@ const TINY: Scale = Scale {
     naive_rounds: 1,
     builds: 1,
     keys: 100,
+    pods: 200,
+    alerts: 20,
     replayed: 200,
     replays: 1,
     hostile_step: 50,
@@ -97,6 +105,11 @@ fn main() {
     if has("replay") {
         let (mut report, (sources, raw)) = (Report::default(), traffic(scale));
         replay::run(&mut report, scale, &sources, &raw);
+        return print(&report);
+    }
+    if has("snapshot") {
+        let mut report = Report::default();
+        standing::run(&mut report, scale);
         return print(&report);
     }
     if has("hostile") {
@@ -204,6 +217,10 @@ fn print(report: &Report) {
         ("correlate_1m_keys_mib", 160.0, false),
         ("snapshot_1m_keys_pause_ms", 50.0, false),
         ("snapshot_1m_keys_worst_step_ms", 50.0, false),
+        ("snapshot_200k_pods_pause_ms", 50.0, false),
+        ("snapshot_200k_pods_worst_step_ms", 50.0, false),
+        ("snapshot_20k_alerts_pause_ms", 50.0, false),
+        ("snapshot_20k_alerts_worst_step_ms", 50.0, false),
     ];
     for (name, bar, at_least) in bars {
         if report.get(name).is_nan() {

@@ -4,7 +4,9 @@
 pub mod actions;
 pub mod audit;
 pub mod body;
+mod plain;
 pub mod schema;
+mod stamp;
 pub mod text;
 
 use std::collections::BTreeMap;
@@ -14,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use audit::AuditEvent;
 pub use body::Body;
+pub use stamp::micro_time;
 pub use text::{Pairs, Text};
 
 use crate::{

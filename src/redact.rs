@@ -54,6 +54,8 @@ pub struct Input<'a> {
 pub struct Redacted {
     pub canonical: Box<RawValue>,
     pub facts: RedactionFacts,
+    /// When it happened by its own stamps, if that came to light on the way; else the event has to be read for it.
+    pub happened: Option<Timestamp>,
 }
 
 /// An input that can't be read as an audit event.
@@ -87,7 +89,7 @@ fn slowly(input: Input<'_>) -> Result<Redacted, Rejected> {
     }
     let canonical = canonical(event, input.bytes, &mut ledger)
         .map_err(|e| rejected(QuarantineReason::Syntax, format!("can't be written as JSON: {e}")))?;
-    Ok(Redacted { canonical, facts: ledger.into_facts() })
+    Ok(Redacted { canonical, facts: ledger.into_facts(), happened: None })
 }
 
 fn redact_fields(event: &mut Map<String, Value>, oversize: bool, ledger: &mut Ledger) {
@@ -161,7 +163,7 @@ pub fn record(
     key: &IdKey,
 ) -> Record {
     let (id, facts, payload) = match outcome {
-        Ok(Redacted { canonical, facts }) => {
+        Ok(Redacted { canonical, facts, .. }) => {
             let id = RecordId::of_audit(key, &origin.cluster, &origin.reporter, canonical.get());
             (id, facts, Payload::Audit(canonical.into()))
         }

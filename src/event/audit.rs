@@ -10,7 +10,7 @@ use serde::{
     de::{DeserializeSeed, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{Body, Pairs, Text};
+use super::{Body, Pairs, Text, plain, stamp};
 use crate::api::rule::{AuditLevel, Stage};
 
 #[derive(Clone, Debug, Deserialize)]
@@ -43,9 +43,9 @@ pub struct AuditEvent<'a> {
     pub request_object: Option<Body<'a>>,
     #[serde(borrow, default)]
     pub response_object: Option<Body<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "stamp::optional")]
     pub request_received_timestamp: Option<Timestamp>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "stamp::optional")]
     pub stage_timestamp: Option<Timestamp>,
     #[serde(borrow, default)]
     pub annotations: Pairs<'a, Text<'a>>,
@@ -108,16 +108,39 @@ const BODY: &str = ", \"re";
 static BODY_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(BODY));
 
 impl<'a> AuditEvent<'a> {
+    /// An event of which nothing else is known.
+    pub(super) fn of_stage(stage: Stage) -> AuditEvent<'a> {
+        AuditEvent {
+            level: metadata(),
+            audit_id: Text::EMPTY,
+            stage,
+            request_uri: Text::EMPTY,
+            verb: Text::EMPTY,
+            user: UserInfo::default(),
+            impersonated_user: None,
+            source_ips: Vec::new(),
+            user_agent: Text::EMPTY,
+            object_ref: None,
+            response_status: None,
+            request_object: None,
+            response_object: None,
+            request_received_timestamp: None,
+            stage_timestamp: None,
+            annotations: Pairs::EMPTY,
+        }
+    }
+
     /// Reads canonical text, or the JSON text of any event. Behind the mark bodies are left unread, so that an event of which
     /// no rule asks the body costs what its metadata costs.
     pub fn read(text: &'a str) -> serde_json::Result<AuditEvent<'a>> {
         let mut marks = BODY_FINDER.find_iter(text.as_bytes());
-        let (Some(first), Some(whole)) = (marks.next(), text.strip_suffix('}')) else {
-            return serde_json::from_str(text);
+        let Some(whole) = text.strip_suffix('}') else { return serde_json::from_str(text) };
+        let Some(first) = marks.next() else {
+            return plain::read(whole).map_or_else(|| serde_json::from_str(text), Ok);
         };
         let (metadata, bodies) = whole.split_at(first);
         let (one, two) = bodies.split_at(marks.next().map_or(bodies.len(), |at| at - first));
-        let mut event = opened(metadata)?;
+        let mut event = plain::read(metadata).map_or_else(|| opened(metadata), Ok)?;
         for part in [one, two].into_iter().filter(|part| !part.is_empty()) {
             if let Some(body) = part.strip_prefix(", \"requestObject\":") {
                 event.request_object = Some(Body::of(body));

@@ -233,13 +233,16 @@ fn is_joined(expression: &str) -> bool {
     ["source.node.", "kubernetes."].iter().any(|fields| expression.contains(fields))
 }
 
+/// They are hashes already, of which nobody can aim at a place in a table that is seeded anew in each run.
+type Identities = HashSet<RecordId, foldhash::fast::RandomState>;
+
 struct Replay {
     pipeline: Pipeline,
     events: u64,
     duplicates: u64,
     rejected: u64,
-    recent: HashSet<RecordId>,
-    older: HashSet<RecordId>,
+    recent: Identities,
+    older: Identities,
     progress: Progress,
 }
 
@@ -250,8 +253,8 @@ impl Replay {
             events: 0,
             duplicates: 0,
             rejected: 0,
-            recent: HashSet::new(),
-            older: HashSet::new(),
+            recent: Identities::default(),
+            older: Identities::default(),
             progress: Progress::new(),
         }
     }

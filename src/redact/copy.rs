@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use super::{
     MAX_EVENT, Redacted,
     ledger::{self, Ledger},
+    needle,
     pattern::{self, REDACTED},
     tape::{self, Kind, Node, Room, flag},
 };
@@ -43,7 +44,8 @@ fn redact(text: &str, room: &mut Room) -> Option<Redacted> {
         return None;
     }
     let redacted = ledger::kept(copy.paths);
-    Some(Redacted { canonical: raw(canonical)?, facts: RedactionFacts { redacted, ..RedactionFacts::default() } })
+    let facts = RedactionFacts { redacted, ..RedactionFacts::default() };
+    Some(Redacted { canonical: raw(canonical)?, facts, happened: parts.happened })
 }
 
 /// What serde_json names a raw value by between its own parts. It is private to it, and the only way to make one of a text
@@ -142,9 +144,17 @@ impl<'t> Copy<'t> {
         None
     }
 
+    /// What is known of a string.
+    fn flags(&self, node: Node) -> u8 {
+        match node.kind == Kind::String && node.flags & (flag::UNSOUGHT | flag::KEY) == flag::UNSOUGHT {
+            true => node.flags | needle::flags_of(self.text.as_bytes(), node.start as usize, node.end as usize),
+            false => node.flags,
+        }
+    }
+
     /// Passes over a text that holds no secret; `None` for one that may.
     fn look(&self, node: Node) -> Option<()> {
-        if node.kind == Kind::Hidden || node.flags & flag::SUSPECT == 0 {
+        if node.kind == Kind::Hidden || self.flags(node) & flag::SUSPECT == 0 {
             return Some(());
         }
         let text = self.string(node)?;

@@ -46,8 +46,10 @@ pub enum Word {
     Body,
     ObjectRef,
     Stage,
-    /// Of an event: what one has at least one of.
-    Sign,
+    /// Of an event: it has at least one of these.
+    Verb,
+    StageTime,
+    ReceivedTime,
 }
 
 /// What a key is.
@@ -96,6 +98,11 @@ impl Class {
     /// `kind` and a `key` are judged by their value, too.
     pub fn busy(self) -> bool {
         self.has(32)
+    }
+
+    /// What stands below it is likely to be hidden.
+    pub fn hides(self) -> bool {
+        self.secret() || self.contents() || matches!(self.word, Word::Value | Word::Applied)
     }
 
     /// Nothing is asked of its value because of its name.
@@ -162,7 +169,9 @@ fn word(key: &str) -> Word {
         "requestObject" | "responseObject" => Word::Body,
         "objectRef" => Word::ObjectRef,
         "stage" => Word::Stage,
-        "verb" | "stageTimestamp" | "requestReceivedTimestamp" => Word::Sign,
+        "verb" => Word::Verb,
+        "stageTimestamp" => Word::StageTime,
+        "requestReceivedTimestamp" => Word::ReceivedTime,
         _ if super::body::is_harmless(key) => Word::Harmless,
         _ => Word::Other,
     }

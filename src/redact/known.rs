@@ -8,9 +8,9 @@
 use super::key::{mixed, word_at};
 
 /// Bytes of a part that is remembered.
-const LENGTHS: std::ops::RangeInclusive<usize> = 32..=4096;
+const LENGTHS: std::ops::RangeInclusive<usize> = 32..=2048;
 const BUCKETS: usize = 128;
-/// Parts of a bucket: at most 1,024 in all, which are 4 MiB a thread.
+/// Parts of a bucket: at most 1,024 in all, which are 2 MiB a thread.
 const WAYS: usize = 8;
 /// What has come once.
 const ONCE: usize = 4096;
@@ -61,7 +61,8 @@ impl Known {
             return;
         }
         let beginning = beginning(text, start);
-        let last = mixed([word_at(text, end - 16), word_at(text, end - 8), word_at(text, start + length / 2), length as u64]);
+        let last =
+            mixed([word_at(text, end - 16), word_at(text, end - 8), word_at(text, start + length / 2), length as u64]);
         let hash = beginning ^ last;
         let Some(once) = self.once.get_mut(hash as usize % ONCE) else { return };
         if *once != hash {

@@ -13,7 +13,7 @@ const NEAR: usize = 128;
 
 /// What must be around a needle for a pattern to match.
 #[derive(Clone, Copy)]
-enum Around {
+pub(super) enum Around {
     Anything,
     /// `password=`, `token: `, `--secret x`: the name of a secret ends here or soon.
     Name,
@@ -32,7 +32,7 @@ enum Around {
 }
 
 /// In lower case, at least three bytes, and none holds a character that JSON escapes but for the backslash itself.
-const NEEDLES: &[(&str, Around)] = &[
+pub(super) const NEEDLES: &[(&str, Around)] = &[
     ("private key", Around::Anything),
     ("ls0tls1crudjti", Around::Anything),
     ("eyj", Around::Anything),
@@ -128,7 +128,7 @@ const NEEDLES: &[(&str, Around)] = &[
 /// took over five times as long, for it is made for fewer.
 struct Needles {
     /// A bit for each hash of a part.
-    table: Box<[u8; TABLE / 8]>,
+    table: Box<[u64; TABLE / 64]>,
     /// By their bucket.
     parts: Vec<Part>,
     /// Where the parts of each bucket begin.
@@ -155,15 +155,14 @@ const COMMON: &str = "system:authenticated system:serviceaccounts users groups k
     storage network policy ingress metrics server autoscaler image pulled already present on machine successfully assigned";
 
 static NEEDLES_BY_PART: LazyLock<Needles> = LazyLock::new(|| {
-    let mut all = Needles { table: Box::new([0; TABLE / 8]), parts: Vec::new(), buckets: [0; BUCKETS + 1] };
+    let mut all = Needles { table: Box::new([0; TABLE / 64]), parts: Vec::new(), buckets: [0; BUCKETS + 1] };
     for (number, (needle, _)) in NEEDLES.iter().enumerate() {
         let parts = needle.as_bytes().windows(LENGTH).enumerate();
-        let at = |part: &[u8]| place(hashes(word_at(part, 0)));
+        let at = |part: &[u8]| hashes(word_at(part, 0)) % TABLE as u64;
         // What has the same hash is as bad as the part itself.
         let common = |part: &[u8]| COMMON.as_bytes().windows(LENGTH).filter(|word| at(word) == at(part)).count();
         let Some((before, part)) = parts.min_by_key(|(_, part)| common(part)) else { continue };
-        let (byte, bit) = at(part);
-        all.table[byte] |= 1 << bit;
+        all.table[at(part) as usize / 64] |= 1 << (at(part) % 64);
         all.parts.push(Part { bytes: folded(part), before, needle: number });
     }
     all.parts.sort_unstable_by_key(|part| bucket(part.bytes));
@@ -195,43 +194,75 @@ fn hashes(eight: u64) -> u64 {
     folded ^ folded >> 3 ^ folded >> 6
 }
 
-fn place(hash: u64) -> (usize, u32) {
-    ((hash >> 3) as usize % (TABLE / 8), (hash & 7) as u32)
-}
-
-/// Remembers the flags of short strings, which come again and again: names of users, groups, kinds and versions. A string that
-/// comes takes the place of one of the same hash.
+/// Remembers strings without a needle that come again and again: names of users, groups, kinds and versions, agents, reasons. A
+/// string that comes takes the place of one of the same hash; a long one, when it comes for the second time.
 pub struct Seen {
     needles: &'static Needles,
-    slots: Vec<(Ends, u8)>,
+    short: Vec<Ends>,
+    long: Vec<Long>,
 }
 
-/// Strings that are remembered.
-const SEEN: usize = 4096;
+#[derive(Clone, Default)]
+struct Long {
+    ends: Ends,
+    /// Empty when it came once.
+    text: Box<[u8]>,
+}
+
+/// Short strings that are remembered.
+const SHORTS: usize = 4096;
+/// Long ones, and their bytes: 128 KiB a thread.
+const LONGS: usize = 512;
+pub const MAX_LONG: usize = 256;
 
 impl Default for Seen {
     fn default() -> Seen {
-        Seen { needles: &NEEDLES_BY_PART, slots: vec![(Ends::default(), 0); SEEN] }
+        let (short, long) = (vec![Ends::default(); SHORTS], vec![Long::default(); LONGS]);
+        Seen { needles: &NEEDLES_BY_PART, short, long }
     }
 }
 
 impl Seen {
-    /// The flags of the string from `start` to `end` of `text`.
+    /// The flags of the string from `start` to `end` of `text`, which has at most `MAX_LONG` bytes.
     pub fn flags(&mut self, text: &[u8], start: usize, end: usize) -> u8 {
-        if end - start > SHORT {
-            return self.needles.flags(text, start, end);
-        }
         let ends = Ends::of(text, start, end);
-        let Some((known, flags)) = self.slots.get_mut(ends.hash() as usize % SEEN) else { return flag::HOT };
-        if !known.is(&ends) {
-            (*known, *flags) = (ends, self.needles.flags(text, start, end));
+        let hash = ends.hash() as usize;
+        if end - start > SHORT {
+            return self.of_long(text, start, end, ends, hash);
         }
-        *flags
+        let Some(known) = self.short.get_mut(hash % SHORTS) else { return flag::HOT };
+        if known.is(&ends) {
+            return 0;
+        }
+        let flags = self.needles.flags(text, start, end);
+        if flags == 0 {
+            *known = ends;
+        }
+        flags
+    }
+
+    fn of_long(&mut self, text: &[u8], start: usize, end: usize, ends: Ends, hash: usize) -> u8 {
+        let (Some(slot), Some(string)) = (self.long.get_mut(hash % LONGS), text.get(start..end)) else {
+            return flag::HOT;
+        };
+        let came = slot.ends.is(&ends);
+        if came && *slot.text == *string {
+            return 0;
+        }
+        let flags = self.needles.flags(text, start, end);
+        if flags == 0 {
+            (slot.ends, slot.text) = (ends, if came { string.into() } else { Box::default() });
+        }
+        flags
     }
 }
 
-impl Needles {
+/// The flags of the string from `start` to `end` of `text`.
+pub fn flags_of(text: &[u8], start: usize, end: usize) -> u8 {
+    NEEDLES_BY_PART.flags(text, start, end)
+}
 
+impl Needles {
     /// The flags of the string from `start` to `end` of `text`.
     fn flags(&self, text: &[u8], start: usize, end: usize) -> u8 {
         let Some(string) = text.get(start..end) else { return flag::HOT };
@@ -241,11 +272,11 @@ impl Needles {
             // Bytes behind the string may look like a part, of a needle that is then not there.
             let hashes = hashes(word_at(text, at));
             let bit = |place: usize| {
-                let (byte, bit) = self::place(hashes >> (8 * place));
-                self.table[byte] >> bit & 1
+                let hash = hashes >> (8 * place);
+                self.table[(hash >> 6) as usize % (TABLE / 64)].wrapping_shr(hash as u32)
             };
-            if bit(0) | bit(1) | bit(2) | bit(3) | bit(4) | bit(5) != 0 {
-                let places = (0..6).filter(|place| bit(*place) == 1);
+            if (bit(0) | bit(1) | bit(2) | bit(3) | bit(4) | bit(5)) & 1 != 0 {
+                let places = (0..6).filter(|place| bit(*place) & 1 == 1);
                 flags |= places.fold(0, |flags, place| flags | self.found(string, at - start + place));
             }
             at += 6;

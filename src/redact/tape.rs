@@ -6,7 +6,7 @@ use super::{
     key::{Class, Classes, Ends, Word, low, word_at},
     known::Known,
     names,
-    needle::Seen,
+    needle::{MAX_LONG, Seen},
 };
 
 /// Containers within containers. Less than what `json` reads.
@@ -45,6 +45,8 @@ pub mod flag {
     pub const KEY: u8 = 64;
     /// Of an object or array: `copy::body` may find something in it.
     pub const BUSY: u8 = 128;
+    /// Of a string that is no key: nobody has sought needles in it yet, since it is long or may well be hidden as a whole.
+    pub const UNSOUGHT: u8 = 128;
     /// Patterns have to look at it.
     pub const SUSPECT: u8 = ODD | HIGH | NESTED | HOT;
 }
@@ -79,7 +81,8 @@ pub fn read(text: &[u8], room: &mut Room) -> Option<u8> {
     u32::try_from(text.len()).ok()?;
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     let Room { nodes, classes, seen, known } = room;
-    let mut reader = Reader { text, at: 0, any: 0, deepest: 0, in_body: false, nodes, classes, seen, known };
+    let mut reader =
+        Reader { text, at: 0, any: 0, deepest: 0, in_body: false, in_secret: false, nodes, classes, seen, known };
     reader.value(0, Class::default())?;
     (reader.at == text.len()).then_some(reader.any)
 }
@@ -92,6 +95,8 @@ struct Reader<'a> {
     /// The deepest level of containers so far.
     deepest: usize,
     in_body: bool,
+    /// Under a name whose value is likely to be hidden: no text is remembered from there.
+    in_secret: bool,
     nodes: &'a mut Vec<Node>,
     classes: &'a mut Classes,
     seen: &'a mut Seen,
@@ -133,8 +138,8 @@ impl Reader<'_> {
     fn value(&mut self, depth: usize, class: Class) -> Option<bool> {
         match self.peek()? {
             b'"' => self.text(class),
-            b'{' if self.in_body && class.plain() => self.part(Kind::Object, depth),
-            b'[' if self.in_body && class.plain() => self.part(Kind::Array, depth),
+            b'{' if self.in_body && !self.in_secret && class.plain() => self.part(Kind::Object, depth),
+            b'[' if self.in_body && !self.in_secret && class.plain() => self.part(Kind::Array, depth),
             b'{' => self.container(Kind::Object, depth),
             b'[' => self.container(Kind::Array, depth),
             b't' => self.word(b"true", Kind::Bool),
@@ -147,7 +152,9 @@ impl Reader<'_> {
     /// A container of a body that may have come before.
     fn part(&mut self, kind: Kind, depth: usize) -> Option<bool> {
         let start = self.at;
-        if let Some((length, height)) = self.known.find(self.text, start).filter(|(_, height)| depth + height < MAX_DEPTH) {
+        let known = self.known.find(self.text, start).filter(|(_, height)| depth + height < MAX_DEPTH);
+        if let Some((length, height)) = known {
+            self.deepest = self.deepest.max(depth + height);
             self.at += length;
             self.push(Kind::Known, start, self.at, 0);
             return Some(false);
@@ -167,15 +174,17 @@ impl Reader<'_> {
         let string = self.text.get(start..end)?;
         // No needle is without such a letter, but for that of a URL with a user, which has an `@`.
         if letters != 0 {
-            flags |= self.seen.flags(self.text, start, end);
-            self.any |= flags;
+            flags |= match string.len() <= MAX_LONG && !self.in_secret {
+                true => self.seen.flags(self.text, start, end),
+                false => flag::UNSOUGHT,
+            };
         }
         self.push(Kind::String, start, end, flags);
         let by_kind = class.word == Word::Kind && (flags & flag::ESCAPED != 0 || may_be_secret_kind(string));
         let by_key = class.key() && string.len() >= names::KEY_MATERIAL;
         // In a list, the next one may be its value.
         let is_flag = string.first() == Some(&b'-') || string.ends_with(b"-u");
-        Some(flags & (flag::SUSPECT | flag::PROGRAM) != 0 || by_kind || by_key || is_flag)
+        Some(flags & (flag::SUSPECT | flag::PROGRAM | flag::UNSOUGHT) != 0 || by_kind || by_key || is_flag)
     }
 
     fn word(&mut self, word: &[u8], kind: Kind) -> Option<bool> {
@@ -228,7 +237,10 @@ impl Reader<'_> {
                 if depth == 0 {
                     self.in_body = class.word == Word::Body;
                 }
+                let outer = self.in_secret;
+                self.in_secret |= class.hides();
                 busy |= self.value(depth + 1, class)? | class.busy();
+                self.in_secret = outer;
                 let after = self.peek()?;
                 self.at += 1;
                 match after {
@@ -329,9 +341,9 @@ impl Reader<'_> {
 /// Not zero when one of these eight bytes, all below 0x80, is a letter beyond `f`, a bracket of the same range, or an `@`.
 fn lettered(eight: u64) -> u64 {
     // 0x19 more lift `g` over 0x7f; an `@` has become a backquote, which lies below, and is sought by itself.
-    let folded = eight | ONES * 0x20;
-    let at = (eight ^ ONES * u64::from(b'@')).wrapping_sub(ONES);
-    (folded + ONES * 0x19 | at) & HIGHS
+    let folded = eight | (ONES * 0x20);
+    let at = (eight ^ (ONES * u64::from(b'@'))).wrapping_sub(ONES);
+    ((folded + ONES * 0x19) | at) & HIGHS
 }
 
 /// By its length and first letter: a superset of what `body::Resource::of_kind` tells.

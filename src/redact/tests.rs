@@ -249,8 +249,42 @@ proptest! {
     #[test]
     fn what_is_kept_always_reads_as_an_audit_event(event in any_event()) {
         if let Ok(redacted) = redact_bytes(event.to_string().as_bytes()) {
-            let read: Result<AuditEvent, _> = serde_json::from_str(redacted.canonical.get());
+            let text = redacted.canonical.get();
+            let read: Result<AuditEvent, _> = serde_json::from_str(text);
             prop_assert!(read.is_ok(), "{:?}", read.err());
+            let by_place = AuditEvent::read(text);
+            prop_assert_eq!(format!("{:?}", by_place.unwrap()), format!("{:?}", read.unwrap()));
+        }
+    }
+
+    #[test]
+    fn an_event_is_read_alike_with_and_without_serde(
+        event in any_event(),
+        text in "[a-z\"\\\\\u{e9} \n]{0,20}",
+        user in any::<bool>(),
+        place in 0.0..1.0_f64,
+        byte: u8,
+    ) {
+        let mut event = event;
+        event["annotations"] = json!({"authorization.k8s.io/reason": text, "b": ""});
+        event["objectRef"] = json!({"resource": "pods", "name": text});
+        if user {
+            event["user"] = json!({"username": text, "groups": [text, "b"], "extra": {"a": [text]}});
+        }
+        if let Ok(redacted) = redact_bytes(event.to_string().as_bytes()) {
+            let mut bytes = redacted.canonical.get().as_bytes().to_vec();
+            for _ in 0..2 {
+                if let Ok(text) = str::from_utf8(&bytes) {
+                    let by_serde = serde_json::from_str::<AuditEvent>(text).map(|event| format!("{event:?}")).ok();
+                    let read = AuditEvent::read(text).map(|event| format!("{event:?}")).ok();
+                    // What is broken behind the mark shows where a body is asked for.
+                    if by_serde.is_some() || !text.contains(", \"re") {
+                        prop_assert_eq!(read, by_serde);
+                    }
+                }
+                let at = (place * bytes.len() as f64) as usize;
+                bytes[at] = byte;
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! A piece of the input -> a record, by itself; and then its date, which may depend on the record before.
 
-use std::{borrow::Cow, path::Path};
+use std::{borrow::Cow, path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, de::IgnoredAny};
@@ -67,7 +67,8 @@ impl Parsed {
 /// Makes records of pieces; each by itself, so that several threads may share one.
 pub struct Parser {
     lines: Option<Source>,
-    host: String,
+    cluster: Arc<str>,
+    host: Arc<str>,
     file: String,
 }
 
@@ -76,7 +77,8 @@ impl Parser {
     pub fn new(args: &InputArgs, path: &Path) -> Parser {
         Parser {
             lines: args.lines.map(Source::from),
-            host: args.host.clone().unwrap_or_else(|| "replay".to_owned()),
+            cluster: "replay".into(),
+            host: args.host.as_deref().unwrap_or("replay").into(),
             file: path.display().to_string(),
         }
     }
@@ -171,15 +173,16 @@ impl Parser {
         if let Err(redact::Rejected(quarantined)) = outcome {
             return Err(quarantined.error);
         }
+        let stamp = outcome.as_ref().ok().and_then(|redacted| redacted.happened);
         let origin = self.origin(host, Provenance::AuditLog);
         let mut record = redact::record(outcome, bytes, &origin, Timestamp::UNIX_EPOCH, &IdKey::OFFLINE);
-        record.received_at = received.unwrap_or_else(|| happened(&record));
+        record.received_at = received.or(stamp).unwrap_or_else(|| happened(&record));
         Ok(record)
     }
 
     fn origin(&self, host: Option<&str>, provenance: Provenance) -> Origin {
-        let reporter = host.filter(|host| !host.is_empty()).unwrap_or(&self.host);
-        Origin { cluster: "replay".into(), reporter: reporter.into(), provenance }
+        let reporter = host.filter(|host| !host.is_empty()).map_or_else(|| Arc::clone(&self.host), Arc::from);
+        Origin { cluster: Arc::clone(&self.cluster), reporter, provenance }
     }
 }
 

@@ -284,7 +284,7 @@ impl Copy<'_> {
             let item = self.node(next)?;
             if item.kind == Kind::String {
                 let raw = self.raw(item);
-                if item.flags & (flag::PROGRAM | flag::ODD | flag::HIGH) != 0 || raw.ends_with(b"-u") {
+                if self.flags(item) & (flag::PROGRAM | flag::ODD | flag::HIGH) != 0 || raw.ends_with(b"-u") {
                     return Some(true);
                 }
             }

@@ -1,17 +1,21 @@
 //! The fields of an audit event, by the table of shapes. In: the places of an event. Out: which of its parts are kept, in
 //! which order; or nothing for an event with a value that does not fit, or with none that says what it is.
 
+use jiff::Timestamp;
 use smallvec::SmallVec;
 
 use super::{Copy, Path};
-use crate::redact::{
-    body::Resource,
-    key::{Class, Word},
-    ledger::Ledger,
-    pattern,
-    shape::{self, Shape, Table},
-    tape::{Kind, Node, flag},
-    uri,
+use crate::{
+    event::micro_time,
+    redact::{
+        body::Resource,
+        key::{Class, Word},
+        ledger::Ledger,
+        pattern,
+        shape::{self, Shape, Table},
+        tape::{Kind, Node, flag},
+        uri,
+    },
 };
 
 /// What is kept: (key, value), each in the order of the text.
@@ -19,6 +23,7 @@ use crate::redact::{
 pub struct Parts {
     pub metadata: SmallVec<[(u32, u32); 20]>,
     pub bodies: SmallVec<[(u32, u32); 2]>,
+    pub happened: Option<Timestamp>,
 }
 
 /// Query parameters of Kubernetes' own that hold no secret.
@@ -55,7 +60,7 @@ impl Copy<'_> {
         let root = self.node(0).filter(|node| node.kind == Kind::Object)?;
         let mut parts = Parts::default();
         let (mut has_stage, mut has_sign, mut has_unknown) = (false, false, false);
-        let (mut annotations, mut object) = (None, None);
+        let (mut annotations, mut object, mut received) = (None, None, None);
         let mut next = 1;
         while let Some((key, name, value, held)) = self.pair(root, next) {
             next = held.next;
@@ -69,7 +74,9 @@ impl Copy<'_> {
                     continue;
                 }
                 Word::Stage => has_stage = true,
-                Word::Sign => has_sign = true,
+                Word::Verb => has_sign = true,
+                Word::StageTime => (has_sign, parts.happened) = (true, self.time(held)),
+                Word::ReceivedTime => (has_sign, received) = (true, self.time(held)),
                 Word::Annotations => annotations = Some(value),
                 Word::ObjectRef => object = Some(value),
                 _ => {}
@@ -83,11 +90,11 @@ impl Copy<'_> {
         if !has_stage || !has_sign {
             return None;
         }
+        parts.happened = parts.happened.or(received);
         self.bodies(&parts, annotations, object)?;
         if has_unknown {
             let is_unknown = |name: Class| {
-                known(Table::Event, name).is_none()
-                    && !matches!(name.word, Word::Kind | Word::ApiVersion | Word::Body)
+                known(Table::Event, name).is_none() && !matches!(name.word, Word::Kind | Word::ApiVersion | Word::Body)
             };
             self.object(0, &Path::ROOT, is_unknown)?;
         }
@@ -144,7 +151,7 @@ impl Copy<'_> {
                 names.iter().any(|name| name.as_bytes() == self.raw(node)).then_some(())
             }
             (Shape::Uri(max), Kind::String) => self.uri(node, *max),
-            (Shape::Time, Kind::String) => self.stamp(node),
+            (Shape::Time, Kind::String) => self.time(node).map(|_| ()),
             (Shape::Int, Kind::Number) => str::from_utf8(self.raw(node)).ok()?.parse::<i64>().ok().map(|_| ()),
             (Shape::Texts { count, each } | Shape::Groups { count, each }, Kind::Array) => {
                 self.texts(at, node, *count, *each)
@@ -191,13 +198,7 @@ impl Copy<'_> {
         (pairs <= count).then_some(())
     }
 
-    fn fields(
-        &mut self,
-        object: u32,
-        node: Node,
-        table: Table,
-        path: &Path<'_>,
-    ) -> Option<()> {
+    fn fields(&mut self, object: u32, node: Node, table: Table, path: &Path<'_>) -> Option<()> {
         let mut has_unknown = false;
         let mut next = object + 1;
         while let Some((key, name, value, held)) = self.pair(node, next) {
@@ -214,19 +215,15 @@ impl Copy<'_> {
         }
     }
 
-    fn stamp(&self, node: Node) -> Option<()> {
-        let text = self.raw(node);
-        if is_stamp(text) {
-            return Some(());
-        }
-        self.string(node)?.parse::<jiff::Timestamp>().ok().map(|_| ())
+    fn time(&self, node: Node) -> Option<Timestamp> {
+        micro_time(self.raw(node)).or_else(|| self.string(node)?.parse().ok())
     }
 
     fn uri(&self, node: Node, max: usize) -> Option<()> {
         let raw = self.raw(node);
         (raw.len() <= max).then_some(())?;
         let odd = flag::ESCAPED | flag::SUSPECT | flag::PROGRAM;
-        let is_plain = node.flags & odd == 0 && !raw.iter().any(|byte| matches!(byte, b'%' | b'+'));
+        let is_plain = self.flags(node) & odd == 0 && !raw.iter().any(|byte| matches!(byte, b'%' | b'+'));
         let mut parts = raw.split(|byte| *byte == b'?');
         parts.next();
         let mut parameters = parts.next().into_iter().flat_map(|query| query.split(|byte| *byte == b'&'));
@@ -246,23 +243,4 @@ impl Copy<'_> {
 
 fn known(table: Table, name: Class) -> Option<&'static Shape> {
     table.fields().get(name.place(table)?).map(|(_, shape)| shape)
-}
-
-/// `2026-01-31T23:59:59.123456Z`, as an API server writes it; only days that every month has.
-fn is_stamp(text: &[u8]) -> bool {
-    let number = |part: std::ops::Range<usize>| {
-        let digits = text.get(part).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
-        Some(digits.iter().fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0')))
-    };
-    let within = |part, least: u32, most: u32| number(part).is_some_and(|number| (least..=most).contains(&number));
-    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (26, b'Z')];
-    text.len() == 27
-        && marks.iter().all(|(at, mark)| text.get(*at) == Some(mark))
-        && within(0..4, 1, 9998)
-        && within(5..7, 1, 12)
-        && within(8..10, 1, 28)
-        && within(11..13, 0, 23)
-        && within(14..16, 0, 59)
-        && within(17..19, 0, 59)
-        && number(20..26).is_some()
 }

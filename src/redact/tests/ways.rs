@@ -8,11 +8,23 @@ fn by_tree(bytes: &[u8]) -> Result<Redacted, Rejected> {
 
 /// True when the copy was made; panics when it differs from what the tree gives.
 pub fn agree(text: &str) -> bool {
-    let Some(copied) = copy::event(text.as_bytes()) else { return false };
-    let slow = by_tree(text.as_bytes()).unwrap_or_else(|e| panic!("copied, but {}: {text}", e.0.error));
-    assert_eq!(copied.canonical.get(), slow.canonical.get(), "of {text}");
-    assert_eq!(copied.facts, slow.facts, "of {text}");
-    true
+    agree_on(text.as_bytes())
+}
+
+fn agree_on(bytes: &[u8]) -> bool {
+    // What came before is remembered: parts of bodies from the third time on.
+    let copies: Vec<Option<Redacted>> = (0..4).map(|_| copy::event(bytes)).collect();
+    let text = String::from_utf8_lossy(bytes);
+    let made = copies[0].is_some();
+    assert!(copies.iter().all(|copy| copy.is_some() == made), "once copied, once not: {text}");
+    if made {
+        let slow = by_tree(bytes).unwrap_or_else(|e| panic!("copied, but {}: {text}", e.0.error));
+        for copied in copies.into_iter().flatten() {
+            assert_eq!(copied.canonical.get(), slow.canonical.get(), "of {text}");
+            assert_eq!(copied.facts, slow.facts, "of {text}");
+        }
+    }
+    made
 }
 
 /// The text of `value` with the keys of each object turned around.
@@ -114,6 +126,151 @@ fn every_pattern_has_a_needle() {
         let event = with("requestObject", json!({"x": text, "l": [text]}));
         assert!(!agree(&event.to_string()), "{text}");
         assert!(!agree(&of_go(&event.to_string())), "{text}");
+    }
+}
+
+#[test]
+fn a_part_that_came_before_is_judged_by_where_it_stands() {
+    let part = json!({"first": "a text of some length", "second": ["another", 7], "third": {"fourth": true}});
+    let of = |key: &str| with("requestObject", json!({"kind": "Pod", "spec": {key: part, "template": {key: part}}}));
+    assert!(agree(&of("resources").to_string()), "it is remembered by now");
+    for key in ["password", "env", "extraEnv", "stringData", "template", "data", "value", "metadata", "items", "key"] {
+        agree(&of(key).to_string());
+        let mut whole =
+            with("requestObject", json!({"kind": "Secret", key: part, "metadata": {"annotations": {key: part}}}));
+        agree(&whole.to_string());
+        whole["objectRef"]["resource"] = json!("secrets");
+        agree(&whole.to_string());
+        whole["requestObject"]["kind"] = json!("SecretList");
+        whole["requestObject"]["items"] = json!([{"resources": part, key: part}, part]);
+        agree(&whole.to_string());
+    }
+    let variables = with("requestObject", json!({"env": {"resources": part, "A": "b"}, "args": [{"resources": part}]}));
+    assert!(agree(&variables.to_string()));
+    // Below as many levels as the copy reads at most.
+    for depth in [40, 95, 96, 97, 98, 99, 100, 101, 102] {
+        let text = format!("{}{}{}", r#"{"resources":"#.repeat(depth), part, "}".repeat(depth));
+        agree(&mk_event().to_string().replacen('{', &format!(r#"{{"requestObject":{text},"#), 1));
+    }
+}
+
+#[test]
+fn a_text_that_came_before_hides_no_other() {
+    // Of the same length, and with the same ends, as the remembered one.
+    for middle in ["x=1234567", "password=", "token: ab"] {
+        for length in [20, 32, 33, 64, 200] {
+            let text = format!("{}{middle}{}", "a".repeat(length), "b".repeat(length));
+            agree(&with("requestObject", json!({"x": text, "y": [text]})).to_string());
+            agree(&with("userAgent", json!(text)).to_string());
+        }
+    }
+}
+
+#[test]
+fn every_needle_has_a_letter_that_is_looked_for() {
+    for (needle, _) in needle::NEEDLES.iter().filter(|(needle, _)| *needle != "://") {
+        assert!(needle.bytes().any(|byte| matches!(byte, b'g'..=b'z' | b'@')), "{needle}");
+    }
+}
+
+/// What a stranger does to a text: each by a place, as a part of the whole.
+#[derive(Clone, Debug)]
+enum Harm {
+    /// The character at or behind the place is written as `\uXXXX`, if it stands for itself in a string.
+    Escaped,
+    /// What a pair looks like stands twice.
+    Twice,
+    Cut,
+    Byte(u8),
+    Text(&'static str),
+    /// The whole as a text in itself.
+    Nested,
+}
+
+fn any_harm() -> impl Strategy<Value = Harm> {
+    prop_oneof![
+        Just(Harm::Escaped),
+        Just(Harm::Twice),
+        Just(Harm::Cut),
+        any::<u8>().prop_map(Harm::Byte),
+        prop::sample::select(vec![
+            " ",
+            "\\",
+            "\"",
+            "\\/",
+            "\\ud83d",
+            "\u{17f}",
+            "\u{e9}",
+            ",",
+            "{",
+            "}",
+            "[]",
+            ":",
+            "\n",
+            "password",
+            "token=",
+            "\\\"",
+            "\"env\":{\"A\":\"b\"},",
+            "\"kind\":\"Secret\",",
+            "1e5",
+            "-0",
+            "null",
+            "://a:b@c/",
+            "\u{212a}ey"
+        ])
+        .prop_map(Harm::Text),
+        Just(Harm::Nested),
+    ]
+}
+
+fn harmed(mut bytes: Vec<u8>, harm: &Harm, place: f64) -> Vec<u8> {
+    let at = (place * bytes.len() as f64) as usize;
+    match harm {
+        Harm::Escaped => {
+            let Some(found) = bytes.iter().skip(at).position(u8::is_ascii_alphanumeric) else { return bytes };
+            let at = at + found;
+            let escaped = format!("\\u{:04x}", bytes[at]);
+            bytes.splice(at..=at, escaped.into_bytes());
+        }
+        Harm::Twice => {
+            let marks: Vec<usize> = (at..bytes.len()).filter(|at| bytes[*at] == b',').take(2).collect();
+            if let [first, second] = marks[..] {
+                let pair = bytes[first..second].to_vec();
+                bytes.splice(first..first, pair);
+            }
+        }
+        Harm::Cut => bytes.truncate(at),
+        Harm::Byte(byte) => bytes[at] = *byte,
+        Harm::Text(text) => drop(bytes.splice(at..at, text.bytes())),
+        Harm::Nested => {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            return with("requestObject", json!({"x": text, "l": [text]})).to_string().into_bytes();
+        }
+    }
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_copy_of_a_hostile_text_is_what_the_tree_gives(
+        event in any_event(),
+        resource in prop::sample::select(vec!["pods", "secrets", "configmaps"]),
+        harms in prop::collection::vec((any_harm(), 0.0..0.999_f64), 1..4),
+    ) {
+        let mut event = event;
+        if let Some(object) = event["objectRef"].as_object_mut() {
+            object.insert("resource".into(), json!(resource));
+        }
+        let mut bytes = event.to_string().into_bytes();
+        for (harm, place) in harms {
+            bytes = harmed(bytes, &harm, place);
+            if bytes.is_empty() {
+                break;
+            }
+            agree_on(&bytes);
+        }
     }
 }
 
