@@ -27,6 +27,12 @@ impl Lane {
         self.stamps.range(start..)
     }
 
+    /// Those behind `last` in (time, id).
+    fn behind(&self, last: &Stamp) -> impl Iterator<Item = &(Stamp, u32)> {
+        let start = self.stamps.partition_point(|(s, _)| s <= last);
+        self.stamps.range(start..)
+    }
+
     /// How often something happened at or after `lower` and not after `last` in (time, id). More than `enough` may be less
     /// than it is, so that this looks at no more than so many.
     fn count(&self, lower: Timestamp, last: &Stamp, enough: usize) -> usize {
@@ -118,13 +124,16 @@ impl Lanes {
             let mut taken: Vec<(Timestamp, Steps, Stamp, usize)> = Vec::new();
             for lane in self.fitting(step) {
                 // Among equal times those that the next steps miss least: the sooner a step is served, the more it is missed.
-                let serves_later = (lane.steps >> (step + 1)).reverse_bits();
-                let fit = lane
-                    .from(lower.max(second_before(edge)))
-                    .take_while(|(s, _)| s.may_precede(last))
-                    .filter(|(s, _)| s.latest() >= edge)
-                    .filter_map(|there| left(there, &used));
-                taken.extend(fit.take(count).map(|(s, left)| (s.at, serves_later, s, left)));
+                // What stands behind `last` serves its step no more.
+                let serves_later = |steps: Steps| (steps >> (step + 1)).reverse_bits();
+                let open = |there: &&(Stamp, u32)| there.0.latest() >= edge && there.0.at >= lower;
+                let upto = lane.from(lower.max(second_before(edge))).take_while(|(s, _)| s <= last).filter(open);
+                let behind = lane.behind(last).take_while(|(s, _)| s.may_precede(last)).filter(open);
+                let all = serves_later(lane.steps);
+                let but_last = serves_later(lane.steps & !(1 << earlier.len()));
+                let upto = upto.filter_map(|there| left(there, &used)).take(count).map(|found| (all, found));
+                let behind = behind.filter_map(|there| left(there, &used)).take(count).map(|found| (but_last, found));
+                taken.extend(upto.chain(behind).map(|(later, (s, left))| (s.at, later, s, left)));
             }
             taken.sort_unstable();
             let mut missing = count;

@@ -73,7 +73,7 @@ impl Happening {
         let (user, address, node) = (any(USERS), any(ADDRESSES), any(NODES));
         let at = if coarse { Timestamp::from_second(at.as_second()).unwrap() } else { at };
         let port = random.u16(1024..);
-        let times = if WORDS[word].0 == "Node" && port % 4 == 0 { 2 + u32::from(port / 4 % 2) } else { 1 };
+        let times = if WORDS[word].0 == "Node" && port.is_multiple_of(4) { 2 + u32::from(port / 4 % 2) } else { 1 };
         Happening { word, user, address, node, at, coarse, port, times }
     }
 

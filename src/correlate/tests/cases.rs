@@ -82,6 +82,7 @@ fn each_detection_completes_where_the_definition_says() {
         ),
         ("a tie is in order", sequence(&[(0, 1), (1, 1)], true, 10), &[(1, 5), (0, 5)], vec![1]),
         ("the last step counts too", sequence(&[(0, 1), (1, 2)], true, 10), &[(1, 0), (0, 1), (1, 2), (1, 3)], vec![4]),
+        ("a tie behind it", sequence(&[(0, 1), (0, 2)], true, 10), &[(0, 5), (0, 5), (0, 5)], vec![2, 3]),
         ("one selector in two steps", sequence(&[(0, 1), (0, 1)], true, 10), &[(0, 0), (0, 1)], vec![2]),
         (
             "three steps",
