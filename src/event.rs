@@ -4,6 +4,7 @@
 pub mod actions;
 pub mod audit;
 pub mod body;
+pub mod json;
 pub mod schema;
 pub mod text;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use audit::AuditEvent;
 pub use body::Body;
+pub use json::Json;
 pub use text::{Pairs, Text};
 
 use crate::{
