@@ -292,6 +292,9 @@ impl Numbers {
     }
 }
 
+/// What the entries of a group have in common: what triggers them, their kind, and the numbers of their checks.
+type Alike<'e> = (&'e [Test], Kind, Vec<u32>);
+
 /// Adds the groups of entries that hang on one column, or on nothing; tells each with the tests that trigger it.
 fn groups<'e>(
     part: &mut Part,
@@ -299,7 +302,7 @@ fn groups<'e>(
     numbers: &Numbers,
     mut added: impl FnMut((u32, &'e [Test])),
 ) -> std::ops::Range<u32> {
-    let mut alike: BTreeMap<(&[Test], Kind, Vec<u32>), Vec<Candidate>> = BTreeMap::new();
+    let mut alike: BTreeMap<Alike<'_>, Vec<Candidate>> = BTreeMap::new();
     for entry in entries {
         let mut others: Vec<Term> = entry.others().collect();
         others.sort_by_cached_key(|term| (is_costly(term), share(term), numbers.of(term)));
