@@ -92,7 +92,7 @@ pub fn run(report: &mut Report, scale: &Scale, sources: &[RuleSource], records: 
 /// Which rules are left to evaluate, and how often in 10,000 events: what `-- rules` prints.
 pub fn by_rule(sources: &[RuleSource], records: &[Record]) {
     let ruleset = Ruleset::new(compiled(sources));
-    let mut each: BTreeMap<(u32, u32), [usize; 2]> = BTreeMap::new();
+    let mut each: BTreeMap<(u32, u32), [usize; 3]> = BTreeMap::new();
     let mut places: HashMap<String, (u32, u32)> = HashMap::new();
     for (rule, number) in ruleset.rules().iter().zip(0..) {
         (0..rule.selectors.len() as u32).for_each(|selector| {
@@ -102,7 +102,12 @@ pub fn by_rule(sources: &[RuleSource], records: &[Record]) {
     batches(records, |events| {
         for event in events {
             for candidate in ruleset.index().candidates(event, None) {
-                each.entry(candidate).or_default()[0] += 1;
+                let [evaluated, _, took] = each.entry(candidate).or_default();
+                *evaluated += 1;
+                let rule = ruleset.rules().get(candidate.0 as usize).expect("the index names rules");
+                let selector = rule.selectors.get(candidate.1 as usize).expect("the index names selectors");
+                let holds = || drop(black_box(selector.condition.holds(event, &mut Steps::new(STEP_LIMIT))));
+                *took += timed(holds).0.as_nanos() as usize;
             }
             for found in detect(&ruleset, event, 1).matches {
                 let place = places.get(&format!("{:?}{}", found.rule.id, found.selector)).expect("it is a rule's");
@@ -111,12 +116,13 @@ pub fn by_rule(sources: &[RuleSource], records: &[Record]) {
         }
     });
     let mut each: Vec<_> = each.into_iter().collect();
-    each.sort_by_key(|(_, [evaluated, _])| std::cmp::Reverse(*evaluated));
-    println!("{:>10} {:>10}  in 10,000 events", "evaluated", "matched");
+    each.sort_by_key(|(_, [_, _, took])| std::cmp::Reverse(*took));
+    // The first of those that read a body decodes it for all.
+    println!("{:>10} {:>10}  in 10,000 events; conditions' ns an event", "evaluated", "matched");
     for ((rule, selector), counts) in each {
-        let [evaluated, matched] = counts.map(|count| count as f64 * 1e4 / records.len() as f64);
+        let [evaluated, matched, took] = counts.map(|count| count as f64 * 1e4 / records.len() as f64);
         let rule = ruleset.rules().get(rule as usize).expect("the index names rules");
-        println!("{evaluated:>10.1} {matched:>10.1}  {} selector {selector}", rule.id.name);
+        println!("{evaluated:>10.1} {matched:>10.1} {:>8.1}  {} selector {selector}", took / 1e4, rule.id.name);
     }
 }
 
@@ -230,7 +236,8 @@ fn json(value: FieldValue<'_>) -> Option<Value> {
         FieldValue::Strings(list) => list.iter().map(|text| text.as_str()).collect(),
         FieldValue::OwnedStrings(list) => list.iter().map(String::as_str).collect(),
         FieldValue::StaticStrings(list) => list.iter().copied().collect(),
-        FieldValue::Json(body) => body?.clone(),
+        FieldValue::Json(fields) => fields?.clone(),
+        FieldValue::Body(body) => body?.to_value(),
         FieldValue::Timestamp(_)
         | FieldValue::NoTimestamp
         | FieldValue::StringMap(_)

@@ -244,7 +244,8 @@ impl Parts {
             metrics.cluster.clone(),
             Arc::clone(&activity),
             &standing,
-        );
+        )
+        .keeping(args.store.retain_bytes.as_u64());
         Ok(Parts {
             ticks: Ticks::new(journal.clone(), store.committed(), Arc::clone(&waits)),
             pipeline: PipelineThread::new(

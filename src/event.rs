@@ -4,6 +4,7 @@
 pub mod actions;
 pub mod audit;
 pub mod body;
+pub mod json;
 mod plain;
 pub mod schema;
 mod stamp;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use audit::AuditEvent;
 pub use body::Body;
+pub use json::Json;
 pub use stamp::micro_time;
 pub use text::{Pairs, Text};
 

@@ -77,15 +77,25 @@ fn ruleset(sources: &[RuleSource]) -> Ruleset {
     Ruleset::new(rules)
 }
 
+/// As many rules that never match as it takes until the index tells kinds of requests apart, instead of asking one by one.
+fn bystanders(first: usize) -> Vec<RuleSource> {
+    (first..first + 64).map(|n| rule(n, format!(r#"user.name == "nobody-{n}""#))).collect()
+}
+
 fn any_rules_over_any_events(runner: &mut TestRunner) {
     let inventory = inventory();
+    let others = compile_all(&bystanders(0)).0;
     let strategy = (prop::collection::vec(grammar::rule(), 1..10), prop::collection::vec(grammar::event(), 1..10));
     let outcome = runner.run(&strategy, |(rules, events)| {
         let sources: Vec<RuleSource> = rules.iter().enumerate().map(|(n, rule)| rule.source(n)).collect();
         // Some of what the grammar makes is refused, such as a comparison that can never hold.
         let rules: Vec<_> = sources.iter().filter_map(|source| compile(source).ok()).map(std::sync::Arc::new).collect();
         let records: Vec<Record> = events.iter().map(|event| record(&event.to_string())).collect();
-        compared(&Ruleset::new(rules), &records, &inventory).map(|_| ())
+        compared(&Ruleset::new(rules.clone()), &records, &inventory)?;
+        let among_many = Ruleset::new(rules.into_iter().chain(others.iter().cloned()).collect());
+        compared(&among_many, &records, &inventory)?;
+        // What the index remembers of the kinds of these events must not change what it finds.
+        compared(&among_many, &records, &inventory).map(|_| ())
     });
     if let Err(error) = outcome {
         panic!("{error}");
@@ -162,6 +172,71 @@ fn a_text_in_a_body_finds_its_rule_among_many() {
             let candidates = ruleset.index().candidates(&normalise::event(&record).unwrap(), None);
             assert_eq!(candidates.len(), matches, "role-{n} in {body}: {candidates:?}");
         }
+    }
+}
+
+fn rule(number: usize, condition: String) -> RuleSource {
+    let spec = serde_json::json!({"title": "t", "severity": "Low", "groupBy": [{"name": "who", "value": "user.name"}],
+        "selectors": [{"name": "seen", "source": "Audit", "where": condition}]});
+    RuleSource {
+        id: kubewitness::record::RuleId::cluster(&format!("r{number}")),
+        generation: 1,
+        spec: serde_json::from_value(spec).unwrap(),
+    }
+}
+
+fn request() -> Record {
+    record(
+        r#"{"level": "Metadata", "stage": "ResponseComplete", "verb": "get", "user": {"username": "jane"}, "requestURI": "/",
+            "responseStatus": {"code": 200}, "objectRef": {"resource": "pods", "namespace": "shop", "name": "b"}}"#,
+    )
+}
+
+#[test]
+fn more_kinds_of_requests_than_the_index_remembers_find_their_rules() {
+    let conditions = (0..8).flat_map(|n| {
+        [
+            format!(r#"audit.verb == "v{n}""#),
+            format!(r#"audit.objectRef.resource == "r{n}""#),
+            format!(r#"audit.objectRef.subresource == "s{n}" && audit.verb != "v0""#),
+            format!("audit.responseStatus.code == {}", 400 + n),
+        ]
+    });
+    let mut sources: Vec<_> = conditions.enumerate().map(|(n, condition)| rule(n, condition)).collect();
+    sources.extend(bystanders(sources.len()));
+    let ruleset = ruleset(&sources);
+    let record = request();
+    let mut event = normalise::event(&record).unwrap();
+    let empty = ruleset.index().memory();
+    let mut kinds = 0;
+    for (verb, resource, subresource) in (0..9 * 9 * 9).map(|n| (n % 9, n / 9 % 9, n / 81)) {
+        for code in 399..409 {
+            let audit = event.audit.as_deref_mut().unwrap();
+            audit.verb = format!("v{verb}").into();
+            let object = audit.object_ref.as_mut().unwrap();
+            (object.resource, object.subresource) = (format!("r{resource}").into(), format!("s{subresource}").into());
+            audit.response_status.as_mut().unwrap().code = code;
+            assert_eq!(told(&detect(&ruleset, &event, 1)), told(&every_rule(&ruleset, &event, 1)), "{:?}", event.audit);
+            kinds += 1;
+        }
+    }
+    // Each would take more than a hundred bytes.
+    assert!(kinds > 7000 && ruleset.index().memory() - empty < 1 << 20, "{}", ruleset.index().memory() - empty);
+}
+
+#[test]
+fn a_value_that_has_no_place_in_the_keys_of_kinds_finds_its_rule() {
+    let sources: Vec<RuleSource> =
+        (0..700).map(|n| rule(n, format!(r#"audit.objectRef.resource == "r{n}" && audit.verb != "v{n}""#))).collect();
+    let ruleset = ruleset(&sources);
+    let record = request();
+    let mut event = normalise::event(&record).unwrap();
+    for n in [0, 255, 256, 511, 512, 699, 700] {
+        let audit = event.audit.as_deref_mut().unwrap();
+        audit.object_ref.as_mut().unwrap().resource = format!("r{n}").into();
+        let found = ruleset.index().candidates(&event, None);
+        assert_eq!(found.len(), usize::from(n < 700), "r{n}");
+        assert_eq!(told(&detect(&ruleset, &event, 1)), told(&every_rule(&ruleset, &event, 1)), "r{n}");
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
     record::{Payload, Record, RuleChange, RuleId},
     ruleset::{
         compile::{RuleError, RuleSource},
-        lint::lint,
+        lint::{DEFAULT_RECORD, lint_within},
     },
     telemetry,
 };
@@ -88,6 +88,7 @@ pub struct RulesWatch<J> {
     validate: Validate,
     metrics: Metrics,
     activity: Activity,
+    record_bytes: u64,
     /// What evaluates: the last accepted generation of each rule.
     standing: BTreeMap<RuleId, Accepted>,
     known: BTreeMap<RuleId, Known>,
@@ -119,12 +120,18 @@ impl<J: Journal> RulesWatch<J> {
             validate,
             metrics,
             activity,
+            record_bytes: DEFAULT_RECORD,
             standing: accepted.collect(),
             known: BTreeMap::new(),
             listed: BTreeSet::new(),
             unwritten: BTreeSet::new(),
             lists_done: BTreeSet::new(),
         }
+    }
+
+    /// Says how many bytes the record keeps, which rules' windows are held against.
+    pub fn keeping(self, record_bytes: u64) -> Self {
+        RulesWatch { record_bytes, ..self }
     }
 
     /// Returns when `shutdown` is cancelled.
@@ -234,10 +241,10 @@ impl<J: Journal> RulesWatch<J> {
             Err(error) => return Err(RuleError::one(Reason::InvalidRule, "spec", error.clone())),
         };
         let source = RuleSource { id: object.id.clone(), generation: object.generation, spec };
-        let validate = self.validate;
+        let (validate, record_bytes) = (self.validate, self.record_bytes);
         let check = move || {
             let rule = validate(&source)?;
-            let warnings = lint(&source).iter().map(|warning| warning.in_status()).collect();
+            let warnings = lint_within(&source, record_bytes).iter().map(|warning| warning.in_status()).collect();
             Ok(Checked { requires: rule.requires.clone(), warnings })
         };
         match tokio::task::spawn_blocking(check).await {

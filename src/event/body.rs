@@ -3,7 +3,9 @@
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Deserializer};
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
+
+use super::json::{self, Json, Node};
 
 /// Within so many characters an API server has written what an object is.
 const HEAD: usize = 128;
@@ -11,11 +13,11 @@ const HEAD: usize = 128;
 #[derive(Clone, Debug)]
 pub struct Body<'a> {
     raw: &'a str,
-    decoded: OnceLock<Value>,
+    decoded: OnceLock<Node>,
 }
 
 impl<'a> Body<'a> {
-    /// A body of this JSON text, which is not read before `value` is asked for.
+    /// A body of this JSON text, which is not read before `json` is asked for.
     pub fn of(raw: &'a str) -> Body<'a> {
         Body { raw, decoded: OnceLock::new() }
     }
@@ -39,8 +41,8 @@ impl<'a> Body<'a> {
 
     /// The decoded body. `Null` for text that does not decode (nested over serde_json's limit of 128), which redaction has
     /// already sent to the quarantine.
-    pub fn value(&self) -> &Value {
-        self.decoded.get_or_init(|| serde_json::from_str(self.raw).unwrap_or(Value::Null))
+    pub fn json(&self) -> Json<'_> {
+        Json { whole: &self.raw, node: self.decoded.get_or_init(|| json::read(self.raw).unwrap_or(Node::Null)) }
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Body, Event, Pairs, Text, audit::UserInfo};
+use super::{Body, Event, Json, Pairs, Text, audit::UserInfo};
 use crate::api::rule::{
     AuditLevel, Source,
     Source::{Audit, Container, Node, Web},
@@ -59,8 +59,10 @@ pub enum FieldValue<'a> {
     StringMap(&'a BTreeMap<String, String>),
     StringPairs(&'a [(Text<'a>, Text<'a>)]),
     StringsPairs(&'a [(Text<'a>, Vec<Text<'a>>)]),
-    /// A body; `None` when the event has none.
+    /// What a parser found beyond the schema; `None` when it found nothing.
     Json(Option<&'a Value>),
+    /// A body; `None` when the event has none.
+    Body(Option<Json<'a>>),
 }
 
 /// One field that rules can name.
@@ -179,14 +181,14 @@ pub static FIELDS: &[Field] = &[
     field("audit.objectRef.uid", FieldType::String, AUDIT, "Uid of the object, when the request named it.",
         |e| object_ref(e, |o| &o.uid)),
     at_level(there(field("audit.requestObject", FieldType::Dyn, AUDIT, "Body of the request, redacted: an object, or an array for a JSON patch.",
-        |e| FieldValue::Json(e.audit.as_deref().and_then(|a| a.request_object.as_ref()).map(Body::value))),
+        |e| FieldValue::Body(e.audit.as_deref().and_then(|a| a.request_object.as_ref()).map(Body::json))),
         |e| e.audit.as_deref().is_some_and(|a| a.request_object.is_some())), AuditLevel::Request),
     field("audit.requestReceivedTimestamp", FieldType::Timestamp, AUDIT, "When the API server received the request.",
         |e| time(e.audit.as_deref().and_then(|a| a.request_received_timestamp))),
     field("audit.requestURI", FieldType::String, AUDIT, "Path and query of the request, redacted.",
         |e| audit_text(e, |a| &a.request_uri)),
     at_level(there(field("audit.responseObject", FieldType::Dyn, AUDIT, "Body of the answer, redacted.",
-        |e| FieldValue::Json(e.audit.as_deref().and_then(|a| a.response_object.as_ref()).map(Body::value))),
+        |e| FieldValue::Body(e.audit.as_deref().and_then(|a| a.response_object.as_ref()).map(Body::json))),
         |e| e.audit.as_deref().is_some_and(|a| a.response_object.is_some())), AuditLevel::RequestResponse),
     field("audit.responseStatus.code", FieldType::Int, AUDIT, "HTTP status code of the answer; 0 when there is none yet.",
         |e| FieldValue::Int(e.audit.as_deref().map_or(0, super::AuditEvent::code))),

@@ -136,7 +136,8 @@ fn json_value(value: FieldValue<'_>) -> Option<Value> {
         FieldValue::StringMap(map) => json!(map),
         FieldValue::StringPairs(pairs) => pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
         FieldValue::StringsPairs(pairs) => pairs.iter().map(|(key, list)| (key.as_str(), texts(list))).collect(),
-        FieldValue::Json(body) => body?.clone(),
+        FieldValue::Json(fields) => fields?.clone(),
+        FieldValue::Body(body) => body?.to_value(),
     };
     let is_empty = match &value {
         Value::String(text) => text.is_empty(),

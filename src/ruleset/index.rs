@@ -5,14 +5,17 @@
 //! ```text
 //! expression --derive--> alternatives of terms --build--> triggers in columns, checks in groups
 //! ```
-//! An alternative of a selector hangs on its rarest term, the trigger. The triggers on one subject, such as
-//! `audit.objectRef.namespace`, make a column: one look at the event's value finds those that hold, however many there are.
-//! What else an alternative asks is checked for what is triggered alone, and once for all alternatives that ask the same.
+//! What an alternative asks of the kind of a request (verb, resource, code) is answered for all at once and remembered by
+//! kind (`kinds`). An alternative whose kind is rare hangs on that; any other on its rarest term, the trigger. The triggers on
+//! one subject, such as `audit.objectRef.namespace`, make a column: one look at the event's value finds those that hold,
+//! however many there are; it is left out for kinds of which nothing on it asks. What else an alternative asks is checked for
+//! what is triggered alone, and once for all alternatives that ask the same.
 
 mod build;
 mod check;
 mod condition;
 mod derive;
+mod kinds;
 mod lookup;
 mod pattern;
 mod rank;
@@ -28,6 +31,7 @@ use smallvec::SmallVec;
 
 use self::{
     check::{Check, Reader},
+    kinds::{Kind, Kinds, Plan},
     lookup::Lookup,
 };
 use super::CompiledRule;
@@ -48,10 +52,9 @@ pub struct Index {
 /// The selectors of one source.
 #[derive(Debug, Default)]
 struct Part {
+    kinds: Kinds,
     columns: Vec<Column>,
     groups: Vec<Group>,
-    /// Groups that nothing triggers: they are checked for every event.
-    always: Range<u32>,
     /// The first are asked by several groups, and answered once for an event.
     checks: Vec<Check>,
     /// The checks of each group, the cheap and rare first.
@@ -63,6 +66,8 @@ struct Part {
 /// Alternatives that ask the same.
 #[derive(Debug)]
 struct Group {
+    /// What kind of request they ask for.
+    kind: Kind,
     /// In `Part::asked`.
     checks: Range<u32>,
     /// In `Part::entries`.
@@ -87,6 +92,7 @@ const ANSWERS: usize = 8;
 /// What is asked about one event.
 struct Asked<'e> {
     part: &'e Part,
+    plan: &'e Plan,
     event: &'e Event<'e>,
     tenant: Option<&'e str>,
     known: [u64; ANSWERS],
@@ -102,9 +108,19 @@ impl Index {
     /// The selectors that may match `event`. `tenant` is the namespace whose rules may see it.
     pub fn candidates(&self, event: &Event<'_>, tenant: Option<&str>) -> SmallVec<[Candidate; 8]> {
         let Some(part) = self.parts.get(source_code(event.source)) else { return Found::new() };
-        let mut asked = Asked { part, event, tenant, known: [0; ANSWERS], held: [0; ANSWERS], found: Found::new() };
-        part.always.clone().for_each(|group| asked.group(group));
-        part.columns.iter().for_each(|column| asked.column(column));
+        let made;
+        let plan = match part.kinds.known(event) {
+            Some(plan) => plan,
+            None => {
+                made = part.kinds.plan(&part.kinds.key(event));
+                &made
+            }
+        };
+        let (known, held) = ([0; ANSWERS], [0; ANSWERS]);
+        let mut asked = Asked { part, plan, event, tenant, known, held, found: Found::new() };
+        plan.groups.iter().cloned().flatten().for_each(|group| asked.group(group));
+        let columns = plan.columns.iter().filter_map(|column| part.columns.get(*column as usize));
+        columns.for_each(|column| asked.column(column));
         let mut found = asked.found;
         if found.len() > 1 {
             found.sort_unstable();
@@ -125,7 +141,8 @@ impl Part {
             let lists = size_of_val(&*column.gates) + size_of_val(&*column.places) + size_of_val(&*column.groups);
             size_of::<Column>() + column.lookup.memory() + lists
         };
-        self.columns.iter().map(of_column).sum::<usize>()
+        self.kinds.memory()
+            + self.columns.iter().map(of_column).sum::<usize>()
             + self.checks.iter().map(|check| size_of::<Check>() + check.memory()).sum::<usize>()
             + size_of_val(&*self.groups)
             + size_of_val(&*self.asked)
@@ -150,7 +167,7 @@ impl Asked<'_> {
 
     fn group(&mut self, group: u32) {
         let part = self.part;
-        let Some(group) = part.groups.get(group as usize) else { return };
+        let Some(group) = part.groups.get(group as usize).filter(|group| self.plan.has(group.kind)) else { return };
         let checks = part.asked.get(group.checks.start as usize..group.checks.end as usize).unwrap_or_default();
         if checks.iter().all(|check| self.holds(*check)) {
             let entries = part.entries.get(group.entries.start as usize..group.entries.end as usize);

@@ -31,7 +31,10 @@ use super::{
 };
 use crate::api::rule::{RuleWarning, Source};
 
-pub use detection::LONGEST_WINDOW;
+pub use detection::reach;
+
+/// Bytes of the record that rules are held against where no controller is at hand: the default of `--retain-bytes`.
+pub const DEFAULT_RECORD: u64 = 10 << 30;
 
 /// Most warnings of one rule.
 pub const MAX_WARNINGS: usize = 16;
@@ -193,9 +196,10 @@ impl Lint {
     fn meaning_of_style(self) -> &'static str {
         match self {
             Lint::WindowOutlivesRecord => {
-                "A window, or what a NewValue rule remembers, is longer than a week. After a restart that has no snapshot to \
-                 go on from (`--snapshot-every`) both are rebuilt from the record, and the record is bounded by its size (`--retain-bytes`): what is older than its beginning is \
-                 forgotten."
+                "A window, or what a NewValue rule remembers, is longer than the record reaches back. After a restart that has no \
+                 snapshot to go on from (`--snapshot-every`) both are rebuilt from the record, and the record is bounded by its \
+                 size: what is older than its beginning is forgotten. The controller goes by its own `--retain-bytes`, at 1.5 GB \
+                 of events a day; offline it is the default, 10 GiB, which is a week."
             }
             Lint::ForgetsWhileLearning => {
                 "A NewValue rule's `forgetAfter` is shorter than its `learnFor`: it forgets what it learns while it learns, and takes it \
@@ -298,6 +302,11 @@ impl fmt::Display for Warning {
 
 /// The warnings of a rule that compiles, at most `MAX_WARNINGS`, the worst first. A rule that does not compile has none.
 pub fn lint(source: &RuleSource) -> Vec<Warning> {
+    lint_within(source, DEFAULT_RECORD)
+}
+
+/// The same under a controller that keeps `record_bytes` of the record.
+pub fn lint_within(source: &RuleSource, record_bytes: u64) -> Vec<Warning> {
     let Some(rule) = ParsedRule::of(source) else { return Vec::new() };
     let mut warnings = Vec::new();
     for selector in &rule.selectors {
@@ -315,7 +324,7 @@ pub fn lint(source: &RuleSource) -> Vec<Warning> {
         pattern::check(&rule, selector, &mut warnings);
     }
     constant::check(&rule, &mut warnings);
-    detection::check(&rule, &mut warnings);
+    detection::check(&rule, record_bytes, &mut warnings);
     fixed::check(&rule, &mut warnings);
     warnings.sort_by_key(|warning| warning.lint);
     let mut seen: Vec<Warning> = Vec::new();

@@ -71,6 +71,7 @@ fn is_set(field: &Field, event: &Event<'_>) -> bool {
         FieldValue::StringMap(map) => !map.is_empty(),
         FieldValue::StringPairs(pairs) => !pairs.is_empty(),
         FieldValue::StringsPairs(pairs) => !pairs.is_empty(),
-        FieldValue::Json(body) => body.is_some(),
+        FieldValue::Json(fields) => fields.is_some(),
+        FieldValue::Body(body) => body.is_some(),
     }
 }

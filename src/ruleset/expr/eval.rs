@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::{
     bindings::Bindings,
     budget::Steps,
@@ -73,6 +75,28 @@ impl Faults {
     }
 }
 
+/// What a selection gives, without the cell that an optional is kept in.
+enum Picked<'a> {
+    Value(Val<'a>),
+    Optional(Option<Val<'a>>),
+}
+
+impl<'a> Picked<'a> {
+    fn of(value: Val<'a>) -> Picked<'a> {
+        match value {
+            Val::Optional(inner) => Picked::Optional(inner.map(Arc::unwrap_or_clone)),
+            value => Picked::Value(value),
+        }
+    }
+
+    fn kept(self) -> Val<'a> {
+        match self {
+            Picked::Value(value) => value,
+            Picked::Optional(inner) => Val::Optional(inner.map(Arc::new)),
+        }
+    }
+}
+
 /// One evaluation; `TRACED` is one that notes where it fails, which all others must not pay for.
 pub(super) struct Evaluation<'a, 's, const TRACED: bool> {
     pub input: Input<'a>,
@@ -121,14 +145,16 @@ impl<'a, const TRACED: bool> Evaluation<'a, '_, TRACED> {
     fn value(&mut self, node: &'a Node) -> Answer<'a> {
         self.steps.charge(1)?;
         match node {
+            // Borrowed: counting references to what all evaluations share would cost more than the rest of this.
+            Node::Constant(Val::Str(text)) => Ok(Val::text(text.as_str())),
             Node::Constant(value) => Ok(value.clone()),
             Node::Field(field) => self.input.field(field).ok_or_else(|| EvalError::NoSuchKey(field.path.into())),
             Node::Local(depth) => self.locals.iter().rev().nth(*depth).cloned().unwrap_or_else(|| Err(unbound("?"))),
             Node::Bound(name) => self.input.bound(name).ok_or_else(|| unbound(name)),
             Node::Variable(node) => self.variable(node),
             Node::HasField(fields) => Ok(Val::Bool(self.has_any(fields)?)),
-            Node::OptionalField { field, guards } => self.optional_field(field, guards),
-            Node::Select(selection) => self.select(selection),
+            Node::OptionalField { field, guards } => self.optional_field(field, guards).map(Picked::kept),
+            Node::Select(selection) => self.select(selection).map(Picked::kept),
             Node::Has(selection) => self.has(selection),
             Node::Index { operand, index, optional, at: _ } => self.index(operand, index, *optional),
             Node::And(terms) => self.logic(terms, false),
@@ -142,7 +168,7 @@ impl<'a, const TRACED: bool> Evaluation<'a, '_, TRACED> {
             Node::Map { entries, at: _ } => self.map_literal(entries),
             Node::Call { name, implementation, args, at: _ } => self.call(name, *implementation, args),
             Node::Pattern { search, text: subject, pattern, most, at: _ } => {
-                let mut args = vec![self.node(subject)?];
+                let mut args: SmallVec<[Val<'a>; 2]> = SmallVec::from_iter([self.node(subject)?]);
                 if let Some(most) = most {
                     args.push(self.node(most)?);
                 }
@@ -154,12 +180,12 @@ impl<'a, const TRACED: bool> Evaluation<'a, '_, TRACED> {
                 // An error counts only where the name is read.
                 answer => self.with_local(answer, body),
             },
-            Node::OrElse { optional, other, unwrap } => match self.node(optional)? {
-                Val::Optional(Some(value)) if *unwrap => Ok(Arc::unwrap_or_clone(value)),
-                Val::Optional(Some(value)) => Ok(Val::Optional(Some(value))),
-                Val::Optional(None) => self.node(other),
+            Node::OrElse { optional, other, unwrap } => match self.picked(optional)? {
+                Picked::Optional(Some(value)) if *unwrap => Ok(value),
+                Picked::Optional(Some(value)) => Ok(Val::some(value)),
+                Picked::Optional(None) => self.node(other),
                 // A value that is no optional stands for itself, as in the reference implementation.
-                value => Ok(value),
+                Picked::Value(value) => Ok(value),
             },
             Node::OptionalMap { optional, body, wrap } => match self.node(optional)? {
                 Val::Optional(Some(value)) => {
@@ -169,6 +195,21 @@ impl<'a, const TRACED: bool> Evaluation<'a, '_, TRACED> {
                 Val::Optional(None) => Ok(Val::Optional(None)),
                 other => Err(no_overload(&[other])),
             },
+        }
+    }
+
+    /// As `node`, for what is taken apart at once: `a.?b.?c.orValue(d)` makes no optional.
+    fn picked(&mut self, node: &'a Node) -> Result<Picked<'a>, EvalError> {
+        match node {
+            Node::Select(selection) if !TRACED => {
+                self.steps.charge(1)?;
+                self.select(selection)
+            }
+            Node::OptionalField { field, guards } if !TRACED => {
+                self.steps.charge(1)?;
+                self.optional_field(field, guards)
+            }
+            node => self.node(node).map(Picked::of),
         }
     }
 
@@ -184,13 +225,17 @@ impl<'a, const TRACED: bool> Evaluation<'a, '_, TRACED> {
         Ok(fields.iter().any(|field| self.input.has(field)))
     }
 
-    fn optional_field(&mut self, field: &'static Field, guards: &[Vec<&'static Field>]) -> Answer<'a> {
+    fn optional_field(
+        &mut self,
+        field: &'static Field,
+        guards: &[Vec<&'static Field>],
+    ) -> Result<Picked<'a>, EvalError> {
         for guard in guards {
             if !self.has_any(guard)? {
-                return Ok(Val::Optional(None));
+                return Ok(Picked::Optional(None));
             }
         }
-        Ok(Val::Optional(self.input.field(field).map(Arc::new)))
+        Ok(Picked::Optional(self.input.field(field)))
     }
 
     /// `||` (`absorbing` true) and `&&` (false): the absorbing value wins over any error, before or after it.
@@ -212,13 +257,12 @@ impl<'a, const TRACED: bool> Evaluation<'a, '_, TRACED> {
         first_error.map_or(Ok(Val::Bool(!absorbing)), Err)
     }
 
-    fn select(&mut self, selection: &'a Selection) -> Answer<'a> {
+    fn select(&mut self, selection: &'a Selection) -> Result<Picked<'a>, EvalError> {
         let Selection { operand, key, optional, path, at: _ } = selection;
-        let operand = self.node(operand)?;
-        let (operand, viral) = match operand {
-            Val::Optional(None) => return Ok(Val::Optional(None)),
-            Val::Optional(Some(inner)) => (Arc::unwrap_or_clone(inner), true),
-            other => (other, false),
+        let (operand, viral) = match self.picked(operand)? {
+            Picked::Optional(None) => return Ok(Picked::Optional(None)),
+            Picked::Optional(Some(inner)) => (inner, true),
+            Picked::Value(other) => (other, false),
         };
         let value = match &operand {
             Val::Map(map) => {
@@ -230,8 +274,8 @@ impl<'a, const TRACED: bool> Evaluation<'a, '_, TRACED> {
             other => return Err(no_field(other, key)),
         };
         match value {
-            value if *optional || viral => Ok(Val::Optional(value.map(Arc::new))),
-            Some(value) => Ok(value),
+            value if *optional || viral => Ok(Picked::Optional(value)),
+            Some(value) => Ok(Picked::Value(value)),
             None => Err(EvalError::NoSuchKey(path.to_string())),
         }
     }
@@ -241,7 +285,7 @@ impl<'a, const TRACED: bool> Evaluation<'a, '_, TRACED> {
             Map::Shared(entries) => self.steps.charge(entries.len() as u64),
             Map::Pairs(pairs) => self.steps.charge(pairs.len() as u64),
             Map::Lists(pairs) => self.steps.charge(pairs.len() as u64),
-            Map::Strings(_) | Map::Json(_) => Ok(()),
+            Map::Strings(_) | Map::Json(_) | Map::Body(_) => Ok(()),
         }
     }
 
@@ -333,8 +377,33 @@ impl<'a, const TRACED: bool> Evaluation<'a, '_, TRACED> {
         Ok(Val::Map(Map::Shared(entries.into())))
     }
 
+    /// Whether a text is one of those in a literal list, without making the list; the steps are those of making it. `None`
+    /// when the list has anything but known texts.
+    fn member(&mut self, value: &'a Node, list: &'a [(Node, bool)]) -> Option<Answer<'a>> {
+        let known = |(node, optional): &'a (Node, bool)| match node {
+            Node::Constant(Val::Str(text)) if !optional => Some(text.as_str()),
+            _ => None,
+        };
+        list.iter().all(|element| known(element).is_some()).then(|| {
+            let value = self.node(value)?;
+            self.steps.charge(1 + list.len() as u64)?;
+            for text in list.iter().filter_map(known) {
+                if Val::text(text).equals(&value, self.steps)? {
+                    return Ok(Val::Bool(true));
+                }
+            }
+            Ok(Val::Bool(false))
+        })
+    }
+
     fn call(&mut self, name: &str, implementation: super::table::Implementation, args: &'a [Node]) -> Answer<'a> {
-        let mut values = Vec::with_capacity(args.len());
+        if name == "@in"
+            && let [value, Node::List(list)] = args
+            && let Some(answer) = self.member(value, list)
+        {
+            return answer;
+        }
+        let mut values: SmallVec<[Val<'a>; 3]> = SmallVec::new();
         for arg in args {
             values.push(self.node(arg)?);
         }

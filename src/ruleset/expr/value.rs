@@ -12,7 +12,11 @@ use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{budget::Steps, error::EvalError, print, url::Url};
-use crate::event::{self, schema::FieldValue};
+use crate::event::{
+    self,
+    json::{Json, Node},
+    schema::FieldValue,
+};
 
 /// A value that owns all it holds.
 pub type Value = Val<'static>;
@@ -68,6 +72,8 @@ pub enum List<'a> {
     Strings(&'a [String]),
     StaticStrings(&'a [&'static str]),
     Json(&'a [serde_json::Value]),
+    /// One that is a list.
+    Body(Json<'a>),
     Shared(Arc<[Val<'a>]>),
 }
 
@@ -78,6 +84,7 @@ impl<'a> List<'a> {
             List::Strings(l) => l.len(),
             List::StaticStrings(l) => l.len(),
             List::Json(l) => l.len(),
+            List::Body(l) => l.len(),
             List::Shared(l) => l.len(),
         }
     }
@@ -92,6 +99,7 @@ impl<'a> List<'a> {
             List::Strings(l) => l.get(index).map(|s| Val::text(s)),
             List::StaticStrings(l) => l.get(index).map(|s| Val::text(s)),
             List::Json(l) => l.get(index).map(Val::json),
+            List::Body(l) => l.at(index).map(Val::body),
             List::Shared(l) => l.get(index).cloned(),
         }
     }
@@ -108,6 +116,8 @@ pub enum Map<'a> {
     Pairs(&'a [(event::Text<'a>, event::Text<'a>)]),
     Lists(&'a [(event::Text<'a>, Vec<event::Text<'a>>)]),
     Json(&'a serde_json::Map<String, serde_json::Value>),
+    /// One that is an object.
+    Body(Json<'a>),
     Shared(Arc<[(Val<'a>, Val<'a>)]>),
 }
 
@@ -118,6 +128,7 @@ impl<'a> Map<'a> {
             Map::Pairs(m) => m.len(),
             Map::Lists(m) => m.len(),
             Map::Json(m) => m.len(),
+            Map::Body(m) => m.len(),
             Map::Shared(m) => m.len(),
         }
     }
@@ -133,6 +144,7 @@ impl<'a> Map<'a> {
             Map::Pairs(m) => m.iter().find(|(k, _)| k.as_str() == key).map(|(_, v)| Val::text(v)),
             Map::Lists(m) => m.iter().find(|(k, _)| k.as_str() == key).map(|(_, l)| Val::List(List::Texts(l))),
             Map::Json(m) => m.get(key).map(Val::json),
+            Map::Body(m) => m.get(key).map(Val::body),
             Map::Shared(m) => {
                 m.iter().find(|(k, _)| matches!(k, Val::Str(t) if t.as_str() == key)).map(|(_, v)| v.clone())
             }
@@ -156,7 +168,7 @@ impl<'a> Map<'a> {
                 }
                 Ok(None)
             }
-            (Map::Strings(_) | Map::Pairs(_) | Map::Lists(_) | Map::Json(_), _) => Ok(None),
+            (Map::Strings(_) | Map::Pairs(_) | Map::Lists(_) | Map::Json(_) | Map::Body(_), _) => Ok(None),
         }
     }
 
@@ -166,6 +178,7 @@ impl<'a> Map<'a> {
             Map::Pairs(m) => m.iter().map(|(k, _)| Val::text(k)).collect(),
             Map::Lists(m) => m.iter().map(|(k, _)| Val::text(k)).collect(),
             Map::Json(m) => m.keys().map(|k| Val::text(k)).collect(),
+            Map::Body(m) => m.entries().map(|(k, _)| Val::text(k)).collect(),
             Map::Shared(m) => m.iter().map(|(k, _)| k.clone()).collect(),
         }
     }
@@ -176,6 +189,7 @@ impl<'a> Map<'a> {
             Map::Pairs(m) => m.iter().map(|(k, v)| (Val::text(k), Val::text(v))).collect(),
             Map::Lists(m) => m.iter().map(|(k, v)| (Val::text(k), Val::List(List::Texts(v)))).collect(),
             Map::Json(m) => m.iter().map(|(k, v)| (Val::text(k), Val::json(v))).collect(),
+            Map::Body(m) => m.entries().map(|(k, v)| (Val::text(k), Val::body(v))).collect(),
             Map::Shared(m) => m.to_vec(),
         }
     }
@@ -213,6 +227,19 @@ impl<'a> Val<'a> {
         }
     }
 
+    /// The same of a part of a body.
+    pub fn body(json: Json<'a>) -> Val<'a> {
+        match json.node() {
+            Node::Null => Val::Null,
+            Node::Bool(b) => Val::Bool(*b),
+            Node::Int(i) => Val::Int(*i),
+            Node::Double(d) => Val::Double(*d),
+            Node::Text(_) => Val::text(json.text().unwrap_or_default()),
+            Node::List(_) => Val::List(List::Body(json)),
+            Node::Object(_) => Val::Map(Map::Body(json)),
+        }
+    }
+
     /// The value of a field; `None` for a body that the event does not have.
     pub(super) fn of_field(field: FieldValue<'a>) -> Option<Val<'a>> {
         Some(match field {
@@ -228,6 +255,7 @@ impl<'a> Val<'a> {
             FieldValue::StringPairs(m) => Val::Map(Map::Pairs(m)),
             FieldValue::StringsPairs(m) => Val::Map(Map::Lists(m)),
             FieldValue::Json(json) => Val::json(json?),
+            FieldValue::Body(json) => Val::body(json?),
         })
     }
 

@@ -7,8 +7,9 @@ use super::{
     check::{Check, DEFINING, Reader, stage_code},
     condition::{Alternatives, Subject, Term, Test},
     derive::necessary,
+    kinds::{Kind, Kinds, Tests},
     lookup::Lookup,
-    rank::{ALWAYS, is_costly, share},
+    rank::{ALWAYS, is_costly, share, share_of_all},
     source_code,
 };
 use crate::{
@@ -23,6 +24,9 @@ const RANGES: usize = 256;
 /// Checks for 10,000 events that alternatives with one cheap trigger may need before a costly one takes its place.
 const CHECKS: usize = 2000;
 
+/// Alternatives from which on kinds of requests are told apart.
+const BY_KIND: usize = 64;
+
 /// Alternatives that a costly column must serve, if they have another trigger.
 const SERVED: usize = 4;
 
@@ -33,8 +37,11 @@ const GATE_TESTS: usize = 32;
 /// One alternative of a selector.
 struct Entry {
     of: Candidate,
+    /// What it asks of the kind of the request.
+    kind: Kind,
+    /// What else it asks.
     terms: Vec<Term>,
-    /// Which of its terms it hangs on.
+    /// Which of its terms it hangs on; `None` for its kind.
     trigger: Option<usize>,
 }
 
@@ -47,7 +54,7 @@ pub(super) fn index<'r>(rules: impl IntoIterator<Item = &'r CompiledRule>) -> In
         for (selector, place) in rule.selectors.iter().zip(0..) {
             let Some(part) = entries.get_mut(source_code(selector.source)) else { continue };
             for terms in conditions(rule, selector).0 {
-                part.push(Entry { of: (number, place), terms, trigger: None });
+                part.push(Entry { of: (number, place), kind: 0, terms, trigger: None });
             }
         }
     }
@@ -73,27 +80,71 @@ fn conditions(rule: &CompiledRule, selector: &CompiledSelector) -> Alternatives 
 
 fn part(mut entries: Vec<Entry>) -> Part {
     drop_excess_ranges(&mut entries);
-    choose_triggers(&mut entries);
-    let mut columns: BTreeMap<(Subject, bool), Vec<&Entry>> = BTreeMap::new();
+    // Few entries are asked faster one by one than what kind of request it is.
+    let by_kind = entries.len() >= BY_KIND;
+    let tests = Tests::of(entries.iter().filter(|_| by_kind).flat_map(|entry| &entry.terms));
+    let conditions = split_kinds(&mut entries, &tests);
+    choose_triggers(&mut entries, &conditions);
+    let mut columns: BTreeMap<(Subject, u8), Vec<&Entry>> = BTreeMap::new();
     for entry in &entries {
         if let Some(term) = entry.trigger() {
-            columns.entry((term.subject.clone(), is_costly(term))).or_default().push(entry);
+            columns.entry((term.subject.clone(), shape(term))).or_default().push(entry);
         }
     }
-    let gates: Vec<Vec<Term>> = columns.iter().map(|((subject, costly), of)| gates(subject, *costly, of)).collect();
+    let gates: Vec<Vec<Term>> = columns.iter().map(|((subject, _), of)| gates(subject, of)).collect();
     let mut checks = Checks::default();
     gates.iter().flatten().for_each(|term| checks.count(term, 2));
     entries.iter().for_each(|entry| entry.others().for_each(|term| checks.count(&term, 1)));
     let numbers = checks.numbered();
     let mut part = Part { checks: numbers.terms.iter().map(Check::new).collect(), ..Part::default() };
-    let always: Vec<&Entry> = entries.iter().filter(|entry| entry.trigger.is_none()).collect();
-    part.always = groups(&mut part, &always, &numbers, |_| {});
+    let of_conditions: Vec<&[Term]> = conditions.iter().map(Vec::as_slice).collect();
+    part.kinds = Kinds::new(&tests, &of_conditions);
+    let mut by_kind: Vec<Vec<&Entry>> = vec![Vec::new(); conditions.len()];
+    for entry in entries.iter().filter(|entry| entry.trigger.is_none()) {
+        by_kind.get_mut(entry.kind as usize).into_iter().for_each(|of| of.push(entry));
+    }
+    for of in by_kind {
+        let groups = groups(&mut part, &of, &numbers, |_| {});
+        part.kinds.groups.push(groups);
+    }
     for (((subject, _), of), gates) in columns.iter().zip(&gates) {
         let mut draft = Draft::default();
         groups(&mut part, of, &numbers, |(group, tests)| draft.add(group, tests));
         part.columns.push(draft.column(subject, gates.iter().map(|gate| numbers.of(gate)).collect()));
+        part.kinds.column(of.iter().map(|entry| entry.kind));
     }
     part
+}
+
+/// Takes what each entry asks of the kind of the request out of its terms; gives the conditions by their numbers.
+fn split_kinds(entries: &mut [Entry], tests: &Tests) -> Vec<Vec<Term>> {
+    let mut numbers: HashMap<Vec<Term>, Kind> = HashMap::new();
+    let mut conditions = Vec::new();
+    for entry in entries {
+        let (mut of_kind, others): (Vec<Term>, Vec<Term>) = entry.terms.drain(..).partition(|term| tests.have(term));
+        of_kind.sort_unstable();
+        entry.terms = others;
+        entry.kind = *numbers.entry(of_kind).or_insert_with_key(|of_kind| {
+            conditions.push(of_kind.clone());
+            conditions.len() as Kind - 1
+        });
+    }
+    conditions
+}
+
+/// Which kinds of tests the term makes, as bits: those of one shape share a column, so that a search for ends is left out where
+/// only equality is asked.
+fn shape(term: &Term) -> u8 {
+    let of = |test: &Test| match test {
+        Test::Equal(_) => 1,
+        Test::Prefix(_) => 2,
+        Test::Suffix(_) => 4,
+        Test::Contains(_) => 8,
+        Test::Within(_) => 16,
+        Test::Range(..) => 32,
+        Test::Code(_) => 64,
+    };
+    term.any.iter().map(of).fold(0, |all, one| all | one)
 }
 
 impl Entry {
@@ -133,43 +184,57 @@ fn drop_excess_ranges(entries: &mut [Entry]) {
     }
 }
 
-/// The rarest cheap term; a costly one where that spares many checks.
-fn choose_triggers(entries: &mut [Entry]) {
+/// The kind where few events are of it; else the rarest cheap term; a costly one where that spares many checks.
+fn choose_triggers(entries: &mut [Entry], conditions: &[Vec<Term>]) {
+    let mut of_kind: Vec<usize> = conditions.iter().map(|terms| share_of_all(terms) as usize).collect();
     let mut alike: HashMap<Term, usize> = HashMap::new();
+    let mut kinds = vec![0; conditions.len()];
     for entry in entries.iter() {
+        kinds.get_mut(entry.kind as usize).into_iter().for_each(|count: &mut usize| *count += 1);
         if let Some(term) = entry.rarest(false).and_then(|place| entry.terms.get(place)) {
             *alike.entry(term.clone()).or_default() += 1;
         }
     }
-    let chosen: Vec<(Option<usize>, Option<usize>)> = entries
+    of_kind.iter_mut().zip(kinds).for_each(|(checks, count)| *checks = checks.saturating_mul(count));
+    let chosen: Vec<Chosen> = entries
         .iter()
         .map(|entry| {
             let cheap = entry.rarest(false);
-            let checks = cheap.and_then(|place| entry.terms.get(place)).map_or(usize::MAX, |term| {
+            let of_cheap = cheap.and_then(|place| entry.terms.get(place)).map_or(usize::MAX, |term| {
                 alike.get(term).copied().unwrap_or_default().saturating_mul(share(term) as usize)
             });
-            (cheap, entry.rarest(true).filter(|_| checks > CHECKS))
+            let of_kind = of_kind.get(entry.kind as usize).copied().unwrap_or_default();
+            let by_kind = of_kind <= CHECKS || of_kind <= of_cheap;
+            let costly = entry.rarest(true).filter(|_| of_cheap.min(of_kind) > CHECKS);
+            Chosen { cheap: cheap.filter(|_| !by_kind), costly }
         })
         .collect();
     let mut served: BTreeMap<Subject, usize> = BTreeMap::new();
-    for (entry, (_, costly)) in entries.iter().zip(&chosen) {
-        if let Some(term) = costly.and_then(|place| entry.terms.get(place)) {
+    for (entry, chosen) in entries.iter().zip(&chosen) {
+        if let Some(term) = chosen.costly.and_then(|place| entry.terms.get(place)) {
             *served.entry(term.subject.clone()).or_default() += 1;
         }
     }
-    for (entry, (cheap, costly)) in entries.iter_mut().zip(chosen) {
-        let worth = costly.filter(|place| {
+    for (entry, chosen) in entries.iter_mut().zip(chosen) {
+        let worth = chosen.costly.filter(|place| {
             let subject = entry.terms.get(*place).map(|term| &term.subject);
-            cheap.is_none() || subject.and_then(|subject| served.get(subject)).is_some_and(|count| *count >= SERVED)
+            subject.and_then(|subject| served.get(subject)).is_some_and(|count| *count >= SERVED)
         });
-        entry.trigger = worth.or(cheap);
+        entry.trigger = worth.or(chosen.cheap);
     }
 }
 
+/// Terms that may trigger an entry, by their places.
+struct Chosen {
+    cheap: Option<usize>,
+    costly: Option<usize>,
+}
+
 /// What holds for all that hang on a column that costs more than a gate does.
-fn gates(subject: &Subject, costly: bool, of: &[&Entry]) -> Vec<Term> {
+fn gates(subject: &Subject, of: &[&Entry]) -> Vec<Term> {
     let is_list = subject.path().and_then(schema::lookup).is_some_and(|field| field.type_ == FieldType::Strings);
-    if !costly && !is_list {
+    let is_costly_column = of.iter().filter_map(|entry| entry.trigger()).any(is_costly);
+    if !is_costly_column && !is_list {
         return Vec::new();
     }
     let asked = |entry: &&Entry| -> BTreeMap<Subject, BTreeSet<Test>> {
@@ -227,6 +292,9 @@ impl Numbers {
     }
 }
 
+/// What the entries of a group have in common: what triggers them, their kind, and the numbers of their checks.
+type Alike<'e> = (&'e [Test], Kind, Vec<u32>);
+
 /// Adds the groups of entries that hang on one column, or on nothing; tells each with the tests that trigger it.
 fn groups<'e>(
     part: &mut Part,
@@ -234,22 +302,22 @@ fn groups<'e>(
     numbers: &Numbers,
     mut added: impl FnMut((u32, &'e [Test])),
 ) -> std::ops::Range<u32> {
-    let mut alike: BTreeMap<(&[Test], Vec<u32>), Vec<Candidate>> = BTreeMap::new();
+    let mut alike: BTreeMap<Alike<'_>, Vec<Candidate>> = BTreeMap::new();
     for entry in entries {
         let mut others: Vec<Term> = entry.others().collect();
         others.sort_by_cached_key(|term| (is_costly(term), share(term), numbers.of(term)));
         let asked = others.iter().map(|term| numbers.of(term)).collect();
         let tests = entry.trigger().map_or(&[][..], |term| &term.any);
-        alike.entry((tests, asked)).or_default().push(entry.of);
+        alike.entry((tests, entry.kind, asked)).or_default().push(entry.of);
     }
     let first = part.groups.len() as u32;
-    for ((tests, asked), of) in alike {
+    for ((tests, kind, asked), of) in alike {
         let (checks, entries) = (part.asked.len() as u32, part.entries.len() as u32);
         part.asked.extend(asked);
         part.entries.extend(of);
         added((part.groups.len() as u32, tests));
-        part.groups
-            .push(Group { checks: checks..part.asked.len() as u32, entries: entries..part.entries.len() as u32 });
+        let (checks, entries) = (checks..part.asked.len() as u32, entries..part.entries.len() as u32);
+        part.groups.push(Group { kind, checks, entries });
     }
     first..part.groups.len() as u32
 }

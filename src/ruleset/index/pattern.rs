@@ -10,7 +10,7 @@ use regex_syntax::hir::{
 use super::condition::Test;
 
 /// Most texts that a pattern is replaced by.
-const TEXTS: usize = 16;
+const TEXTS: usize = 32;
 
 /// What a pattern can't match without.
 pub(super) struct Needed {

@@ -21,6 +21,32 @@ const COMMON: [(&str, u32, &[&str]); 6] = [
     ("audit.user.groups", 5000, &["system:authenticated", "system:serviceaccounts", "system:nodes"]),
 ];
 
+/// Fields that hold few values, whatever the cluster, beside those that are bools or enumerations.
+const FEW: [&str; 13] = [
+    "audit.objectRef.apiGroup",
+    "audit.objectRef.resource",
+    "audit.objectRef.subresource",
+    "audit.responseStatus.code",
+    "audit.verb",
+    "event.action",
+    "event.incomplete",
+    "event.provider",
+    "event.type",
+    "http.request.method",
+    "http.response.status_code",
+    "process.name",
+    "service.name",
+];
+
+pub(super) fn holds_few(path: &str) -> bool {
+    FEW.contains(&path)
+}
+
+/// How often all these hold, if one says nothing about another; never 0.
+pub(super) fn share_of_all(terms: &[Term]) -> u32 {
+    terms.iter().fold(ALWAYS, |all, term| (u64::from(all) * u64::from(share(term)) / u64::from(ALWAYS)) as u32).max(1)
+}
+
 /// How often the term holds, by what must hold of it; never 0.
 pub(super) fn share(term: &Term) -> u32 {
     if term.any.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bytesize::ByteSize;
 use jiff::SignedDuration;
 
 use super::{
@@ -15,13 +16,30 @@ use crate::{
     ruleset::expr::view::{Ast, Kind},
 };
 
-/// Windows up to this length are taken as covered by the record: a controller keeps 10 GiB of it unless told otherwise
-/// (`--retain-bytes`), which is a week at some 1.5 GB a day. There is no retention by age to compare with.
-pub const LONGEST_WINDOW: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// Bytes of events that a record takes up in a week, as `reach` counts: 1.5 GB a day.
+const WEEKLY: u64 = 10 << 30;
 
-pub fn check(rule: &ParsedRule<'_>, warnings: &mut Vec<Warning>) {
-    windows(rule, warnings);
-    memory(rule, warnings);
+/// How far back a record of so many bytes reaches, about. There is no retention by age to compare with.
+pub fn reach(record_bytes: u64) -> SignedDuration {
+    let seconds = u128::from(record_bytes) * (7 * 24 * 3600) / u128::from(WEEKLY);
+    SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX))
+}
+
+/// As a message says it.
+fn about(record_bytes: u64) -> String {
+    let hours = reach(record_bytes).as_hours();
+    let reach = match (hours / 24, hours) {
+        (0 | 1, 0..=1) => "an hour or less".to_owned(),
+        (0 | 1, hours) => format!("{hours} hours"),
+        (days, _) => format!("{days} days"),
+    };
+    format!("about {reach} of events, which is what a record of {} holds at 1.5 GB a day", ByteSize(record_bytes))
+}
+
+/// `record_bytes` is what the controller keeps (`--retain-bytes`).
+pub fn check(rule: &ParsedRule<'_>, record_bytes: u64, warnings: &mut Vec<Warning>) {
+    windows(rule, record_bytes, warnings);
+    memory(rule, record_bytes, warnings);
     steps(rule, warnings);
     unused(rule, warnings);
     if rule.spec.group_by.is_empty() {
@@ -38,7 +56,7 @@ pub fn check(rule: &ParsedRule<'_>, warnings: &mut Vec<Warning>) {
     }
 }
 
-fn windows(rule: &ParsedRule<'_>, warnings: &mut Vec<Warning>) {
+fn windows(rule: &ParsedRule<'_>, record_bytes: u64, warnings: &mut Vec<Warning>) {
     let detection = &rule.spec.detection;
     let spans = [
         ("spec.detection.threshold.within", detection.threshold.as_ref().map(|t| t.within)),
@@ -46,10 +64,11 @@ fn windows(rule: &ParsedRule<'_>, warnings: &mut Vec<Warning>) {
         ("spec.detection.absence.within", detection.absence.as_ref().map(|a| a.within)),
     ];
     for (field, within) in spans {
-        if let Some(within) = within.filter(|within| within.as_signed() > LONGEST_WINDOW) {
+        if let Some(within) = within.filter(|within| within.as_signed() > reach(record_bytes)) {
             let message = format!(
-                "{within} is longer than a week: where a restart has no snapshot to go on from, the window is rebuilt from the record, which reaches only as \
-                 far back as its size allows"
+                "{within} is longer than {}: where a restart has no snapshot to go on from, the window is rebuilt from the \
+                 record, which reaches only as far back as its size allows",
+                about(record_bytes)
             );
             let hint = "shorten it, or make sure that --retain-bytes holds that long";
             warnings.push(Warning::of_field(Lint::WindowOutlivesRecord, field, message, hint));
@@ -58,17 +77,18 @@ fn windows(rule: &ParsedRule<'_>, warnings: &mut Vec<Warning>) {
 }
 
 /// What a NewValue rule has learned is rebuilt from the record, too.
-fn memory(rule: &ParsedRule<'_>, warnings: &mut Vec<Warning>) {
+fn memory(rule: &ParsedRule<'_>, record_bytes: u64, warnings: &mut Vec<Warning>) {
     let Some(new_value) = &rule.spec.detection.new_value else { return };
     let spans = [
         ("spec.detection.newValue.learnFor", new_value.learn_for, "it learns anew"),
         ("spec.detection.newValue.forgetAfter", new_value.forget_after, "a value that was seen before it is new again"),
     ];
     for (field, span, consequence) in spans {
-        if span.as_signed() > LONGEST_WINDOW {
+        if span.as_signed() > reach(record_bytes) {
             let message = format!(
-                "{span} is longer than a week: where a restart has no snapshot to go on from, what was learned is rebuilt from the record, and if that reaches \
-                 less far, {consequence}"
+                "{span} is longer than {}: where a restart has no snapshot to go on from, what was learned is rebuilt from \
+                 the record, and if that reaches less far, {consequence}",
+                about(record_bytes)
             );
             let hint = "shorten it, or make sure that --retain-bytes holds that long";
             warnings.push(Warning::of_field(Lint::WindowOutlivesRecord, field, message, hint));

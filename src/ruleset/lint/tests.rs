@@ -407,6 +407,10 @@ fn window_beyond_the_record_is_found() {
     };
     assert_eq!(ids(&within("8d")), [Lint::WindowOutlivesRecord]);
     assert_eq!(ids(&within("7d")), []);
+    let kept = |bytes, span| lint_within(&within(span), bytes).iter().map(|w| w.lint).collect::<Vec<_>>();
+    assert_eq!(kept(20 << 30, "8d"), []);
+    assert_eq!(kept(20 << 30, "15d"), [Lint::WindowOutlivesRecord]);
+    assert_eq!(kept(1 << 30, "1d"), [Lint::WindowOutlivesRecord]);
     let new_value = |learn: &str, forget: &str| {
         let parameters = json!({"value": "source.ip", "learnFor": learn, "forgetAfter": forget});
         rule(|spec| spec["detection"] = json!({"type": "NewValue", "newValue": parameters}))
