@@ -1,4 +1,5 @@
-//! The shipped rules over the audit log of a healthy cluster at work (benign/record.sh): a real control plane, kubelets, probes,
+//! The shipped rules over the audit log of a healthy cluster at work (benign/record.sh): a real control plane (API server and
+//! controller-manager), and what a script (benign/node.py) sends in the place of a scheduler and two kubelets; probes,
 //! administrators, a developer, a pipeline and Helm. They stay quiet, and yet they see: an attack in the midst of it is found.
 
 use std::{collections::BTreeMap, fs, io::Read, path::Path};
