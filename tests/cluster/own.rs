@@ -60,6 +60,11 @@ impl Own {
         own
     }
 
+    /// More flags, from the next start on.
+    pub fn add_arguments(&mut self, flags: &[&str]) {
+        self.arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    }
+
     pub fn spawn(&mut self) {
         self.controller = self.cluster.spawn("kubewitness", Path::new("/usr/bin/env"), &self.arguments).unwrap();
     }
