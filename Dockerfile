@@ -10,12 +10,17 @@ RUN cargo build --release --locked --bin kubewitness
 RUN image/base.sh /root-fs /debs && strip --strip-debug -o /kubewitness target/release/kubewitness && chmod 755 /kubewitness
 
 FROM scratch
+# docker build --build-arg VERSION=0.1.0 --build-arg REVISION=$(git rev-parse HEAD) .
+ARG VERSION=latest
+ARG REVISION=""
 COPY --from=build /root-fs/ /
 COPY --from=build /kubewitness /kubewitness
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 USER 65532:65532
 WORKDIR /
 LABEL org.opencontainers.image.title="kubewitness" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.source="https://kubewitness.io"
 ENTRYPOINT ["/kubewitness"]

@@ -2,13 +2,15 @@
 //! On a node they run in `make test-node`.
 
 mod life;
+mod notes;
+pub mod values;
 
 use crate::support::{ClusterOptions, Kubectl, TestCluster, WatchedCluster, helm, kubewitness, repository};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const CHARTS: [&str; 2] = ["charts/kubewitness", "charts/kubewitness-rules"];
+pub const CHARTS: [&str; 2] = ["charts/kubewitness", "charts/kubewitness-rules"];
 
 /// What Helm printed, or what it said when it refused.
 fn run_helm(home: &Path, arguments: &[&str]) -> Result<String, String> {
@@ -36,7 +38,7 @@ fn cases() -> Vec<(&'static str, PathBuf)> {
     cases
 }
 
-fn template(chart: &str, more: &[&str]) -> Result<String, String> {
+pub fn template(chart: &str, more: &[&str]) -> Result<String, String> {
     let home = tempfile::tempdir().unwrap();
     let arguments = ["template", "kubewitness", chart, "--namespace", "kubewitness"];
     run_helm(home.path(), &[&arguments, more].concat())
@@ -118,6 +120,17 @@ fn the_controller_is_restricted_and_what_reads_a_node_is_not() {
         let account = || kubectl.run(&["get", "serviceaccount", "default", "-n", level]).ok.then_some(());
         crate::support::wait_until("its service account", std::time::Duration::from_secs(60), account).unwrap();
     }
+    let text = template(CHARTS[0], &["--show-only", "templates/tests/canary.yaml"]).unwrap();
+    let mut canary = values::objects(&text).into_iter().find(|object| object["kind"] == "Pod").unwrap();
+    let policy = &canary["metadata"]["annotations"]["helm.sh/hook-delete-policy"];
+    assert_eq!(policy, "before-hook-creation,hook-succeeded", "it leaves nothing behind");
+    canary["metadata"]["namespace"] = json!("restricted");
+    canary["spec"].as_object_mut().unwrap().remove("serviceAccountName");
+    let taken = kubectl.stdin(canary.to_string()).run(&["apply", "--dry-run=server", "-f", "-"]);
+    assert!(taken.ok && !taken.stderr.contains("Warning"), "{taken:?}");
+    canary["spec"]["containers"][0]["securityContext"]["capabilities"] = json!(null);
+    let refused = kubectl.stdin(canary.to_string()).run(&["apply", "--dry-run=server", "-f", "-"]);
+    assert!(!refused.ok && refused.stderr.contains("violates PodSecurity"), "{refused:?}");
     let flags = ["--set", "persistence.enabled=false", "--set", "relay.enabled=true"];
     let objects = accepted(&kubectl, &template(CHARTS[0], &flags).unwrap());
     let take = |pod: String| kubectl.stdin(pod).run(&["apply", "--dry-run=server", "-f", "-"]);
@@ -145,6 +158,11 @@ fn wrong_values_are_refused_by_the_key_that_is_wrong() {
         (CHARTS[0], "controller.runAsUser=0", "runAsUser"),
         (CHARTS[0], "distribution=kind2", "distribution"),
         (CHARTS[0], "collector.createNamespace=true", "collector.createNamespace"),
+        (CHARTS[0], "collector.affinity.nodeAffinity.required=x", "required"),
+        (CHARTS[0], "controller.extraEnv[0].nam=A", "nam"),
+        (CHARTS[0], "networkPolicy.ingestFrom[0].ipBlock.cdir=10.0.0.0/8", "cdir"),
+        (CHARTS[0], "controller.extraArgs[0]=alert-writes=10", "extraArgs"),
+        (CHARTS[0], "global.x=y,tls.certmanager.enabled=true", "certmanager"),
         (CHARTS[0], "relay.enabled=true,relay.port=9445,relay.adminPort=9445", "relay.adminPort"),
         (CHARTS[1], "audits.enabled=false", "audits"),
         (CHARTS[1], "audit.enable=false", "enable"),

@@ -1,9 +1,9 @@
 //! The image that `make image` packs and the document that `make sbom` writes: the same each time, and nothing in them that
-//! should not be.
+//! should not be. No engine builds the Dockerfile here: it is read, and held against what `make image` packs.
 
 use crate::support::{kubewitness, repository};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -109,4 +109,93 @@ fn sbom_names_what_the_image_is_made_of_and_not_what_tests_it() {
             assert!(listed.contains(needed.as_str().unwrap()), "{needed} is needed and not listed");
         }
     }
+}
+
+/// Instructions of a Dockerfile, continued lines joined, by stage; each stage begins with its FROM.
+fn stages(text: &str) -> Vec<Vec<(String, String)>> {
+    let joined = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>().join("\n");
+    let mut stages: Vec<Vec<(String, String)>> = Vec::new();
+    for line in joined.replace("\\\n", " ").lines().filter(|line| !line.trim().is_empty()) {
+        let (instruction, rest) =
+            line.split_once(' ').unwrap_or_else(|| panic!("an instruction without arguments: {line}"));
+        assert!(KNOWN.contains(&instruction), "no instruction that we mean to use: {line}");
+        if instruction == "FROM" {
+            stages.push(Vec::new());
+        }
+        let stage = stages.last_mut().unwrap_or_else(|| panic!("before any FROM: {line}"));
+        stage.push((instruction.to_owned(), rest.split_whitespace().collect::<Vec<_>>().join(" ")));
+    }
+    stages
+}
+
+const KNOWN: [&str; 9] = ["FROM", "ARG", "WORKDIR", "COPY", "RUN", "ENV", "USER", "LABEL", "ENTRYPOINT"];
+
+/// `key="value"` pairs.
+fn pairs(text: &str) -> BTreeMap<String, String> {
+    let pair = |word: &str| {
+        let (key, value) = word.split_once('=').unwrap_or_else(|| panic!("no pair: {word}"));
+        (key.to_owned(), value.trim_matches('"').to_owned())
+    };
+    text.split_whitespace().map(pair).collect()
+}
+
+#[test]
+fn dockerfile_makes_the_image_that_make_image_packs() {
+    let out = directory().join("for-dockerfile.tar");
+    let mut build = Command::new(repository("image/build.sh"));
+    let build =
+        build.arg("/bin/true").arg(&out).arg("example.org/kubewitness:1.2.3").env("KUBEWITNESS_REVISION", "0000");
+    run(build);
+    let layout = tempfile::tempdir().unwrap();
+    run(Command::new("tar").arg("-xf").arg(&out).arg("-C").arg(layout.path()));
+    let index = json(&layout.path().join("index.json"));
+    let manifest = json(&blob(layout.path(), &index["manifests"][0]));
+    let config = json(&blob(layout.path(), &manifest["config"]))["config"].clone();
+
+    let text = fs::read_to_string(repository("Dockerfile")).unwrap();
+    let stages = stages(&text);
+    let [build, image] = stages.as_slice() else { panic!("a stage that builds and one that is the image: {stages:?}") };
+    let all = |stage: &[(String, String)], instruction: &str| -> Vec<String> {
+        stage.iter().filter(|(name, _)| name == instruction).map(|(_, rest)| rest.clone()).collect()
+    };
+    let only = |instruction: &str| {
+        let [one] =
+            <[String; 1]>::try_from(all(image, instruction)).unwrap_or_else(|all| panic!("{instruction}: {all:?}"));
+        one
+    };
+    assert_eq!(only("FROM"), "scratch");
+    assert!(all(image, "RUN").is_empty(), "there is nothing in it that could run");
+    assert_eq!(serde_json::from_str::<Value>(&only("ENTRYPOINT")).unwrap(), config["Entrypoint"]);
+    assert_eq!(only("USER"), config["User"].as_str().unwrap());
+    assert_eq!(only("WORKDIR"), config["WorkingDir"].as_str().unwrap());
+    assert_eq!(serde_json::json!(all(image, "ENV")), config["Env"]);
+    let mut labels = pairs(&only("LABEL"));
+    for (argument, value) in [("VERSION", "1.2.3"), ("REVISION", "0000")] {
+        assert!(all(image, "ARG").iter().any(|declared| declared.starts_with(&format!("{argument}="))), "{argument}");
+        labels.values_mut().filter(|label| **label == format!("${argument}")).for_each(|label| *label = value.into());
+    }
+    assert_eq!(serde_json::json!(labels), config["Labels"]);
+
+    // The same files: what base.sh lays out, and the binary, stripped and with its mode as build.sh does it.
+    assert_eq!(all(image, "COPY"), ["--from=build /root-fs/ /", "--from=build /kubewitness /kubewitness"]);
+    assert_eq!(manifest["layers"].as_array().unwrap().len(), 2);
+    let from = all(build, "FROM");
+    assert!(from[0].ends_with(" AS build") && !from[0].contains(":latest"), "{from:?}");
+    let toolchain = format!("rust:{}-", env!("CARGO_PKG_RUST_VERSION"));
+    assert!(from[0].contains(&toolchain), "{from:?} is not of {toolchain}");
+    let made = all(build, "RUN").join(" && ");
+    let script = fs::read_to_string(repository("image/build.sh")).unwrap();
+    for (here, there) in [
+        ("image/base.sh /root-fs ", "\"$here/base.sh\" \"$work/base\" "),
+        (
+            "strip --strip-debug -o /kubewitness target/release/kubewitness",
+            "strip --strip-debug -o \"$work/binary/kubewitness\" \"$binary\"",
+        ),
+        ("chmod 755 /kubewitness", "chmod 755 \"$work/binary/kubewitness\""),
+    ] {
+        assert!(made.contains(here) && script.contains(there), "{here:?} in {made}, {there:?} in build.sh");
+    }
+    assert!(made.contains("cargo build --release --locked --bin kubewitness"), "{made}");
+    let ignored = fs::read_to_string(repository(".dockerignore")).unwrap();
+    assert!(["target", ".git"].iter().all(|name| ignored.lines().any(|line| line == *name)), "{ignored}");
 }

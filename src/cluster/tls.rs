@@ -100,6 +100,10 @@ enum KeepError {
     NoSecret(String),
     #[error("Secret {secret}: {source}")]
     Content { secret: String, source: TlsError },
+    #[error(
+        "Secret {0} is renewed by whoever made it, not by the controller: ask them, and take the annotation {ROTATE} off"
+    )]
+    NotOurs(String),
     #[error("Secret {secret} is not written: {source}")]
     Write { secret: String, source: ClusterError },
     #[error("ConfigMap {namespace}/{BUNDLE} does not exist: create it, it may be empty")]
@@ -113,7 +117,7 @@ impl KeepError {
         match self {
             KeepError::NoSecret(_) => TlsFailure::NoSecret,
             KeepError::Content { .. } => TlsFailure::Content,
-            KeepError::Write { .. } => TlsFailure::Write,
+            KeepError::NotOurs(_) | KeepError::Write { .. } => TlsFailure::Write,
             KeepError::NoBundle { .. } | KeepError::Publish { .. } => TlsFailure::Publish,
         }
     }
@@ -246,6 +250,12 @@ impl TlsKeeper {
         };
         let contents = plan::advance(before, &wish, telemetry::now())
             .map_err(|source| KeepError::Content { secret: secret.clone(), source })?;
+        let is_foreign = Kept::read(&contents).is_ok_and(|kept| kept.is_foreign);
+        if is_foreign && held.rotate.is_some() {
+            let refused = KeepError::NotOurs(secret);
+            self.serve(contents);
+            return Err(refused);
+        }
         if contents != held.contents || held.rotate.is_some() {
             match self.write(held, &contents).await {
                 Ok(written) => {

@@ -1,9 +1,12 @@
 //! Install, upgrade, roll back, uninstall: what people and the controller wrote stays.
 
 use super::{CHARTS, run_helm};
-use crate::support::{ClusterOptions, TestCluster};
+use crate::support::{ClusterOptions, TestCluster, wait_until};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(60);
 
 /// A rule that a user wrote beside those of the chart.
 const OWN: &str = r#"
@@ -41,6 +44,11 @@ impl Installed<'_> {
     fn kubectl(&self, words: &str) -> Result<String, String> {
         let arguments: Vec<_> = words.split_whitespace().collect();
         self.cluster.kubectl().run(&arguments).success().map_err(|error| format!("{error:#}"))
+    }
+
+    fn crds(&self) -> Vec<String> {
+        let all = self.kubectl("get customresourcedefinitions -o name").unwrap();
+        all.lines().filter(|name| name.ends_with(".kubewitness.io")).map(str::to_owned).collect()
     }
 
     fn data(&self, kind: &str, name: &str) -> Value {
@@ -104,8 +112,17 @@ fn what_people_and_the_controller_wrote_outlives_upgrade_rollback_and_uninstall(
     assert_eq!(severity("exec-into-pod").unwrap(), "Low");
     assert_eq!(severity("ssh-brute-force").unwrap(), "Medium");
 
+    let alert = r#"{"apiVersion": "kubewitness.io/v1alpha1", "kind": "SecurityAlert", "metadata": {"name": "seen", "namespace": "kubewitness"},
+        "spec": {"ruleRef": {"kind": "ClusterSecurityRule", "name": "our-own"}, "key": []}}"#;
+    cluster.kubectl().stdin(alert).run(&["apply", "-f", "-"]).success().unwrap();
+    let claim = "get persistentvolumeclaim data-kubewitness-controller-0 -n kubewitness -o jsonpath={.metadata.uid}";
+    let made = wait_until("the record's volume is claimed", SOON, || installed.kubectl(claim).ok()).unwrap();
+
     installed.helm("uninstall kubewitness-rules -n kubewitness").unwrap();
     installed.helm("uninstall kubewitness -n kubewitness").unwrap();
+    assert_eq!(installed.crds().len(), 4, "crds.keep");
+    installed.kubectl("get securityalert seen -n kubewitness").unwrap();
+    assert_eq!(installed.kubectl(claim).unwrap(), made, "the record outlives the chart");
     assert!(severity("exec-into-pod").is_err());
     assert_eq!(severity("our-own").unwrap(), "High", "people's own rules outlive the charts");
     installed.assert_filled("uninstall");
@@ -113,4 +130,12 @@ fn what_people_and_the_controller_wrote_outlives_upgrade_rollback_and_uninstall(
 
     installed.helm(&format!("install kubewitness {controller} -n kubewitness")).unwrap();
     installed.assert_filled("a second install");
+    installed.kubectl("get securityalert seen -n kubewitness").unwrap();
+    assert_eq!(installed.kubectl(claim).unwrap(), made, "and the next install goes on with it");
+
+    installed.helm(&format!("upgrade kubewitness {controller} -n kubewitness --set crds.keep=false")).unwrap();
+    installed.kubectl("get securityalert seen -n kubewitness").unwrap();
+    installed.helm("uninstall kubewitness -n kubewitness").unwrap();
+    wait_until("crds.keep=false removes the kinds", SOON, || installed.crds().is_empty().then_some(())).unwrap();
+    installed.assert_filled("an uninstall without crds.keep");
 }

@@ -60,6 +60,17 @@ impl Own {
         own
     }
 
+    /// More flags, from the next start on.
+    pub fn add_arguments(&mut self, flags: &[&str]) {
+        self.arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    }
+
+    /// Another flag in the place of one, from the next start on.
+    pub fn replace_argument(&mut self, before: &str, after: &str) {
+        let argument = self.arguments.iter_mut().find(|argument| *argument == before);
+        after.clone_into(argument.expect("a flag of ours"));
+    }
+
     pub fn spawn(&mut self) {
         self.controller = self.cluster.spawn("kubewitness", Path::new("/usr/bin/env"), &self.arguments).unwrap();
     }

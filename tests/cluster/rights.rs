@@ -1,5 +1,7 @@
 //! The controller under its generated ClusterRole: all that it does is allowed, and all that is allowed it does.
 
+mod removed;
+
 use super::collectors::{AUDIENCE, ask, token};
 use super::seen::{audit_log, text};
 use crate::support::{ClusterOptions, Kubectl, NAMESPACE, WatchedCluster, wait_until};

@@ -1,6 +1,8 @@
 //! The controller's own certificate and its senders' credentials, on a real API server and under the generated roles alone:
 //! the first start, renewals under traffic, `webhook-config`, and what goes wrong.
 
+mod foreign;
+
 use super::own::Own;
 use super::seen::{audit_log, event, get, records, text};
 use crate::support::wait_until;
