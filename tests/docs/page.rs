@@ -142,5 +142,5 @@ pub fn runbook_commands(by: By) -> Vec<(String, String)> {
 pub fn judged(command: &str) -> String {
     let parts = "for i in \"${!s[@]}\"; do [ \"${s[$i]}\" = 0 ] || { [ \"${s[$i]}\" = 1 ] && [ \"${p[$i]:0:5}\" = 'grep ' ]; } || exit 1; done";
     let stages: Vec<String> = command.split(" | ").map(|stage| format!("'{}'", stage.replace('\'', "'\\''"))).collect();
-    format!("set -u\n{command}\ns=(\"${{PIPESTATUS[@]}}\")\np=({})\n{parts}\n", stages.join(" "))
+    format!("set +e -u\n{command}\ns=(\"${{PIPESTATUS[@]}}\")\np=({})\n{parts}\n", stages.join(" "))
 }
