@@ -86,19 +86,15 @@ impl Reader<'_> {
     /// What the runbooks ask pods for, with names filled in.
     fn diagnose(&self) {
         for (command, page) in runbook_commands(By::Node) {
-            let pod = || {
-                let label = if page.contains("Relay") { "relay" } else { "collector" };
-                let selector = format!(
-                    "-n kubewitness get pods -l app.kubernetes.io/component={label} -o jsonpath={{..metadata.name}}"
-                );
-                self.bed.kubectl(&selector)
-            };
+            // The one node is of the control plane, where the relay is the collector.
+            let pods =
+                "-n kubewitness get pods -l app.kubernetes.io/component=relay -o jsonpath={.items[0].metadata.name}";
             if command.contains("--previous") {
                 // Of a container that ended: there is none while all is well.
                 continue;
             }
             let command = match command.as_str() {
-                of if of.contains(" POD") => of.replace("POD", &pod()),
+                of if of.contains(" POD") => of.replace("POD", &self.bed.kubectl(pods)),
                 of => of.replace("node NODE", &format!("node {NODE}")),
             };
             self.run(&page, &judged(&command));
