@@ -51,6 +51,7 @@ const ACCOUNTS: &[(&str, &str, By)] = &[
     ("README.md", "$ kubewitness ", By::Test("commands_of_the_readme_print_what_stands_there")),
     ("README.md", "make build && export PATH", By::Node),
     ("README.md", "kubectl apply -f rule.yaml", By::Bed),
+    ("README.md", "for n in ", By::Node),
     ("README.md", "kubectl patch securityalert", By::Node),
     ("README.md", "make image", By::Same("docs/quickstart.md")),
     ("docs/tutorial.md", "$ ", By::Test("commands_of_the_tutorial_print_what_stands_there")),

@@ -102,6 +102,20 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    /// A rule of one's own from the README, to its alert, and what a person says of that.
+    fn read_me(&self) {
+        let page = blocks("README.md");
+        let rule = page.iter().find(|block| block.language == "yaml").unwrap();
+        self.bed.apply(&rule.text);
+        self.run("README.md", "kubectl wait --for=condition=Ready csrule/my-forbidden-burst");
+        for block in page.iter().filter(|block| block.by() == Some(By::Node) && !block.text.starts_with("make ")) {
+            let alert = self.bed.kubectl("-n kubewitness get securityalerts -o jsonpath={.items[0].metadata.name}");
+            self.run("README.md", &block.text.replace("NAME", &alert));
+        }
+    }
+}
+
 /// What a newcomer runs first, on this machine.
 fn on_this_machine() {
     for block in
@@ -131,10 +145,7 @@ fn documents_hold_to_the_letter_on_an_empty_cluster() {
     });
     reader.follow("docs/connect.md", |_| {});
     reader.diagnose();
-    for block in blocks("README.md").into_iter().filter(|block| block.text.starts_with("kubectl patch")) {
-        let alert = bed.kubectl("-n kubewitness get securityalerts -o jsonpath={.items[0].metadata.name}");
-        reader.run("README.md", &block.text.replace("NAME", &alert));
-    }
+    reader.read_me();
     let rule_stays = || bed.try_kubectl(&["get", "csrule", "my-configmap-named-trap"]).ok;
     reader.follow("docs/operations.md", |text| {
         if text.contains("kubewitness-secrets.yaml") && text.contains("get secret") {
