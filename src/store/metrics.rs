@@ -1,8 +1,8 @@
 //! What the store counts and measures.
 
-use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Registry};
 
-use crate::api::rule::Source;
+use crate::{api::rule::Source, telemetry::Series};
 
 /// The store's metrics; clones share their values.
 #[derive(Clone)]
@@ -27,35 +27,14 @@ pub struct Metrics {
 impl Metrics {
     /// Creates the metrics in `registry`; fails when they are there already.
     pub fn register(registry: &Registry) -> prometheus::Result<Metrics> {
-        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
-            let counter = IntCounter::new(format!("kubewitness_store_{name}"), help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok(counter)
-        };
-        let append_refused = IntCounterVec::new(
-            Opts::new("kubewitness_store_append_refused_total", "Appends that were not acknowledged, by reason"),
-            &["reason"],
-        )?;
-        registry.register(Box::new(append_refused.clone()))?;
-        for reason in ["busy", "slow", "failed", "closed"] {
-            append_refused.with_label_values(&[reason]).reset();
-        }
-        let by_source = |name: &str, help: &str| -> prometheus::Result<IntCounterVec> {
-            let counters = IntCounterVec::new(Opts::new(format!("kubewitness_store_{name}"), help), &["source"])?;
-            registry.register(Box::new(counters.clone()))?;
-            Source::ALL.iter().for_each(|source| counters.with_label_values(&[source.as_str()]).reset());
-            Ok(counters)
-        };
+        let series = Series { registry, part: "store" };
+        let counter = |name, help| series.counter(name, help);
+        let gauge = |name, help| series.gauge(name, help);
         let commit_seconds = Histogram::with_opts(
             HistogramOpts::new("kubewitness_store_commit_seconds", "Time of a commit to disk, fsync included")
                 .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
         )?;
         registry.register(Box::new(commit_seconds.clone()))?;
-        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
-            let gauge = IntGauge::new(format!("kubewitness_store_{name}"), help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok(gauge)
-        };
         let oldest_record_timestamp = Gauge::new(
             "kubewitness_store_oldest_record_timestamp_seconds",
             "Unix time at which the oldest retained partition was begun",
@@ -65,14 +44,21 @@ impl Metrics {
             records_stored: counter("records_stored_total", "Records committed to the log")?,
             records_duplicate: counter("records_duplicate_total", "Records not stored because the log had them")?,
             inputs_stored: by_source(
+                &series,
                 "inputs_stored_total",
                 "Audit events (those in quarantine as well) and log lines committed to the log, by kind of source",
             )?,
             inputs_duplicate: by_source(
+                &series,
                 "inputs_duplicate_total",
                 "Audit events and log lines not stored because the log had them, by kind of source",
             )?,
-            append_refused,
+            append_refused: series.counters(
+                "append_refused_total",
+                "Appends that were not acknowledged, by reason",
+                "reason",
+                ["busy", "slow", "failed", "closed"],
+            )?,
             commit_seconds,
             bytes: gauge("bytes", "Bytes of the log and of the snapshots beside it on disk")?,
             limit_bytes: gauge(
@@ -116,4 +102,9 @@ impl Metrics {
             self.inputs_duplicate.with_label_values(&[source.as_str()]).inc_by(offered.saturating_sub(stored));
         }
     }
+}
+
+/// A counter for each kind of source, all at zero.
+fn by_source(series: &Series<'_>, name: &str, help: &str) -> prometheus::Result<IntCounterVec> {
+    series.counters(name, help, "source", Source::ALL.iter().map(|source| source.as_str()))
 }

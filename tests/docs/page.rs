@@ -51,6 +51,7 @@ const ACCOUNTS: &[(&str, &str, By)] = &[
     ("README.md", "$ kubewitness ", By::Test("commands_of_the_readme_print_what_stands_there")),
     ("README.md", "make build && export PATH", By::Node),
     ("README.md", "kubectl apply -f rule.yaml", By::Bed),
+    ("README.md", "for n in ", By::Node),
     ("README.md", "kubectl patch securityalert", By::Node),
     ("README.md", "make image", By::Same("docs/quickstart.md")),
     ("docs/tutorial.md", "$ ", By::Test("commands_of_the_tutorial_print_what_stands_there")),
@@ -142,5 +143,5 @@ pub fn runbook_commands(by: By) -> Vec<(String, String)> {
 pub fn judged(command: &str) -> String {
     let parts = "for i in \"${!s[@]}\"; do [ \"${s[$i]}\" = 0 ] || { [ \"${s[$i]}\" = 1 ] && [ \"${p[$i]:0:5}\" = 'grep ' ]; } || exit 1; done";
     let stages: Vec<String> = command.split(" | ").map(|stage| format!("'{}'", stage.replace('\'', "'\\''"))).collect();
-    format!("set -u\n{command}\ns=(\"${{PIPESTATUS[@]}}\")\np=({})\n{parts}\n", stages.join(" "))
+    format!("set +e -u\n{command}\ns=(\"${{PIPESTATUS[@]}}\")\np=({})\n{parts}\n", stages.join(" "))
 }

@@ -86,22 +86,32 @@ impl Reader<'_> {
     /// What the runbooks ask pods for, with names filled in.
     fn diagnose(&self) {
         for (command, page) in runbook_commands(By::Node) {
-            let pod = || {
-                let label = if page.contains("Relay") { "relay" } else { "collector" };
-                let selector = format!(
-                    "-n kubewitness get pods -l app.kubernetes.io/component={label} -o jsonpath={{..metadata.name}}"
-                );
-                self.bed.kubectl(&selector)
-            };
+            // The one node is of the control plane, where the relay is the collector.
+            let pods =
+                "-n kubewitness get pods -l app.kubernetes.io/component=relay -o jsonpath={.items[0].metadata.name}";
             if command.contains("--previous") {
                 // Of a container that ended: there is none while all is well.
                 continue;
             }
             let command = match command.as_str() {
-                of if of.contains(" POD") => of.replace("POD", &pod()),
+                of if of.contains(" POD") => of.replace("POD", &self.bed.kubectl(pods)),
                 of => of.replace("node NODE", &format!("node {NODE}")),
             };
             self.run(&page, &judged(&command));
+        }
+    }
+}
+
+impl Reader<'_> {
+    /// A rule of one's own from the README, to its alert, and what a person says of that.
+    fn read_me(&self) {
+        let page = blocks("README.md");
+        let rule = page.iter().find(|block| block.language == "yaml").unwrap();
+        self.bed.apply(&rule.text);
+        self.run("README.md", "kubectl wait --for=condition=Ready csrule/my-forbidden-burst");
+        for block in page.iter().filter(|block| block.by() == Some(By::Node) && !block.text.starts_with("make ")) {
+            let alert = self.bed.kubectl("-n kubewitness get securityalerts -o jsonpath={.items[0].metadata.name}");
+            self.run("README.md", &block.text.replace("NAME", &alert));
         }
     }
 }
@@ -135,10 +145,7 @@ fn documents_hold_to_the_letter_on_an_empty_cluster() {
     });
     reader.follow("docs/connect.md", |_| {});
     reader.diagnose();
-    for block in blocks("README.md").into_iter().filter(|block| block.text.starts_with("kubectl patch")) {
-        let alert = bed.kubectl("-n kubewitness get securityalerts -o jsonpath={.items[0].metadata.name}");
-        reader.run("README.md", &block.text.replace("NAME", &alert));
-    }
+    reader.read_me();
     let rule_stays = || bed.try_kubectl(&["get", "csrule", "my-configmap-named-trap"]).ok;
     reader.follow("docs/operations.md", |text| {
         if text.contains("kubewitness-secrets.yaml") && text.contains("get secret") {

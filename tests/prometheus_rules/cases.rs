@@ -17,8 +17,8 @@ pub const CASES: &[(&str, Series, Series)] = &[
         &[("apiserver_audit_error_total{plugin=\"buffered\"}", "0x115 5x30")],
         &[("apiserver_audit_error_total{plugin=\"buffered\"}", "5x150"), ("apiserver_audit_error_total{plugin=\"log\"}", "0+1x150")]),
     ("KubewitnessApiServerClockWrong",
-        &[("kubewitness_ingest_apiserver_clock_offset_seconds{cluster=\"c\",apiserver=\"a\"}", "3x150"),
-            ("kubewitness_ingest_apiserver_clock_offset_seconds{cluster=\"c\",apiserver=\"b\"}", "-61x150")],
+        // Ahead, then behind; neither for long enough alone.
+        &[("kubewitness_ingest_apiserver_clock_offset_seconds{cluster=\"c\",apiserver=\"a\"}", "0x104 3x6 -61x40")],
         &[("kubewitness_ingest_apiserver_clock_offset_seconds{cluster=\"c\",apiserver=\"a\"}", "1x150"),
             ("kubewitness_ingest_apiserver_clock_offset_seconds{cluster=\"c\",apiserver=\"b\"}", "-30x110 -80x5 -2x40")]),
     ("KubewitnessNodeClockWrong", &[("kubewitness_collector_clock_offset_seconds", "-3x150")],

@@ -52,7 +52,7 @@ pub(super) const ALERTS: &[Alert] = &[
             Ask("sum by (reason) (increase(kubewitness_ingest_collectors_denied_total[1h]))"),
             Ask("kubewitness_ingest_nodes"),
             Run(
-                "kubectl get pods -n kubewitness -l app.kubernetes.io/component=collector -o jsonpath='{.items[0].spec.serviceAccountName}'",
+                "kubectl get daemonset -n kubewitness kubewitness-collector -o jsonpath='{.spec.template.spec.serviceAccountName}'",
             ),
         ],
         mend: "OtherAccount: give the collectors' account by `--collector-service-account`. OtherAudience: the projected token must be for \
