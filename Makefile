@@ -38,7 +38,7 @@ test: testbed ## All tests, on a real kube-apiserver; the first run builds it (1
 
 test-node: testbed ## Install with Helm on a real node, attack it and break things: root, Debian; KEEP=1 leaves it running
 	@$(TESTBED)/prerequisites.sh test
-	$(CARGO) test $(LOCKED) --test node -- --nocapture
+	$(CARGO) test $(LOCKED) --test node -- --nocapture --test-threads=1
 
 soak: rust ## Random tests for KUBEWITNESS_SOAK_SECONDS (3600), from KUBEWITNESS_SEED on, in a release build
 	@CARGO="$(CARGO)" LOCKED="$(LOCKED)" tests/soak.sh

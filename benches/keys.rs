@@ -110,6 +110,7 @@ fn refused(rule: &Arc<kubewitness::ruleset::CompiledRule>, number: u64, seq: u64
     let evidence = Evidence {
         id: RecordId::of(&kubewitness::record::IdKey::OFFLINE, &[&seq.to_le_bytes()]),
         seq,
+        times: 1,
         // All within the window: a million keys within a second.
         at: Timestamp::from_microsecond(1_767_225_600_000_000 + seq as i64 / 4)
             .expect("a bench is shorter than centuries"),

@@ -207,7 +207,7 @@ impl Parts {
         let key = fingerprint::load_key(&config.state_dir.join("key")).map_err(state)?;
         let spool = Spool::open(config.state_dir.join("spool"), config.spool_max).map_err(state)?;
         Ok(Parts {
-            door: Arc::new(Door::new(config)?),
+            door: Arc::new(Door::new(config, metrics.clock_offset.clone())?),
             spool,
             census: Census::new(config, key, Arc::clone(&checkpoints), metrics.clone())?,
             checkpoints,

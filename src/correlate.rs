@@ -11,6 +11,7 @@ mod body;
 mod correlator;
 mod distinct;
 mod entry;
+mod held;
 mod holders;
 mod kept;
 mod lanes;
@@ -69,7 +70,8 @@ pub struct Finding {
 /// How much state is kept.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// How long after receipt has passed an event's time it may still come and find all that belongs to it. None keeps
+    /// How long after receipt has passed an event's time it may still come and find all that belongs to it. What comes later
+    /// is counted, and stays for as long from its receipt, to find what comes late with it. None keeps
     /// everything (offline, where nothing is late); only `max_entries` then bounds the state.
     pub lateness: Option<SignedDuration>,
     /// Matches kept in total. Each rule has a part of it reserved, by its severity's weight among the rules that hold any;

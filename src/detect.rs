@@ -46,6 +46,8 @@ pub struct Match {
 pub struct Evidence {
     pub id: RecordId,
     pub seq: Seq,
+    /// How often it happened: 1, or how many equal lines were folded into this one, at most [`crate::event::MAX_TIMES`].
+    pub times: u32,
     /// Event time.
     pub at: Timestamp,
     pub precision: Precision,
@@ -80,11 +82,30 @@ impl Failure {
     }
 }
 
+/// A selector and a key of a rule, by their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keyless {
+    pub selector: usize,
+    pub key: usize,
+}
+
+/// What a selector makes of an event.
+enum Selected {
+    Not,
+    /// It takes it, and the key with this number is empty.
+    Keyless(usize),
+    Match(Match),
+}
+
 /// What one event gave: matches in the order of the rules, and the evaluations that failed.
 #[derive(Debug, Default)]
 pub struct Detected {
     pub matches: Vec<Match>,
     pub failed: Vec<(Arc<CompiledRule>, EvalError)>,
+    /// Selectors that took the event, and whose key with this number is empty: it joins nothing.
+    pub keyless: Vec<(Arc<CompiledRule>, Keyless)>,
+    /// Selectors whose whole condition was evaluated.
+    pub evaluations: u64,
     /// What the evaluations have cost.
     pub steps: u64,
     /// Those that cost more than `CHEAP` steps.
@@ -128,13 +149,15 @@ impl Detected {
         }
         let mut steps = 0;
         let selected = select(rule, index, selector, (event, seq), &mut steps);
+        self.evaluations += 1;
         self.steps += steps;
         if steps > CHEAP {
             self.costly.push((Arc::clone(rule), steps));
         }
         match selected {
-            Ok(Some(found)) => self.matches.push(found),
-            Ok(None) => {}
+            Ok(Selected::Match(found)) => self.matches.push(found),
+            Ok(Selected::Keyless(key)) => self.keyless.push((Arc::clone(rule), Keyless { selector: index, key })),
+            Ok(Selected::Not) => {}
             Err(error) => self.failed.push((Arc::clone(rule), error)),
         }
     }
@@ -193,15 +216,15 @@ fn select(
     selector: &CompiledSelector,
     (event, seq): (&Event<'_>, Seq),
     spent: &mut u64,
-) -> Result<Option<Match>, EvalError> {
+) -> Result<Selected, EvalError> {
     if !metered(spent, |steps| selector.condition.holds(event, steps))? {
-        return Ok(None);
+        return Ok(Selected::Not);
     }
     let mut key = Vec::with_capacity(selector.keys.len());
-    for program in &selector.keys {
+    for (number, program) in selector.keys.iter().enumerate() {
         let value = metered(spent, |steps| program.text(event, steps))?;
         if value.is_empty() {
-            return Ok(None); // an empty value joins nothing
+            return Ok(Selected::Keyless(number)); // an empty value joins nothing
         }
         key.push(bounded(value));
     }
@@ -209,7 +232,7 @@ fn select(
         Some(program) => {
             let value = metered(spent, |steps| program.text(event, steps))?;
             if value.is_empty() {
-                return Ok(None);
+                return Ok(Selected::Not);
             }
             Some(bounded(value))
         }
@@ -223,6 +246,7 @@ fn select(
     let evidence = Evidence {
         id: event.id,
         seq,
+        times: event.times,
         at: event.created,
         precision: event.precision,
         source: event.source,
@@ -233,7 +257,7 @@ fn select(
     };
     let found =
         Match { rule: Arc::clone(rule), selector: index, key: key.into(), distinct, evidence: Arc::new(evidence) };
-    Ok(Some(found))
+    Ok(Selected::Match(found))
 }
 
 /// Cuts a long value but keeps different values different.

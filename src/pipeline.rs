@@ -24,7 +24,7 @@ use crate::{
     alert::{Alert, AlertBook, AlertId, BookConfig},
     api::{GROUP, alert::RuleKind, rule::Source},
     correlate::{Correlator, Limits},
-    detect::Failure,
+    detect::{Failure, Keyless},
     enrich::Inventory,
     event::Event,
     normalise::Normaliser,
@@ -80,6 +80,8 @@ pub struct Counters {
     pub unrecognised: BTreeMap<&'static str, u64>,
     /// The controller's own requests for our kinds, which rules don't see.
     pub own_requests: u64,
+    /// Conditions of selectors that were evaluated, after the index left out those that can't match.
+    pub evaluations: u64,
     /// Events that at least one selector took.
     pub matched: u64,
     pub findings: u64,
@@ -112,6 +114,7 @@ pub struct Pipeline {
     /// The last that were forgotten: after a restart they are again, for their objects may stand yet.
     went: VecDeque<AlertId>,
     failures: BTreeMap<RuleId, (u64, String)>,
+    keyless: BTreeMap<RuleId, (u64, Keyless)>,
     /// Some rule at work waits for time to pass.
     waits: bool,
 }
@@ -133,6 +136,7 @@ impl Pipeline {
             forgotten: BTreeSet::new(),
             went: VecDeque::new(),
             failures: BTreeMap::new(),
+            keyless: BTreeMap::new(),
             waits: false,
         }
     }
@@ -193,6 +197,7 @@ impl Pipeline {
         if self.rules.remove(rule).is_some() {
             self.activity.remove(rule);
             self.failures.remove(rule);
+            self.keyless.remove(rule);
             self.budgets.clear(rule);
             self.swap();
         }
@@ -253,12 +258,16 @@ impl Pipeline {
         let mut detected = event.detected;
         self.budgets.count();
         // Events may have been seen before what they are taken in after: what is over is over all the same.
+        self.counters.evaluations += detected.evaluations;
         detected.matches.retain(|found| !self.budgets.is_over(&found.rule.id));
         detected.failed.retain(|(rule, _)| !self.budgets.is_over(&rule.id));
         for (rule, error) in &detected.failed {
             *self.counters.failed.entry(Failure::of(error)).or_default() += 1;
             let failures = self.failures.entry(rule.id.clone()).or_insert_with(|| (0, error.to_string()));
             failures.0 += 1;
+        }
+        for (rule, first) in &detected.keyless {
+            self.keyless.entry(rule.id.clone()).or_insert((0, *first)).0 += 1;
         }
         if !detected.matches.is_empty() {
             self.counters.matched += 1;
@@ -341,6 +350,11 @@ impl Pipeline {
     /// Rules with evaluations that ended without a value: how many, and why the first did.
     pub fn failures(&self) -> &BTreeMap<RuleId, (u64, String)> {
         &self.failures
+    }
+
+    /// Rules with selectors that took events without a key, which join nothing: how many, and where the first.
+    pub fn keyless(&self) -> &BTreeMap<RuleId, (u64, Keyless)> {
+        &self.keyless
     }
 
     /// Rules that are switched off because of what they cost, until another version of them is accepted.

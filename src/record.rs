@@ -232,6 +232,18 @@ pub enum Payload {
     Tick,
 }
 
+impl Payload {
+    /// The kind of source that an input came from; none for what the controller itself writes down. Only audit events go to
+    /// the quarantine: any text is a line.
+    pub fn source(&self) -> Option<Source> {
+        match self {
+            Payload::Audit(_) | Payload::Quarantined(_) => Some(Source::Audit),
+            Payload::Line(line) => Some(line.source),
+            Payload::Inventory(_) | Payload::Rule(_) | Payload::Triage(_) | Payload::Tick => None,
+        }
+    }
+}
+
 /// Which bytes of which file a line is. Equal lines at different places are different lines.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -12,6 +12,7 @@ mod fields;
 mod json;
 mod json_line;
 mod key;
+mod known;
 mod ledger;
 mod line;
 mod names;

@@ -31,7 +31,7 @@ use std::{
     fs,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 
 use tokio::sync::watch;
@@ -96,6 +96,9 @@ struct Shared {
     /// Damage that was reported, by sequence number.
     reported: Mutex<BTreeSet<Seq>>,
     committed: watch::Sender<Seq>,
+    retain_bytes: u64,
+    /// Bytes of the snapshots beside the log.
+    snapshot_bytes: AtomicU64,
     /// Locked while any handle lives.
     _lock: fs::File,
 }
@@ -129,8 +132,11 @@ impl Store {
             reader: Mutex::default(),
             reported: Mutex::default(),
             committed: watch::Sender::new(0),
+            retain_bytes: config.retain_bytes,
+            snapshot_bytes: AtomicU64::new(0),
             _lock: lock,
         });
+        shared.measure_snapshots();
         let (appender, requests) = Appender::new(shared.clone(), config.queue_bytes, config.queue_len, config.deadline);
         let writer = Writer::open(shared.clone(), config, requests)?;
         Ok((Store { shared }, appender, writer))

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// Names of the functions below `#[test]` and its kin in all sources below `dir`.
-fn tests_below(dir: &Path, names: &mut BTreeSet<String>) {
+pub fn tests_below(dir: &Path, names: &mut BTreeSet<String>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -9,6 +9,7 @@ mod charts;
 mod cluster;
 mod collector;
 mod demo;
+mod docs;
 mod generated;
 mod guarantees;
 mod image;

@@ -9,4 +9,7 @@
 #[path = "cluster/live_node/driver.rs"]
 mod driver;
 mod node_live;
+#[allow(dead_code, reason = "here only what needs a node is run")]
+#[path = "docs/page.rs"]
+mod page;
 mod support;

@@ -2,6 +2,7 @@
 
 mod attack;
 mod bed;
+mod docs;
 mod faults;
 mod install;
 

@@ -138,6 +138,26 @@ fn every_alert_has_a_name_a_page_and_words() {
 }
 
 #[test]
+fn every_runbook_url_leads_to_a_page_of_the_repository() {
+    // What Prometheus is given, by hand and by the chart.
+    for path in ["manifests/prometheus/alerts.yaml", "charts/kubewitness/files/alerts.yaml"] {
+        let text = fs::read_to_string(repository(path)).unwrap();
+        let file: Value = serde_saphyr::from_str(&text).unwrap();
+        let rules = file["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
+        let mut count = 0;
+        for rule in rules {
+            let url = rule["annotations"]["runbook_url"].as_str().unwrap();
+            let page = url.strip_prefix(concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/"));
+            let page = page.unwrap_or_else(|| panic!("{url} is not where the repository is"));
+            let wanted = format!("docs/runbooks/{}.md", rule["alert"].as_str().unwrap());
+            assert!(page == wanted && repository(page).is_file(), "{url}");
+            count += 1;
+        }
+        assert_eq!(count, alerts().count(), "{path}");
+    }
+}
+
+#[test]
 fn every_metric_is_on_the_dashboard_and_every_query_names_metrics_that_exist() {
     let metrics = reference();
     let text = fs::read_to_string(repository("manifests/prometheus/dashboard.json")).unwrap();

@@ -40,6 +40,7 @@ impl Shown {
 /// What one selector brought to an episode.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Share {
+    /// How often it happened: an event that was repeated counts as often.
     pub count: u64,
     /// None in an old episode.
     pub newest: Option<Shown>,
@@ -104,7 +105,7 @@ impl Episode {
         self.earliest.truncate(SHOWN);
         show(&mut self.latest, shown.clone());
         keep_last(&mut self.latest);
-        let share = Share { count: 1, newest: Some(shown) };
+        let share = Share { count: shown.evidence.times.into(), newest: Some(shown) };
         add_share(&mut self.shares, selector.name.clone(), share);
     }
 

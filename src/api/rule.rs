@@ -296,6 +296,7 @@ pub struct Threshold {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub selector: Option<String>,
+    /// A line that was repeated N times is N matches.
     #[schemars(range(min = 1, max = 10_000))]
     pub count: u32,
     /// A CEL expression; set, `count` is of its distinct non-empty values.
@@ -329,7 +330,7 @@ fn one() -> u32 {
 pub struct Step {
     #[schemars(length(min = 1, max = 63))]
     pub selector: String,
-    /// How many matches the step needs.
+    /// How many matches the step needs. A line that was repeated N times is N of them.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 10_000))]
     pub count: u32,

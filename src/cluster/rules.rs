@@ -144,6 +144,7 @@ impl<J: Journal> RulesWatch<J> {
                 _ = retry.tick() => self.write_statuses(&shutdown).await,
                 _ = activity.tick() => self.unwritten.extend(self.known.keys().cloned()),
             }
+            self.count();
         }
     }
 
@@ -168,7 +169,16 @@ impl<J: Journal> RulesWatch<J> {
                 }
             }
         }
-        let ready = self.known.values().filter(|k| k.outcome.is_ok()).count();
+    }
+
+    /// Counts the rules that are at work. One that is suspended is as its owner wants it, and counts as ready.
+    fn count(&self) {
+        let Ok(news) = self.activity.lock() else { return };
+        let over = |id: &RuleId| {
+            let standing = self.standing.get(id).zip(news.get(id));
+            standing.is_some_and(|(standing, news)| news.over_budget(standing.generation).is_some())
+        };
+        let ready = self.known.iter().filter(|(id, known)| known.outcome.is_ok() && !over(id)).count();
         self.metrics.rules.with_label_values(&["true"]).set(ready as i64);
         self.metrics.rules.with_label_values(&["false"]).set((self.known.len() - ready) as i64);
     }

@@ -29,6 +29,13 @@ pub struct RuleNews {
     pub over_budget: Option<(i64, String)>,
 }
 
+impl RuleNews {
+    /// Why this generation is switched off. None while it is not.
+    pub fn over_budget(&self, generation: i64) -> Option<&str> {
+        self.over_budget.as_ref().filter(|(over, _)| *over == generation).map(|(_, why)| why.as_str())
+    }
+}
+
 /// What is known of one rule.
 pub struct Verdict<'a> {
     pub generation: i64,
@@ -45,9 +52,7 @@ const MAX_MESSAGE: usize = 4096;
 /// The status to write; equal to `before` when there is nothing to say.
 pub fn rule_status(before: Option<&RuleStatus>, verdict: &Verdict<'_>, now: Timestamp) -> RuleStatus {
     let mut status = before.cloned().unwrap_or_default();
-    let over_budget = verdict.news.over_budget.as_ref();
-    let over_budget =
-        over_budget.filter(|(generation, _)| *generation == verdict.accepted).map(|(_, why)| why.as_str());
+    let over_budget = verdict.news.over_budget(verdict.accepted);
     let (ready, reason, message) = match verdict.outcome {
         Ok(_) if verdict.suspended => {
             (ConditionStatus::False, Reason::Suspended, "suspended by spec.suspend: evaluates nothing".to_owned())

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -16,6 +16,8 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use jiff::{Timestamp, fmt::rfc2822};
+use prometheus::Gauge;
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
@@ -23,7 +25,7 @@ use rustls::{
 use serde::Deserialize;
 
 use super::{CollectorConfig, CollectorError, metrics::Retry, spool::compress};
-use crate::api::log_source::Assignment;
+use crate::{api::log_source::Assignment, telemetry};
 
 /// Of a file with a token or certificates, and of an answer, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -39,6 +41,8 @@ pub struct Door {
     timeout: Duration,
     /// With the certificates that it believes.
     client: Mutex<(Vec<u8>, Https)>,
+    /// This node's clock less the controller's, in seconds.
+    clock_offset: Gauge,
 }
 
 /// What became of the records of a request.
@@ -68,7 +72,8 @@ pub enum Asked {
 }
 
 impl Door {
-    pub fn new(config: &CollectorConfig) -> Result<Door, CollectorError> {
+    /// `clock_offset` is told how this node's clock stands to the controller's.
+    pub fn new(config: &CollectorConfig, clock_offset: Gauge) -> Result<Door, CollectorError> {
         let unusable = |reason| CollectorError::Authority { path: config.controller_ca.clone(), reason };
         let pem = read(&config.controller_ca).map_err(|error| unusable(error.to_string()))?;
         let client = client(&pem).map_err(unusable)?;
@@ -78,6 +83,7 @@ impl Door {
             token: config.token_file.clone(),
             timeout: config.limits.request,
             client: Mutex::new((pem, client)),
+            clock_offset,
         })
     }
 
@@ -105,7 +111,11 @@ impl Door {
         if let Some(etag) = etag {
             request = request.header(header::IF_NONE_MATCH, etag);
         }
+        let asked = telemetry::now();
         let answer = self.send(request, Vec::new()).await?;
+        if let Some(offset) = clock_offset(answer.headers(), asked, telemetry::now()) {
+            self.clock_offset.set(offset);
+        }
         match answer.status() {
             StatusCode::NOT_MODIFIED => Ok(Asked::Unchanged),
             StatusCode::OK => {
@@ -155,6 +165,15 @@ impl Door {
         }
         client.1.clone()
     }
+}
+
+/// This clock less that of who answered, in seconds. It answered between `asked` and `answered`, and says when in whole
+/// seconds; an answer that took over a second tells too little.
+fn clock_offset(headers: &HeaderMap, asked: Timestamp, answered: Timestamp) -> Option<f64> {
+    let date = rfc2822::parse(headers.get(header::DATE)?.to_str().ok()?).ok()?.timestamp();
+    let took = answered.duration_since(asked).as_secs_f64();
+    let middle = asked.duration_since(date).as_secs_f64() + took / 2.0 - 0.5;
+    (0.0..=1.0).contains(&took).then_some(middle)
 }
 
 fn client(pem: &[u8]) -> Result<Https, String> {
@@ -223,4 +242,26 @@ fn causes(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_is_compared_at_the_middle_of_a_quick_answer() {
+        let date = |text: &str| HeaderMap::from_iter([(header::DATE, text.parse().unwrap())]);
+        let offset = |headers: &HeaderMap, asked: &str, answered: &str| {
+            let [asked, answered] = [asked, answered].map(|time| format!("2026-11-28T06:00:{time}Z").parse().unwrap());
+            clock_offset(headers, asked, answered)
+        };
+        let at_two = date("Sat, 28 Nov 2026 06:00:02 GMT");
+        assert_eq!(offset(&at_two, "02.25", "02.75"), Some(0.0));
+        assert_eq!(offset(&at_two, "32.25", "32.75"), Some(30.0));
+        assert_eq!(offset(&at_two, "00.25", "00.75"), Some(-2.0));
+        assert_eq!(offset(&at_two, "02.25", "03.75"), None, "a slow answer");
+        assert_eq!(offset(&at_two, "02.75", "02.25"), None, "the clock was set back meanwhile");
+        assert_eq!(offset(&date("yesterday"), "02.25", "02.75"), None);
+        assert_eq!(offset(&HeaderMap::new(), "02.25", "02.75"), None);
+    }
 }

@@ -124,6 +124,7 @@ pub struct Metrics {
     pub(super) checkpoint_errors: IntCounter,
     pub(super) spool_errors: IntCounter,
     pub(super) assigned: IntGauge,
+    pub(super) clock_offset: Gauge,
     pub(super) relay: Relay,
 }
 
@@ -135,6 +136,11 @@ impl Metrics {
         let gauge = |name, help| series.gauge(name, help);
         let by_reason =
             |name, help, reasons: &[&'static str]| series.counters(name, help, "reason", reasons.iter().copied());
+        let clock_offset = Gauge::with_opts(series.opts(
+            "clock_offset_seconds",
+            "This node's clock less the controller's, by the time that it answers with: half a second exact, 0 before the first answer.",
+        ))?;
+        registry.register(Box::new(clock_offset.clone()))?;
         let losses = Loss::ALL.map(Loss::as_str);
         Ok(Metrics {
             lines: counter("lines_read_total", "Lines that were read.")?,
@@ -179,6 +185,7 @@ impl Metrics {
             checkpoint_errors: counter("checkpoint_errors_total", "Writes of checkpoints that failed.")?,
             spool_errors: counter("spool_errors_total", "Writes and removals of spool files that failed.")?,
             assigned: gauge("sources", "Sources that this node is to read.")?,
+            clock_offset,
             relay: Relay::register(registry)?,
         })
     }

@@ -8,6 +8,7 @@ use crate::{detect::Failure, normalise::line::program_labels, pipeline::Pipeline
 #[derive(Clone, Debug)]
 pub struct PipelineMetrics {
     events: IntCounter,
+    evaluations: IntCounter,
     matched: IntCounter,
     findings: IntCounter,
     unreadable: IntCounter,
@@ -51,6 +52,10 @@ impl PipelineMetrics {
                 "events_total",
                 "Events that were evaluated, since the start; a restart evaluates again what came after the last snapshot.",
             )?,
+            evaluations: counter(
+                "evaluations_total",
+                "Conditions of rules that were evaluated, after the index left out those that can't match.",
+            )?,
             matched: counter("events_matched_total", "Events that at least one rule's selector took.")?,
             findings: counter("findings_total", "Detections that were completed.")?,
             unreadable: counter("records_unreadable_total", "Records that hold no readable event.")?,
@@ -92,6 +97,7 @@ impl PipelineMetrics {
     pub fn observe(&self, pipeline: &Pipeline, lag: u64) {
         let counters = pipeline.counters();
         raise(&self.events, counters.events);
+        raise(&self.evaluations, counters.evaluations);
         raise(&self.matched, counters.matched);
         raise(&self.findings, counters.findings);
         raise(&self.unreadable, counters.unreadable);

@@ -24,7 +24,7 @@ use crate::{
 #[derive(clap::Args, Clone, Debug)]
 pub struct SnapshotArgs {
     /// Seconds between two snapshots of the rules' state, from which a restart goes on; 0 writes none.
-    /// The last two are kept beside the record, and are not counted in --retain-bytes
+    /// The last two are kept beside the record, count in --retain-bytes, and may each take an eighth of it
     #[arg(long, env = "KUBEWITNESS_SNAPSHOT_EVERY", default_value_t = 300, value_name = "SECONDS",
         value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub snapshot_every: u64,
@@ -162,4 +162,45 @@ fn write(store: &Store, metrics: &SnapshotMetrics, snapshot: &Snapshot) -> bool 
         }
     }
     written.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::store::{self, StoreConfig};
+
+    #[test]
+    fn what_could_not_be_written_is_written_at_the_end_and_what_was_is_not_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let metrics = store::Metrics::register(&prometheus::Registry::new()).unwrap();
+        let (store, _appender, _writer) = Store::open(StoreConfig::at(dir.path()), metrics).unwrap();
+        let registry = prometheus::Registry::new();
+        let metrics = SnapshotMetrics::register(&Series { registry: &registry, part: "pipeline" }).unwrap();
+        let pipeline = Pipeline::new(PipelineConfig::default());
+        // Takes one, and waits for its end.
+        let take = |seq| {
+            let mut snapshots = Snapshots::new(store.clone(), &SnapshotArgs { snapshot_every: 1 }, metrics.clone());
+            snapshots.every = Some(Duration::ZERO);
+            snapshots.take(&pipeline, seq);
+            let written = snapshots.writing.take().unwrap().join().unwrap();
+            snapshots.writing = Some(thread::spawn(move || written));
+            (snapshots, written)
+        };
+        let seqs = || store.snapshots().unwrap().into_iter().map(|(seq, _)| seq).collect::<Vec<_>>();
+        // A directory stands where the file is to be written.
+        let in_the_way = dir.path().join("snapshot.tmp");
+        fs::create_dir(&in_the_way).unwrap();
+        let (snapshots, written) = take(7);
+        assert!(!written && seqs().is_empty());
+        fs::remove_dir(&in_the_way).unwrap();
+        snapshots.finish(&pipeline, 7);
+        assert_eq!((seqs(), metrics.failed.get(), metrics.written.get()), (vec![7], 1, 1));
+
+        let (snapshots, written) = take(8);
+        assert!(written);
+        snapshots.finish(&pipeline, 8);
+        assert_eq!((seqs(), metrics.failed.get(), metrics.written.get()), (vec![8, 7], 1, 2));
+    }
 }

@@ -108,8 +108,12 @@ impl Body {
             };
         }
         let length = self.len(layout);
+        let times = |entry: Entry| entry.times as usize;
         // Nothing can be complete yet, and nothing was.
-        if length < FEW && length + 1 < plan.minimum() && !self.few(layout).any(|known| known.done) {
+        if length < FEW
+            && self.few(layout).map(times).sum::<usize>() + times(entry) < plan.minimum()
+            && !self.few(layout).any(|known| known.done)
+        {
             return self.put(layout, entry, text).then(Vec::new);
         }
         let mut window = Window::of(plan, self.few(layout));

@@ -8,7 +8,7 @@ use super::{plan::Selectors, stamp::Stamp, texts::TextNo};
 use crate::{
     api::rule::Source,
     detect::Evidence,
-    event::Precision,
+    event::{MAX_TIMES, Precision},
     record::{RecordId, Seq},
 };
 
@@ -35,6 +35,8 @@ pub struct Entry {
     /// Event time as it was stamped; `stamp` may be coarser.
     pub at: Timestamp,
     pub seq: Seq,
+    /// How often it happened, 1 to [`MAX_TIMES`]: it counts for so many matches.
+    pub times: u32,
     pub source: Source,
     pub selectors: Selectors,
     /// Selectors for which a finding has named it as contributing.
@@ -52,6 +54,7 @@ impl Entry {
             stamp: Stamp::of(evidence),
             at: evidence.at,
             seq: evidence.seq,
+            times: evidence.times.clamp(1, MAX_TIMES),
             source: evidence.source,
             selectors,
             told: 0,
@@ -67,6 +70,7 @@ impl Entry {
             stamp,
             at: stamp.at,
             seq: 0,
+            times: 1,
             source: Source::Audit,
             selectors,
             told: 0,
@@ -106,12 +110,15 @@ const COARSE: u8 = 1;
 const DONE: u8 = 2;
 /// Above the flags stands the place in `SOURCES`.
 const SOURCE_SHIFT: u8 = 2;
+/// In seven bytes stand the place in the log and, above these bits, how often it happened, less one. At 100,000 records a
+/// second the log comes to 2^46 in 22 years.
+const SEQ_BITS: u32 = 46;
+const _: () = assert!(MAX_TIMES <= 1 << (56 - SEQ_BITS));
 const SOURCES: [Source; 4] = [Source::Audit, Source::Node, Source::Container, Source::Web];
 
 impl Entry {
     /// All forms; the first `Form::size` bytes are the one asked for. Microseconds (8), nanoseconds beyond them (2), id (16),
-    /// selectors (1), flags (1); told (1), seq (7), text (4); value (16). Selectors are at most 8, and 2^56 records are not
-    /// reached in this age.
+    /// selectors (1), flags (1); told (1), seq and times (7), text (4); value (16). Selectors are at most 8.
     pub fn pack(&self) -> [u8; MAX_SIZE] {
         let nanos = self.at.as_nanosecond();
         let micros = i64::try_from(nanos.div_euclid(1000)).unwrap_or(i64::MAX);
@@ -126,7 +133,8 @@ impl Entry {
         packed[26] = self.selectors as u8;
         packed[27] = coarse | done | (source << SOURCE_SHIFT);
         packed[28] = self.told as u8;
-        packed[29..36].copy_from_slice(&self.seq.to_le_bytes()[..7]);
+        let seq = self.seq & ((1 << SEQ_BITS) - 1) | u64::from(self.times.saturating_sub(1)) << SEQ_BITS;
+        packed[29..36].copy_from_slice(&seq.to_le_bytes()[..7]);
         packed[36..40].copy_from_slice(&self.text.0.to_le_bytes());
         packed[40..].copy_from_slice(&self.value);
         packed
@@ -146,6 +154,7 @@ impl Entry {
         let seq: [u8; 7] = take(&mut rest);
         let mut whole_seq = [0; 8];
         whole_seq[..7].copy_from_slice(&seq);
+        let seq = u64::from_le_bytes(whole_seq);
         let text = match form {
             Form::Reported => TextNo::NONE,
             Form::Counted | Form::Valued => TextNo(u32::from_le_bytes(take(&mut rest))),
@@ -158,7 +167,8 @@ impl Entry {
         Entry {
             stamp: Stamp::new(at, id, precision),
             at,
-            seq: Seq::from_le_bytes(whole_seq),
+            seq: seq & ((1 << SEQ_BITS) - 1),
+            times: (seq >> SEQ_BITS) as u32 + 1,
             source: SOURCES[usize::from(flags >> SOURCE_SHIFT) % SOURCES.len()],
             selectors: Selectors::from(selectors),
             told: Selectors::from(told),

@@ -102,6 +102,7 @@ pub fn evidence(n: u64, millis: i64) -> Evidence {
     Evidence {
         id: id(n),
         seq: n,
+        times: 1,
         at: at(millis),
         precision: Precision::Micros,
         source: Source::Audit,

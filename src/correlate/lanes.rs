@@ -1,7 +1,8 @@
 //! The stamps of a Sequence's window, by which steps they fit: what tells quickly whether a window holds all steps.
-//! In: stamps with the set of steps that they can serve. Out: whether an event completes the sequence.
+//! In: stamps with the set of steps that they can serve, and how often each happened: a line that was repeated serves as
+//! often. Out: whether an event completes the sequence.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,19 +15,28 @@ pub type Steps = u32;
 #[derive(Debug, Clone)]
 struct Lane {
     steps: Steps,
-    stamps: VecDeque<Stamp>,
+    /// Each with how often it happened.
+    stamps: VecDeque<(Stamp, u32)>,
+    /// How often all of them happened.
+    times: usize,
 }
 
 impl Lane {
-    fn from(&self, lower: Timestamp) -> impl Iterator<Item = &Stamp> {
-        let start = self.stamps.partition_point(|s| s.at < lower);
+    fn from(&self, lower: Timestamp) -> impl Iterator<Item = &(Stamp, u32)> {
+        let start = self.stamps.partition_point(|(s, _)| s.at < lower);
         self.stamps.range(start..)
     }
 
-    /// How many stamps are at or after `lower` and not after `last` in (time, id).
-    fn count(&self, lower: Timestamp, last: &Stamp) -> usize {
-        let start = self.stamps.partition_point(|s| s.at < lower);
-        self.stamps.partition_point(|s| s <= last).saturating_sub(start)
+    /// How often something happened at or after `lower` and not after `last` in (time, id). More than `enough` may be less
+    /// than it is, so that this looks at no more than so many.
+    fn count(&self, lower: Timestamp, last: &Stamp, enough: usize) -> usize {
+        let start = self.stamps.partition_point(|(s, _)| s.at < lower);
+        let end = self.stamps.partition_point(|(s, _)| s <= last).max(start);
+        let stamps = end - start;
+        if self.times == self.stamps.len() || stamps >= enough {
+            return stamps;
+        }
+        self.stamps.range(start..end).map(|(_, times)| *times as usize).sum()
     }
 }
 
@@ -34,23 +44,25 @@ impl Lane {
 pub struct Lanes(Vec<Lane>);
 
 impl Lanes {
-    pub fn insert(&mut self, stamp: Stamp, steps: Steps) {
+    pub fn insert(&mut self, stamp: Stamp, steps: Steps, times: u32) {
         let at = self.0.iter().position(|l| l.steps == steps).unwrap_or_else(|| {
-            self.0.push(Lane { steps, stamps: VecDeque::new() });
+            self.0.push(Lane { steps, stamps: VecDeque::new(), times: 0 });
             self.0.len() - 1
         });
-        let stamps = &mut self.0[at].stamps;
-        let place = stamps.partition_point(|s| *s < stamp);
-        stamps.insert(place, stamp);
+        let lane = &mut self.0[at];
+        let place = lane.stamps.partition_point(|(s, _)| *s < stamp);
+        lane.stamps.insert(place, (stamp, times));
+        lane.times += times as usize;
     }
 
     pub fn remove(&mut self, stamp: &Stamp, steps: Steps) {
         let Some(at) = self.0.iter().position(|l| l.steps == steps) else { return };
-        let stamps = &mut self.0[at].stamps;
-        if let Ok(place) = stamps.binary_search(stamp) {
-            stamps.remove(place);
+        let lane = &mut self.0[at];
+        let place = lane.stamps.binary_search_by(|(s, _)| s.cmp(stamp));
+        if let Some((_, times)) = place.ok().and_then(|place| lane.stamps.remove(place)) {
+            lane.times -= times as usize;
         }
-        if stamps.is_empty() {
+        if lane.stamps.is_empty() {
             self.0.swap_remove(at);
         }
     }
@@ -58,7 +70,7 @@ impl Lanes {
     /// False when no window can hold all steps yet, whatever its place. Cheap.
     pub fn may_hold(&self, counts: &[u32]) -> bool {
         counts.iter().enumerate().all(|(step, count)| {
-            let there: usize = self.fitting(step).map(|l| l.stamps.len()).sum();
+            let there: usize = self.fitting(step).map(|l| l.times).sum();
             there >= *count as usize
         })
     }
@@ -71,7 +83,8 @@ impl Lanes {
     /// exactly when every set of steps finds enough events that fit any of them).
     pub fn hold_all(&self, counts: &[u32], within: SignedDuration, last: &Stamp) -> bool {
         let lower = minus(last.at, within);
-        let there: Vec<(Steps, usize)> = self.0.iter().map(|l| (l.steps, l.count(lower, last))).collect();
+        let all = counts.iter().map(|count| *count as usize).sum();
+        let there: Vec<(Steps, usize)> = self.0.iter().map(|l| (l.steps, l.count(lower, last, all))).collect();
         let overlap = there.iter().any(|(steps, _)| steps.count_ones() > 1);
         let enough = |set: Steps| {
             let have: usize = there.iter().filter(|(steps, _)| steps & set != 0).map(|(_, n)| n).sum();
@@ -92,36 +105,55 @@ impl Lanes {
     pub fn hold_in_order(&self, counts: &[u32], within: SignedDuration, last: &Stamp) -> bool {
         let Some((last_count, earlier)) = counts.split_last() else { return false };
         let lower = minus(last.at, within);
-        let mut used: BTreeSet<Stamp> = BTreeSet::from([*last]);
+        // How often an event has served already.
+        let mut used: BTreeMap<Stamp, usize> = BTreeMap::from([(*last, 1)]);
+        let left = |(stamp, times): &(Stamp, u32), used: &BTreeMap<Stamp, usize>| {
+            let left = (*times as usize).saturating_sub(used.get(stamp).copied().unwrap_or(0));
+            (left > 0).then_some((*stamp, left))
+        };
         // No event of a later step may certainly precede this time.
         let mut edge = Timestamp::MIN;
         for (step, count) in earlier.iter().enumerate() {
             let count = *count as usize;
-            let mut taken: Vec<(Timestamp, Steps, Stamp)> = Vec::new();
+            let mut taken: Vec<(Timestamp, Steps, Stamp, usize)> = Vec::new();
             for lane in self.fitting(step) {
                 // Among equal times those that the next steps miss least: the sooner a step is served, the more it is missed.
                 let serves_later = (lane.steps >> (step + 1)).reverse_bits();
                 let fit = lane
                     .from(lower.max(second_before(edge)))
-                    .take_while(|s| s.may_precede(last))
-                    .filter(|s| s.latest() >= edge && !used.contains(s));
-                taken.extend(fit.take(count).map(|s| (s.at, serves_later, *s)));
+                    .take_while(|(s, _)| s.may_precede(last))
+                    .filter(|(s, _)| s.latest() >= edge)
+                    .filter_map(|there| left(there, &used));
+                taken.extend(fit.take(count).map(|(s, left)| (s.at, serves_later, s, left)));
             }
             taken.sort_unstable();
-            taken.truncate(count);
-            let Some((end, ..)) = taken.last().filter(|_| taken.len() == count) else { return false };
-            edge = edge.max(*end);
-            used.extend(taken.iter().filter(|(_, later, _)| *later != 0).map(|(.., s)| *s));
+            let mut missing = count;
+            for (at, later, stamp, left) in taken {
+                if missing == 0 {
+                    break;
+                }
+                let served = left.min(missing);
+                missing -= served;
+                edge = edge.max(at);
+                if later != 0 {
+                    *used.entry(stamp).or_default() += served;
+                }
+            }
+            if missing > 0 {
+                return false;
+            }
         }
         let others = (*last_count as usize).saturating_sub(1);
         let there: usize = self
             .fitting(earlier.len())
             .map(|lane| {
                 lane.from(lower.max(second_before(edge)))
-                    .take_while(|s| *s < last)
-                    .filter(|s| s.latest() >= edge && !used.contains(s))
+                    .take_while(|(s, _)| s <= last)
+                    .filter(|(s, _)| s.latest() >= edge)
+                    .filter_map(|there| left(there, &used))
                     .take(others)
-                    .count()
+                    .map(|(_, left)| left)
+                    .sum::<usize>()
             })
             .sum();
         there >= others

@@ -52,7 +52,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// With fewer events than this nothing is complete.
+    /// With fewer matches than this nothing is complete.
     pub fn minimum(self) -> usize {
         match self {
             Plan::Threshold { count, .. } => count,

@@ -102,6 +102,7 @@ impl Texts {
         let mut evidence = Evidence {
             id: entry.stamp.id,
             seq: entry.seq,
+            times: entry.times,
             at: entry.at,
             precision: entry.stamp.precision,
             source: entry.source,

@@ -2,7 +2,7 @@
 //! completes, and what thereby takes part. Every answer depends only on the set of events, never on their arrival.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     distinct::Distinct,
-    entry::{Digest128, Entry},
+    entry::Entry,
+    held::Held,
     lanes::Lanes,
     plan::{Plan, Selectors, steps_of},
     stamp::{Stamp, minus, plus, second_before},
@@ -47,6 +48,8 @@ pub struct Window {
     fresh: BTreeSet<Stamp>,
     /// How many entries are stamped in whole seconds.
     coarse: usize,
+    /// How many entries happened more than once.
+    repeated: usize,
     lanes: Lanes,
     values: Distinct,
 }
@@ -69,7 +72,7 @@ impl Window {
     pub fn of(plan: Plan<'_>, entries: impl Iterator<Item = Entry>) -> Window {
         let mut window = Window { entries: entries.collect(), ..Window::default() };
         for place in 0..window.entries.len() {
-            window.coarse += usize::from(window.entries[place].stamp.precision == Precision::Second);
+            window.count(place);
             window.index(plan, place);
         }
         window
@@ -104,7 +107,7 @@ impl Window {
         }
         if known == 0 {
             self.entries.insert(place, Entry { text: text(), ..entry });
-            self.coarse += usize::from(stamp.precision == Precision::Second);
+            self.count(place);
         } else {
             self.entries[place].selectors |= entry.selectors;
             if let Plan::Sequence { steps, .. } = plan {
@@ -115,13 +118,19 @@ impl Window {
         Some(place)
     }
 
+    /// A new entry is at `place`.
+    fn count(&mut self, place: usize) {
+        self.coarse += usize::from(self.entries[place].stamp.precision == Precision::Second);
+        self.repeated += usize::from(self.entries[place].times > 1);
+    }
+
     /// Enters the event at `place` into the indices.
     fn index(&mut self, plan: Plan<'_>, place: usize) {
-        let Entry { stamp, selectors, told, done, value, .. } = self.entries[place];
+        let Entry { stamp, selectors, told, done, value, times, .. } = self.entries[place];
         match plan {
             Plan::Threshold { distinct: true, .. } => self.values.insert(stamp, value),
             Plan::Threshold { distinct: false, .. } => {}
-            Plan::Sequence { steps, .. } => self.lanes.insert(stamp, steps_of(steps, selectors)),
+            Plan::Sequence { steps, .. } => self.lanes.insert(stamp, steps_of(steps, selectors), times),
         }
         if selectors & !told != 0 {
             self.fresh.insert(stamp);
@@ -152,14 +161,19 @@ impl Window {
                 .filter(|c| plan.reaches(c, &stamp))
         };
         match plan {
-            Plan::Threshold { count, distinct: false, within, .. } => {
+            Plan::Threshold { count, distinct: false, within, .. }
+                if self.repeated == 0 || place + 1 == self.entries.len() =>
+            {
                 affected().filter(|c| self.counts_to(count, within, c)).copied().collect()
+            }
+            Plan::Threshold { count, distinct: false, within, .. } => {
+                self.slide(place, count, within, Held::Matches(0))
             }
             Plan::Threshold { count, within, .. } if place + 1 == self.entries.len() => {
                 let reached = self.values.reach(count, minus(stamp.at, within));
                 affected().filter(|_| reached).copied().collect()
             }
-            Plan::Threshold { count, within, .. } => self.distinct_from(place, count, within),
+            Plan::Threshold { count, within, .. } => self.slide(place, count, within, Held::of_values()),
             Plan::Sequence { steps, ordered, within } => {
                 let counts: Vec<u32> = steps.iter().map(|s| s.count).collect();
                 if !self.lanes.may_hold(&counts) {
@@ -174,31 +188,32 @@ impl Window {
         }
     }
 
-    /// True when at least `count` events are in the window that ends at `last`.
+    /// True when at least `count` matches are in the window that ends at `last`.
     fn counts_to(&self, count: usize, within: SignedDuration, last: &Stamp) -> bool {
-        let upto = self.entries.partition_point(|e| e.stamp <= *last);
-        let first = upto.checked_sub(count.max(1)).and_then(|i| self.entries.get(i));
-        first.is_some_and(|e| e.stamp.at >= minus(last.at, within))
+        let (upto, lower) = (self.entries.partition_point(|e| e.stamp <= *last), minus(last.at, within));
+        if self.repeated == 0 {
+            let first = upto.checked_sub(count.max(1)).and_then(|i| self.entries.get(i));
+            return first.is_some_and(|e| e.stamp.at >= lower);
+        }
+        let mut held = 0;
+        self.entries.range(..upto).rev().take_while(|e| e.stamp.at >= lower).any(|e| {
+            held += e.times as usize;
+            held >= count
+        })
     }
 
-    /// Slides over the windows that hold the event at `place`, counting distinct values: one pass for a late event.
-    fn distinct_from(&self, place: usize, count: usize, within: SignedDuration) -> Vec<Stamp> {
+    /// Slides over the windows that hold the event at `place`, counting what they hold: one pass for a late event.
+    fn slide(&self, place: usize, count: usize, within: SignedDuration, mut held: Held) -> Vec<Stamp> {
         let until = plus(self.entries[place].stamp.at, within);
         let mut first = self.entries.partition_point(|e| e.stamp.at < minus(self.entries[place].stamp.at, within));
-        let mut inside: HashMap<Digest128, u32> = HashMap::new();
         let mut completed = Vec::new();
         for (i, entry) in self.entries.iter().enumerate().skip(first).take_while(|(_, e)| e.stamp.at <= until) {
-            *inside.entry(entry.value).or_default() += 1;
+            held.add(entry);
             while let Some(old) = self.entries.get(first).filter(|e| e.stamp.at < minus(entry.stamp.at, within)) {
-                if let Some(n) = inside.get_mut(&old.value) {
-                    *n -= 1;
-                    if *n == 0 {
-                        inside.remove(&old.value);
-                    }
-                }
+                held.remove(old);
                 first += 1;
             }
-            if i >= place && inside.len() >= count && self.pending.contains(&entry.stamp) {
+            if i >= place && held.count() >= count && self.pending.contains(&entry.stamp) {
                 completed.push(entry.stamp);
             }
         }
@@ -253,6 +268,7 @@ impl Window {
         self.done.remove(&entry.stamp);
         self.fresh.remove(&entry.stamp);
         self.coarse -= usize::from(entry.stamp.precision == Precision::Second);
+        self.repeated -= usize::from(entry.times > 1);
         match plan {
             Plan::Threshold { .. } => self.values.remove_oldest(&entry.stamp),
             Plan::Sequence { steps, .. } => self.lanes.remove(&entry.stamp, steps_of(steps, entry.selectors)),

@@ -47,10 +47,9 @@ impl State for Windows {
     fn arrive(&mut self, place: Place<'_>, arrival: Arrival, desk: &mut Desk<'_>, findings: &mut Vec<Finding>) {
         let layout = Layout::of(Plan::of(&place.rule.detection));
         self.lateness = desk.limits.lateness.unwrap_or_default();
-        let late = |lateness| layout.plan.is_some() && arrival.evidence.at < minus(desk.received, lateness);
-        if desk.limits.lateness.is_some_and(late) {
-            desk.accounts.counters.late += 1;
-        }
+        let late = |lateness: &SignedDuration| arrival.evidence.at < minus(desk.received, *lateness);
+        let late = desk.limits.lateness.filter(|lateness| layout.plan.is_some() && late(lateness));
+        desk.accounts.counters.late += u64::from(late.is_some());
         let counted = layout.plan.is_some_and(Plan::counts_values);
         let value = match &arrival.distinct {
             Some(value) if counted => digest([&**value]),
@@ -72,7 +71,9 @@ impl State for Windows {
             None => desk.accounts.counters.repeated += 1,
         }
         self.bound(slot, before, layout, desk);
-        self.settle(slot, class(before), before == 0, layout, desk.accounts);
+        // What comes after an outage comes all at once, and stays until the rest of it may be here.
+        let stays = late.map(|lateness| plus(desk.received, lateness)).unwrap_or(Timestamp::MIN);
+        self.settle(slot, class(before), before == 0, (layout, stays), desk.accounts);
         self.count_words(desk.accounts);
     }
 
@@ -94,7 +95,7 @@ impl State for Windows {
                 desk.accounts.lost(number, 1, Loss::Expired);
                 dropped += 1;
             }
-            self.settle(slot, class, false, layout, desk.accounts);
+            self.settle(slot, class, false, (layout, Timestamp::MIN), desk.accounts);
             if dropped == before {
                 break; // what is due has something to drop; else this would not end
             }
@@ -111,7 +112,7 @@ impl State for Windows {
         let Some(text) = holder.body.drop_oldest(layout) else { return false };
         self.texts.release(rule, text);
         accounts.lost(rule, 1, Loss::Evicted);
-        self.settle(slot, before, false, layout, accounts);
+        self.settle(slot, before, false, (layout, Timestamp::MIN), accounts);
         self.count_words(accounts);
         true
     }
@@ -189,7 +190,7 @@ impl Windows {
         let slot = self.slot(number, key, desk.accounts);
         (0..entries.len()).for_each(|_| desk.accounts.kept(number));
         self.holders.get_mut(slot)?.body = Body::of(layout, entries);
-        self.settle(slot, 0, true, layout, desk.accounts);
+        self.settle(slot, 0, true, (layout, Timestamp::MIN), desk.accounts);
         Some(())
     }
 
@@ -232,12 +233,24 @@ impl Windows {
         }
     }
 
-    /// Brings the queue of a holder up to date, and removes it when nothing is left in it.
-    fn settle(&mut self, slot: Slot, before: Class, is_new: bool, layout: Layout<'_>, accounts: &mut Accounts) {
+    /// Brings the queue of a holder up to date, and removes it when nothing is left in it. What it holds stays until `stays`
+    /// at least, and no shorter than it was to stay before.
+    fn settle(
+        &mut self,
+        slot: Slot,
+        before: Class,
+        is_new: bool,
+        (layout, stays): (Layout<'_>, Timestamp),
+        accounts: &mut Accounts,
+    ) {
         let Some(holder) = self.holders.get(slot) else { return };
         let now = class(holder.body.len(layout));
-        let due = holder.body.oldest(layout).map(|oldest| self.due(oldest, layout));
-        if !is_new && due == Some(self.holders.due(slot)) && now == before {
+        let known = if is_new { 0 } else { self.holders.due(slot) };
+        let due = holder.body.oldest(layout).map(|oldest| {
+            let kept = within(layout).saturating_add(self.lateness);
+            self.due(plus(oldest, kept).max(stays), kept).max(known)
+        });
+        if !is_new && due == Some(known) && now == before {
             return;
         }
         if !is_new {
@@ -249,11 +262,10 @@ impl Windows {
         }
     }
 
-    /// When an entry can no longer be joined, rounded up.
-    fn due(&self, oldest: Timestamp, layout: Layout<'_>) -> Due {
-        let kept = within(layout).saturating_add(self.lateness);
+    /// A deadline of entries that are kept so long, rounded up.
+    fn due(&self, at: Timestamp, kept: SignedDuration) -> Due {
         let part = (kept.as_secs() / DEADLINE_PARTS).max(1);
-        let second = plus(oldest, kept).as_second().saturating_add(1);
+        let second = at.as_second().saturating_add(1);
         let rounded = second.saturating_add((-second).rem_euclid(part));
         Due::try_from(rounded.max(0)).unwrap_or(NEVER)
     }

@@ -244,7 +244,7 @@ pub static FIELDS: &[Field] = &[
         |e| FieldValue::OwnedStrings(e.redacted)),
     field("event.type", FieldType::Strings, ALL, "ECS types: `access`, `creation`, `change`, `deletion`, `start`, `allowed`, `denied`.",
         |e| FieldValue::StaticStrings(&e.type_)),
-    there(field("fields", FieldType::Dyn, LINES, "What the parser found beyond the schema; a missing key is an error, so read it with `.?`. `repeated` is how many equal lines in a row rsyslog made one of (`message repeated 5 times: [ … ]`).",
+    there(field("fields", FieldType::Dyn, LINES, "What the parser found beyond the schema; a missing key is an error, so read it with `.?`. `repeated` is how many equal lines in a row rsyslog made one of (`message repeated 5 times: [ … ]`); thresholds count them.",
         |e| FieldValue::Json(e.fields.as_ref())), |e| e.fields.is_some()),
     field("file.path", FieldType::String, LINES, "File that the event is about, such as the one an LSM denied.",
         |e| text(&e.file_path)),

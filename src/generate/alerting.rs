@@ -88,6 +88,9 @@ pub struct Foreign {
 pub const FOREIGN: &[Foreign] =
     &[Foreign { metric: "apiserver_audit_error_total", labels: &["plugin"], of: "kube-apiserver" }];
 
+/// Where the pages are shown to people: the repository's home shows Markdown.
+pub const RUNBOOKS: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/runbooks/");
+
 /// The rule file, as Prometheus reads it and as `spec` of a PrometheusRule.
 pub fn rule_file() -> String {
     let mut text = String::from("groups:\n");
@@ -106,7 +109,7 @@ fn rule(text: &mut String, alert: &Alert) {
         text,
         "  - alert: {name}\n    expr: {expr}\n    for: {hold}\n    labels: {{severity: {urgency}}}\n    annotations:\n      \
          summary: {summary}\n      description: {description}\n      \
-         runbook_url: https://kubewitness.io/docs/runbooks/{name}.md\n",
+         runbook_url: {RUNBOOKS}{name}.md\n",
     )
     .expect("writing to a String does not fail");
 }

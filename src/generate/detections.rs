@@ -19,6 +19,13 @@ All of it goes by the time of the events, and comes out the same in whatever ord
 soon as the events are there; a late one only adds. The last two can't take a finding back, so they **wait** until nothing that
 matters is still on its way.
 
+### Lines that were repeated
+
+rsyslog may write equal lines in a row once, and then `message repeated 5 times: [ … ]`. Such a line is one event that happened five times
+at its own time: it counts for five matches of a `Threshold`, up to five of a step's `count` in a `Sequence` (an event that fits two
+steps may serve both), and as five in `{SELECTOR.count}`; for 1000 at most. It has one value, so `distinct` counts it once; it is one completing
+event, so the alert's `count` grows by one; and `Match`, `Absence` and `NewValue` see one event. `fields.?repeated` has the number.
+
 ### Absence
 
 ```yaml

@@ -15,13 +15,13 @@ pub fn page() -> String {
          the same fields, lives in a namespace, sees the audit events of that namespace and the Container and Web logs of its pods, \
          and its alerts live there. [The tutorial](../tutorial.md) writes one; [the language](rule-language.md) is what stands in \
          expressions, [event fields](event-fields.md) what they read, [tests](rule-tests.md) what `spec.tests` holds. `kubectl \
-         explain clustersecurityrule.spec` says the same as the tables below. {DURATIONS} An event counts once: a line that says \
-         `message repeated 5 times` is one match, and `fields.repeated` has the number.\n\n```yaml\n{EXAMPLE}```\n\n\
+         explain clustersecurityrule.spec` says the same as the tables below. {DURATIONS} An event counts once; a line that says \
+         `message repeated 5 times` [counts five times](rule-language.md#lines-that-were-repeated).\n\n```yaml\n{EXAMPLE}```\n\n\
          ## The summary\n\n`alert.summary` is a sentence with slots, which are filled from the newest event of each selector:\n\n\
          | slot | stands for |\n|---|---|\n\
          | `{{key.NAME}}` | the value of that `groupBy` key |\n\
          | `{{SELECTOR.field.path}}` | a field, or any expression, of the newest event that the selector took; with one selector its name may be left out |\n\
-         | `{{SELECTOR.count}}` | how many events of the selector took part |\n\
+         | `{{SELECTOR.count}}` | how often events of the selector took part |\n\
          | `{{new.value}}`, `{{new.known}}`, `{{new.since}}` | of a NewValue rule: the new value, how many were known, since when the key was learned |\n\
          | `{{{{`, `}}}}` | a brace |\n\n\
          A value in it is cut at 256 bytes. Without a summary an alert shows the title and the key.\n",

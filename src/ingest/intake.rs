@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use serde::Deserialize;
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
@@ -16,6 +18,7 @@ use super::{
     split::{Broken, Element, Splitter},
 };
 use crate::{
+    api::rule::Source as Kind,
     record::{IdKey, Origin, QuarantineReason, Quarantined, Record},
     redact, telemetry,
 };
@@ -26,6 +29,9 @@ const GROUP_EVENTS: usize = 400;
 const GROUP_BYTES: usize = 1 << 20;
 /// The most that is split before groups are looked for.
 const PIECE: usize = 16 << 10;
+
+/// Bytes of an event whose stamp is worth reading: some 10 us of the group's time.
+const LONGEST_STAMPED: usize = 16 << 10;
 
 /// What keeps the events of API servers: the controller's store, or a relay's file.
 pub(super) trait Keeper: Send + Sync + 'static {
@@ -123,11 +129,16 @@ impl<K: Keeper> Intake<K> {
         let metrics = self.keeper.metrics();
         let now = telemetry::now();
         metrics.events_received.inc_by(group.len() as u64);
+        metrics.received(Kind::Audit, group.len() as u64);
+        let stamped = group.iter().rev().find_map(stamp);
         metrics.events_oversize.inc_by(group.iter().filter(|element| element.form != Form::Whole).count() as u64);
         let kept = self.keeper.keep(group, &self.origin).await?;
         kept.quarantined.iter().for_each(|reason| metrics.quarantined(*reason));
         metrics.last_event.set(now.as_millisecond() as f64 / 1000.0);
         metrics.senders.stored(&self.origin.cluster, &self.origin.reporter, now);
+        if let Some(stamped) = stamped {
+            metrics.senders.stamped(&self.origin.cluster, &self.origin.reporter, stamped, now);
+        }
         self.tally.stored += kept.stored;
         self.tally.duplicates += kept.duplicates;
         self.tally.quarantined += kept.quarantined.len() as u64;
@@ -152,6 +163,20 @@ impl<K: Keeper> Take for Intake<K> {
     fn broken(&self) -> Option<Broken> {
         self.splitter.broken()
     }
+}
+
+/// When an event came to its stage by its API server's clock. Of large ones it is not read: the next one will do.
+fn stamp(element: &Element) -> Option<Timestamp> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Stamped {
+        stage_timestamp: Timestamp,
+    }
+    let read = |bytes| serde_json::from_slice::<Stamped>(bytes).ok();
+    (element.bytes.len() <= LONGEST_STAMPED)
+        .then(|| read(&element.bytes))
+        .flatten()
+        .map(|stamped| stamped.stage_timestamp)
 }
 
 /// One event as the log keeps it, and why it is in quarantine if it is.

@@ -3,7 +3,7 @@
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Registry};
 
 use super::credentials::Refusal;
-use crate::{record::QuarantineReason, telemetry::Series};
+use crate::{api::rule::Source, record::QuarantineReason, telemetry::Series};
 use collectors::CollectorMetrics;
 use senders::Senders;
 
@@ -45,6 +45,7 @@ impl Turned {
 pub struct Metrics {
     requests: IntCounterVec,
     pub(super) events_received: IntCounter,
+    inputs_received: IntCounterVec,
     events_quarantined: IntCounterVec,
     pub(super) events_oversize: IntCounter,
     auth_failures: IntCounterVec,
@@ -82,6 +83,12 @@ impl Metrics {
                 CODES.iter().copied(),
             )?,
             events_received: series.counter("events_received_total", "Events read from request bodies.")?,
+            inputs_received: of_controller.counters(
+                "inputs_received_total",
+                "Audit events and log lines that were sent with a good credential and are what their sender may send, by kind of source.",
+                "source",
+                Source::ALL.iter().map(|source| source.as_str()),
+            )?,
             events_quarantined: series.counters(
                 "events_quarantined_total",
                 "Events that could not be read, kept as length, keyed hash and error.",
@@ -129,6 +136,11 @@ impl Metrics {
     /// Gives an API server its series, as a credential for it does.
     pub fn expect_apiserver(&self, cluster: &str, apiserver: &str) {
         self.senders.expect(&[(cluster.into(), apiserver.into())]);
+    }
+
+    /// Inputs of one kind of source, before it is known whether they can be stored.
+    pub(super) fn received(&self, source: Source, count: u64) {
+        self.inputs_received.with_label_values(&[source.as_str()]).inc_by(count);
     }
 
     pub(super) fn answered(&self, code: u16) {

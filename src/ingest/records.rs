@@ -107,6 +107,7 @@ impl Batch {
         for outcome in outcomes {
             match outcome {
                 Ok((record, reason)) => {
+                    record.payload.source().into_iter().for_each(|source| metrics.received(source, 1));
                     records.push(record);
                     quarantined.extend(reason);
                 }

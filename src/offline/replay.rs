@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     alert::Alert,
+    detect::Keyless,
     pipeline::{Pipeline, PipelineConfig, Seen},
     record::RecordId,
     ruleset::{
@@ -54,7 +55,8 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<NonZeroUsize>,
     /// Write what became of the input to FILE, as a JSON object: `events` (each counted once), of them `matched` by a selector,
-    /// `rejected` (places that hold no record), `alerts`, `rules`, `seconds`.
+    /// `rejected` (places that hold no record), `keyless` (events that a selector took and whose key was empty, so that they
+    /// joined nothing), `alerts`, `rules`, `seconds`.
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
     #[command(flatten)]
@@ -98,6 +100,8 @@ pub struct Summary {
     pub matched: u64,
     /// Places of the input that hold no record.
     pub rejected: u64,
+    /// Events that a selector took and whose key was empty: they joined nothing. One counts for each such selector.
+    pub keyless: u64,
     pub alerts: usize,
     pub rules: usize,
     /// From when the rules were read until the input was.
@@ -169,6 +173,9 @@ pub fn main(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("reading {name}"))?;
     replay.pipeline.end(None);
     replay.report();
+    if args.how.inventory.is_none() {
+        replay.tell_keyless();
+    }
     hint.into_inner().unwrap_or_else(PoisonError::into_inner).tell();
     if let Some(path) = &args.summary {
         replay.summarise(path).with_context(|| format!("writing the summary to {}", path.display()))?;
@@ -219,6 +226,11 @@ struct Looked {
 fn look(front: &Pipeline, entry: Entry) -> Looked {
     let Entry { line, record } = entry;
     Looked { line, outcome: record.map(|record| (record.id, front.see(line, &record))) }
+}
+
+/// True for an expression that reads what the inventory joins to an event.
+fn is_joined(expression: &str) -> bool {
+    ["source.node.", "kubernetes."].iter().any(|fields| expression.contains(fields))
 }
 
 struct Replay {
@@ -292,11 +304,32 @@ impl Replay {
         }
     }
 
+    /// What joined nothing for want of an inventory.
+    fn tell_keyless(&self) {
+        let (mut events, mut rules, mut first) = (0, 0, None);
+        for (id, (count, Keyless { selector, key })) in self.pipeline.keyless() {
+            let Some(rule) = self.pipeline.rules().get(id) else { continue };
+            let Some(selector) = rule.selectors.get(*selector) else { continue };
+            if !selector.keys.get(*key).is_some_and(|key| is_joined(key.source())) {
+                continue;
+            }
+            (events, rules) = (events + count, rules + 1);
+            let key = rule.key_names.get(*key).map_or("", |name| name);
+            first = first.or_else(|| Some(format!("key {key:?} of selector {} of {id}", selector.name)));
+        }
+        if let Some(first) = first {
+            eprintln!(
+                "kubewitness: {events} event(s) that selectors of {rules} rule(s) took joined nothing, since a key is empty that                  only the inventory tells, such as {first}: give nodes and pods with --inventory FILE"
+            );
+        }
+    }
+
     fn summarise(&self, path: &Path) -> io::Result<()> {
         let summary = Summary {
             events: self.events,
             matched: self.pipeline.counters().matched,
             rejected: self.rejected,
+            keyless: self.pipeline.keyless().values().map(|(count, _)| count).sum(),
             alerts: self.pipeline.alerts().count(),
             rules: self.pipeline.rules().len(),
             seconds: self.progress.started.elapsed().as_secs_f64(),

@@ -13,20 +13,11 @@ use serde_json::value::RawValue;
 
 use super::{
     MAX_EVENT, Redacted,
-    key::Classes,
     ledger::{self, Ledger},
-    needle,
     pattern::{self, REDACTED},
-    tape::{self, Kind, Node, flag},
+    tape::{self, Kind, Node, Room, flag},
 };
 use crate::record::RedactionFacts;
-
-/// Room that is used again for each event: at most a few times the size of the largest one.
-#[derive(Default)]
-struct Room {
-    nodes: Vec<Node>,
-    classes: Classes,
-}
 
 thread_local! {
     static ROOM: RefCell<Room> = RefCell::default();
@@ -40,15 +31,14 @@ pub fn event(bytes: &[u8]) -> Option<Redacted> {
     ROOM.with_borrow_mut(|room| redact(str::from_utf8(bytes).ok()?, room))
 }
 
-fn redact(text: &str, Room { nodes, classes }: &mut Room) -> Option<Redacted> {
-    let any = tape::read(text.as_bytes(), nodes, classes)?;
-    needle::flag(text.as_bytes(), nodes);
-    let mut copy = Copy { text: text.as_bytes(), nodes, edits: Vec::new(), paths: Vec::new() };
+fn redact(text: &str, room: &mut Room) -> Option<Redacted> {
+    let any = tape::read(text.as_bytes(), room)?;
+    let mut copy = Copy { text, nodes: &mut room.nodes, edits: Vec::new(), paths: Vec::new() };
     let parts = copy.event()?;
     if any & flag::ODD != 0 {
         copy.recode()?;
     }
-    let canonical = String::from_utf8(copy.write(&parts)?).ok()?;
+    let canonical = copy.write(&parts)?;
     if canonical.len() > MAX_EVENT {
         return None;
     }
@@ -75,7 +65,7 @@ struct Edit {
 }
 
 struct Copy<'t> {
-    text: &'t [u8],
+    text: &'t str,
     nodes: &'t mut Vec<Node>,
     edits: Vec<Edit>,
     /// Of what was hidden.
@@ -115,7 +105,7 @@ impl<'t> Copy<'t> {
     }
 
     fn raw(&self, node: Node) -> &'t [u8] {
-        self.text.get(node.start as usize..node.end as usize).unwrap_or_default()
+        self.text.as_bytes().get(node.start as usize..node.end as usize).unwrap_or_default()
     }
 
     /// The text of a string; `None` for other values, and for a text that can't be read.
@@ -124,10 +114,10 @@ impl<'t> Copy<'t> {
             Kind::Hidden => Some(REDACTED.into()),
             Kind::String if node.flags & flag::ESCAPED != 0 => {
                 let quoted = self.text.get(node.start as usize - 1..node.end as usize + 1)?;
-                serde_json::from_slice::<String>(quoted).ok().map(Cow::Owned)
+                serde_json::from_str::<String>(quoted).ok().map(Cow::Owned)
             }
-            Kind::String => str::from_utf8(self.raw(node)).ok().map(Cow::Borrowed),
-            Kind::Object | Kind::Array | Kind::Number | Kind::Bool | Kind::Null => None,
+            Kind::String => self.text.get(node.start as usize..node.end as usize).map(Cow::Borrowed),
+            Kind::Object | Kind::Array | Kind::Known | Kind::Number | Kind::Bool | Kind::Null => None,
         }
     }
 
@@ -213,44 +203,59 @@ impl<'t> Copy<'t> {
     }
 
     /// The event of these parts: the metadata in its order, then the bodies.
-    fn write(&mut self, parts: &top::Parts) -> Option<Vec<u8>> {
+    fn write(&mut self, parts: &top::Parts) -> Option<String> {
         self.edits.sort_unstable_by_key(|edit| edit.start);
-        let mut out = Vec::with_capacity(self.text.len() + 64 + 12 * self.edits.len());
-        out.push(b'{');
+        let mut out = String::with_capacity(self.text.len() + 64 + 12 * self.edits.len());
+        out.push('{');
+        let mut run = None;
         for (key, value) in &parts.metadata {
-            out.extend_from_slice(if out.len() > 1 { b"," } else { b"" });
-            self.write_pair(*key, *value, &mut out)?;
+            let (start, end) = self.places(*key, *value)?;
+            // Nearly all pairs stand behind one another, with a comma between.
+            run = match run {
+                Some((first, last)) if last + 1 == start => Some((first, end)),
+                _ => {
+                    self.write_run(run, ",", &mut out)?;
+                    Some((start, end))
+                }
+            };
         }
+        self.write_run(run, ",", &mut out)?;
         for (key, value) in &parts.bodies {
-            out.extend_from_slice(if out.len() > 1 { super::BODY_MARK } else { b"" });
-            self.write_pair(*key, *value, &mut out)?;
+            let mark = str::from_utf8(super::BODY_MARK).ok()?;
+            self.write_run(Some(self.places(*key, *value)?), mark, &mut out)?;
         }
-        out.push(b'}');
+        out.push('}');
         Some(out)
     }
 
-    fn write_pair(&self, key: u32, value: u32, out: &mut Vec<u8>) -> Option<()> {
+    /// Where a pair begins and ends in the text.
+    fn places(&self, key: u32, value: u32) -> Option<(u32, u32)> {
         let (key, value) = (self.node(key)?, self.node(value)?);
         // A value that is hidden still knows where it was.
-        let quoted = self.text.get(value.start as usize - 1) == Some(&b'"');
-        let (mut at, end) = (key.start - 1, value.end + u32::from(quoted));
+        let quoted = self.text.as_bytes().get(value.start as usize - 1) == Some(&b'"');
+        Some((key.start - 1, value.end + u32::from(quoted)))
+    }
+
+    fn write_run(&self, run: Option<(u32, u32)>, mark: &str, out: &mut String) -> Option<()> {
+        let Some((mut at, end)) = run else { return Some(()) };
+        out.push_str(if out.len() > 1 { mark } else { "" });
         let first = self.edits.partition_point(|edit| edit.start < at);
         for edit in self.edits.get(first..)?.iter().take_while(|edit| edit.start < end) {
             if edit.start < at {
                 continue; // within what is hidden as a whole
             }
-            out.extend_from_slice(self.text.get(at as usize..edit.start as usize)?);
+            out.push_str(self.text.get(at as usize..edit.start as usize)?);
             match &edit.with {
-                Some(json) => out.extend_from_slice(json.as_bytes()),
+                Some(json) => out.push_str(json),
                 None => {
-                    out.push(b'"');
-                    out.extend_from_slice(pattern::REDACTED.as_bytes());
-                    out.push(b'"');
+                    out.push('"');
+                    out.push_str(pattern::REDACTED);
+                    out.push('"');
                 }
             }
             at = edit.end;
         }
-        out.extend_from_slice(self.text.get(at as usize..end as usize)?);
+        out.push_str(self.text.get(at as usize..end as usize)?);
         Some(())
     }
 }

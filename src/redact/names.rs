@@ -125,9 +125,12 @@ pub fn is_secret_parameter(name: &str) -> bool {
         || plain(name).ends_with("signature")
 }
 
+/// Bytes of a text that looks like a key, at least.
+pub const KEY_MATERIAL: usize = 32;
+
 /// True for 32 characters or more of hexadecimal or base64 without a break.
 pub fn is_key_material(text: &str) -> bool {
-    text.len() >= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'_' | b'-'))
+    text.len() >= KEY_MATERIAL && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'_' | b'-'))
 }
 
 #[cfg(test)]

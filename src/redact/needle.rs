@@ -1,10 +1,12 @@
-//! Which strings of a document the patterns have to look at. In: the text and its strings. Out: flags on them; keys are left
-//! to `key`. Each pattern of `pattern` needs one of the needles here, or an escape or character that flags the string anyway;
+//! Which strings of a document the patterns have to look at. In: a string. Out: flags of it; keys are left to `key`. Each pattern of `pattern` needs one of the needles here, or an escape or character that flags the string anyway;
 //! what follows a needle tells most of the harmless ones. It may flag a string without secrets, and never leaves out one with.
 
 use std::sync::LazyLock;
 
-use super::tape::{Kind, Node, flag};
+use super::{
+    key::{Ends, SHORT, word_at},
+    tape::flag,
+};
 
 /// Bytes behind a needle that are looked at; with more that tell nothing, a string is flagged.
 const NEAR: usize = 128;
@@ -121,44 +123,74 @@ const NEEDLES: &[(&str, Around)] = &[
     ("-u\\", Around::Flag),
 ];
 
-/// The needles by how they begin. A text has few of their beginnings, so that nearly all its bytes cost one look into a small
-/// table, six at a time; a search for all needles at once by `aho_corasick`'s packed search took over five times as long, for
-/// it is made for fewer.
-struct Beginnings {
-    /// A bit for each hash of a beginning.
+/// The needles by one part of each that is rare in what API servers write. A text has few of these parts, so that nearly all its
+/// bytes cost one look into a small table, six at a time; a search for all needles at once by `aho_corasick`'s packed search
+/// took over five times as long, for it is made for fewer.
+struct Needles {
+    /// A bit for each hash of a part.
     table: Box<[u8; TABLE / 8]>,
-    /// (beginning, needle), sorted.
-    needles: Vec<(u32, usize)>,
+    /// By their bucket.
+    parts: Vec<Part>,
+    /// Where the parts of each bucket begin.
+    buckets: [u8; BUCKETS + 1],
+}
+
+struct Part {
+    /// Its three bytes, folded.
+    bytes: u32,
+    /// Where in the needle it stands.
+    before: usize,
+    needle: usize,
 }
 
 /// Hashes.
 const TABLE: usize = 1 << 15;
 
-static BEGINNINGS: LazyLock<Beginnings> = LazyLock::new(|| {
-    let mut beginnings = Beginnings { table: Box::new([0; TABLE / 8]), needles: Vec::new() };
+/// Words that nearly every event has. Of a needle, the part that occurs here least is sought.
+const COMMON: &str = "system:authenticated system:serviceaccounts users groups kube-controller-manager configmaps config containers \
+    containerstatuses pods nodes leader logs log-level authorization authentication allowed clusterrolebinding rolebinding security \
+    securitycontext basic-user registry monitor conditions initialized ready kubelet generic garbage collector endpoints slices \
+    passthrough message deployment replicaset namespace default services persistent volume claims kubernetes linux amd64 nginx \
+    events watch update patch create delete status progress observed generation template resources requests limits memory \
+    storage network policy ingress metrics server autoscaler image pulled already present on machine successfully assigned";
+
+static NEEDLES_BY_PART: LazyLock<Needles> = LazyLock::new(|| {
+    let mut all = Needles { table: Box::new([0; TABLE / 8]), parts: Vec::new(), buckets: [0; BUCKETS + 1] };
     for (number, (needle, _)) in NEEDLES.iter().enumerate() {
-        let mut eight = [0; 8];
-        eight.iter_mut().zip(needle.bytes().take(LENGTH)).for_each(|(to, byte)| *to = byte);
-        let (byte, bit) = place(hashes(eight));
-        beginnings.table[byte] |= 1 << bit;
-        beginnings.needles.push((beginning(&eight), number));
+        let parts = needle.as_bytes().windows(LENGTH).enumerate();
+        let at = |part: &[u8]| place(hashes(word_at(part, 0)));
+        // What has the same hash is as bad as the part itself.
+        let common = |part: &[u8]| COMMON.as_bytes().windows(LENGTH).filter(|word| at(word) == at(part)).count();
+        let Some((before, part)) = parts.min_by_key(|(_, part)| common(part)) else { continue };
+        let (byte, bit) = at(part);
+        all.table[byte] |= 1 << bit;
+        all.parts.push(Part { bytes: folded(part), before, needle: number });
     }
-    beginnings.needles.sort_unstable();
-    beginnings
+    all.parts.sort_unstable_by_key(|part| bucket(part.bytes));
+    for (number, begins) in all.buckets.iter_mut().enumerate() {
+        *begins = all.parts.partition_point(|part| bucket(part.bytes) < number) as u8;
+    }
+    all
 });
 
-/// Bytes of a beginning.
+/// Bytes of a part.
 const LENGTH: usize = 3;
 
 /// The first three bytes, with letters of either case as one.
-fn beginning(text: &[u8]) -> u32 {
-    text.iter().take(LENGTH).fold(0, |beginning, byte| beginning << 8 | u32::from(byte | 0x20))
+fn folded(text: &[u8]) -> u32 {
+    text.iter().take(LENGTH).fold(0, |part, byte| part << 8 | u32::from(byte | 0x20))
+}
+
+const BUCKETS: usize = 128;
+
+fn bucket(part: u32) -> usize {
+    (part.wrapping_mul(0x9E37_79B1) >> 25) as usize
 }
 
 /// The hash of the first three bytes in the low bits, that of the three from the second on eight bits higher, and so on for
-/// six beginnings. Letters of either case are one.
-fn hashes(eight: [u8; 8]) -> u64 {
-    let folded = u64::from_le_bytes(eight) | 0x2020_2020_2020_2020;
+/// six parts. Letters of either case are one.
+fn hashes(eight: u64) -> u64 {
+    let folded = eight | 0x2020_2020_2020_2020;
     // The low fifteen bits are of no byte beyond the third, of which five bits matter.
     folded ^ folded >> 3 ^ folded >> 6
 }
@@ -167,51 +199,71 @@ fn place(hash: u64) -> (usize, u32) {
     ((hash >> 3) as usize % (TABLE / 8), (hash & 7) as u32)
 }
 
-/// Flags the strings among `nodes`, which lie in `text`; keys are not looked at.
-pub fn flag(text: &[u8], nodes: &mut [Node]) {
-    let beginnings = &*BEGINNINGS;
-    for node in nodes.iter_mut().filter(|node| node.kind == Kind::String && node.flags & flag::KEY == 0) {
-        if let Some(string) = text.get(node.start as usize..node.end as usize) {
-            node.flags |= beginnings.flags(string);
-        }
+/// Remembers the flags of short strings, which come again and again: names of users, groups, kinds and versions. A string that
+/// comes takes the place of one of the same hash.
+pub struct Seen {
+    needles: &'static Needles,
+    slots: Vec<(Ends, u8)>,
+}
+
+/// Strings that are remembered.
+const SEEN: usize = 4096;
+
+impl Default for Seen {
+    fn default() -> Seen {
+        Seen { needles: &NEEDLES_BY_PART, slots: vec![(Ends::default(), 0); SEEN] }
     }
 }
 
-impl Beginnings {
-    fn flags(&self, string: &[u8]) -> u8 {
+impl Seen {
+    /// The flags of the string from `start` to `end` of `text`.
+    pub fn flags(&mut self, text: &[u8], start: usize, end: usize) -> u8 {
+        if end - start > SHORT {
+            return self.needles.flags(text, start, end);
+        }
+        let ends = Ends::of(text, start, end);
+        let Some((known, flags)) = self.slots.get_mut(ends.hash() as usize % SEEN) else { return flag::HOT };
+        if !known.is(&ends) {
+            (*known, *flags) = (ends, self.needles.flags(text, start, end));
+        }
+        *flags
+    }
+}
+
+impl Needles {
+
+    /// The flags of the string from `start` to `end` of `text`.
+    fn flags(&self, text: &[u8], start: usize, end: usize) -> u8 {
+        let Some(string) = text.get(start..end) else { return flag::HOT };
         let mut flags = if may_name_user(string) { flag::HOT } else { 0 };
-        let mut at = 0;
-        while at + LENGTH <= string.len() {
-            let rest = string.get(at..).unwrap_or_default();
-            let eight = rest.first_chunk().copied().unwrap_or_else(|| {
-                let mut eight = [0; 8];
-                eight.iter_mut().zip(rest).for_each(|(to, byte)| *to = *byte);
-                eight
-            });
-            let hashes = hashes(eight);
+        let mut at = start;
+        while at + LENGTH <= end {
+            // Bytes behind the string may look like a part, of a needle that is then not there.
+            let hashes = hashes(word_at(text, at));
             let bit = |place: usize| {
                 let (byte, bit) = self::place(hashes >> (8 * place));
                 self.table[byte] >> bit & 1
             };
             if bit(0) | bit(1) | bit(2) | bit(3) | bit(4) | bit(5) != 0 {
                 let places = (0..6).filter(|place| bit(*place) == 1);
-                flags |= places.fold(0, |flags, place| flags | self.found(string, at + place));
+                flags |= places.fold(0, |flags, place| flags | self.found(string, at - start + place));
             }
             at += 6;
         }
         flags
     }
 
-    /// The flags by the needles that `string` has at `at`.
+    /// The flags by the needles whose part `string` has at `at`.
     fn found(&self, string: &[u8], at: usize) -> u8 {
-        let Some((before, rest)) = string.split_at_checked(at).filter(|(_, rest)| rest.len() >= LENGTH) else {
-            return 0;
-        };
-        let beginning = beginning(rest);
-        let first = self.needles.partition_point(|(other, _)| *other < beginning);
-        let same = self.needles.iter().skip(first).take_while(|(other, _)| *other == beginning);
-        let needles = same.filter_map(|(_, number)| NEEDLES.get(*number));
-        let flags = needles.filter_map(|(needle, around)| {
+        let Some(here) = string.get(at..).filter(|rest| rest.len() >= LENGTH) else { return 0 };
+        let bytes = folded(here);
+        let bucket = bucket(bytes);
+        let (first, last) = (self.buckets.get(bucket), self.buckets.get(bucket + 1));
+        let parts = first.zip(last).and_then(|(first, last)| self.parts.get(usize::from(*first)..usize::from(*last)));
+        let same = parts.unwrap_or_default().iter().filter(|part| part.bytes == bytes);
+        let flags = same.filter_map(|part| {
+            let (needle, around) = NEEDLES.get(part.needle)?;
+            let (before, rest) = string.split_at_checked(at.checked_sub(part.before)?)?;
             let (found, after) = rest.split_at_checked(needle.len())?;
             found.eq_ignore_ascii_case(needle.as_bytes()).then(|| {
                 let program = matches!(around, Around::Program | Around::Flag);

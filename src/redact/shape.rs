@@ -34,53 +34,73 @@ pub enum Shape {
         count: usize,
         each: usize,
     },
-    Object(&'static [(&'static str, Shape)]),
+    Object(Table),
+}
+
+/// A table of fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    Event,
+    User,
+    Object,
+    Status,
+}
+
+impl Table {
+    pub const ALL: [Table; 4] = [Table::Event, Table::User, Table::Object, Table::Status];
+
+    pub fn fields(self) -> &'static [(&'static str, Shape)] {
+        match self {
+            Table::Event => FIELDS,
+            Table::User => USER,
+            Table::Object => OBJECT,
+            Table::Status => STATUS,
+        }
+    }
 }
 
 /// Bytes of a key.
 pub const KEY: usize = 320;
 
-const USER: Shape = Shape::Object(&[
+const USER: &[(&str, Shape)] = &[
     ("username", Shape::Text(1024)),
     ("uid", Shape::Text(256)),
     ("groups", Shape::Groups { count: 512, each: 512 }),
     ("extra", Shape::TextsMap { count: 32, each: 1024 }),
-]);
+];
+
+const OBJECT: &[(&str, Shape)] = &[
+    ("resource", Shape::Text(256)),
+    ("namespace", Shape::Text(256)),
+    ("name", Shape::Text(1024)),
+    ("uid", Shape::Text(256)),
+    ("apiGroup", Shape::Text(256)),
+    ("apiVersion", Shape::Text(256)),
+    ("resourceVersion", Shape::Text(256)),
+    ("subresource", Shape::Text(256)),
+];
+
+const STATUS: &[(&str, Shape)] = &[
+    ("code", Shape::Int),
+    ("status", Shape::Text(64)),
+    ("message", Shape::Text(4096)),
+    ("reason", Shape::Text(256)),
+];
 
 /// Known fields. Bodies and fields of later API versions are not in it.
 pub const FIELDS: &[(&str, Shape)] = &[
     ("annotations", Shape::TextMap { count: 64, each: 4096 }),
     ("auditID", Shape::Text(256)),
-    ("impersonatedUser", USER),
+    ("impersonatedUser", Shape::Object(Table::User)),
     ("level", Shape::OneOf(&["None", "Metadata", "Request", "RequestResponse"])),
-    (
-        "objectRef",
-        Shape::Object(&[
-            ("resource", Shape::Text(256)),
-            ("namespace", Shape::Text(256)),
-            ("name", Shape::Text(1024)),
-            ("uid", Shape::Text(256)),
-            ("apiGroup", Shape::Text(256)),
-            ("apiVersion", Shape::Text(256)),
-            ("resourceVersion", Shape::Text(256)),
-            ("subresource", Shape::Text(256)),
-        ]),
-    ),
+    ("objectRef", Shape::Object(Table::Object)),
     ("requestReceivedTimestamp", Shape::Time),
     ("requestURI", Shape::Uri(8192)),
-    (
-        "responseStatus",
-        Shape::Object(&[
-            ("code", Shape::Int),
-            ("status", Shape::Text(64)),
-            ("message", Shape::Text(4096)),
-            ("reason", Shape::Text(256)),
-        ]),
-    ),
+    ("responseStatus", Shape::Object(Table::Status)),
     ("sourceIPs", Shape::Texts { count: 32, each: 64 }),
     ("stage", Shape::OneOf(&["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"])),
     ("stageTimestamp", Shape::Time),
-    ("user", USER),
+    ("user", Shape::Object(Table::User)),
     // The API server cuts it at 1,024 and appends a suffix.
     ("userAgent", Shape::Text(1100)),
     ("verb", Shape::Text(256)),
@@ -153,9 +173,9 @@ fn fit(value: &mut Value, shape: &'static Shape, ledger: &mut Ledger) -> bool {
             });
             true
         }
-        (Shape::Object(fields), Value::Object(map)) => {
-            fit_fields(map, fields, ledger);
-            unknown_fields(map, fields, ledger);
+        (Shape::Object(table), Value::Object(map)) => {
+            fit_fields(map, table.fields(), ledger);
+            unknown_fields(map, table.fields(), ledger);
             true
         }
         (_, other) => mistyped(other, ledger),

@@ -13,7 +13,10 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{Shared, block};
-use crate::record::{Record, RecordId, Seq};
+use crate::{
+    api::rule::Source,
+    record::{Record, RecordId, Seq},
+};
 
 /// What became of the records of one append. All of them are on disk, at or before `last_seq`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +62,8 @@ impl AppendError {
 pub(super) struct Line {
     pub id: RecordId,
     pub json: Vec<u8>,
+    /// For what is counted by kind of source.
+    pub source: Option<Source>,
     pub change: Option<Change>,
 }
 
@@ -89,7 +94,7 @@ impl Line {
             }
             None => None,
         };
-        Ok(Line { id: record.id, json, change })
+        Ok(Line { id: record.id, json, source: record.payload.source(), change })
     }
 }
 

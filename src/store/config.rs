@@ -16,7 +16,8 @@ pub struct StoreConfig {
     pub partition_bytes: u64,
     /// A partition is closed at this age.
     pub partition_age: Duration,
-    /// The log's size on disk, above which the oldest partitions are dropped.
+    /// The size on disk of the log and of the snapshots beside it, above which the oldest partitions are dropped. A snapshot
+    /// takes an eighth of it at most: there are two, and a third while it is written.
     pub retain_bytes: u64,
     /// Bytes that may wait for their commit.
     pub queue_bytes: usize,
@@ -55,7 +56,7 @@ pub struct StoreArgs {
     /// Directory of the record store; one process at a time
     #[arg(long, env = "KUBEWITNESS_DATA_DIR", default_value = "/var/lib/kubewitness", value_name = "DIR")]
     pub data_dir: PathBuf,
-    /// Size of the record above which the oldest parts are dropped, such as 10GiB
+    /// Size of the record, with the snapshots of the rules' state, above which the oldest parts are dropped, such as 10GiB
     #[arg(long, env = "KUBEWITNESS_RETAIN_BYTES", default_value = "10GiB", value_name = "SIZE", value_parser = retain_bytes)]
     pub retain_bytes: ByteSize,
 }

@@ -2,11 +2,15 @@
 
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
+use crate::api::rule::Source;
+
 /// The store's metrics; clones share their values.
 #[derive(Clone)]
 pub struct Metrics {
     pub(super) records_stored: IntCounter,
     pub(super) records_duplicate: IntCounter,
+    inputs_stored: IntCounterVec,
+    inputs_duplicate: IntCounterVec,
     pub(super) append_refused: IntCounterVec,
     pub(super) commit_seconds: Histogram,
     pub(super) bytes: IntGauge,
@@ -36,6 +40,12 @@ impl Metrics {
         for reason in ["busy", "slow", "failed", "closed"] {
             append_refused.with_label_values(&[reason]).reset();
         }
+        let by_source = |name: &str, help: &str| -> prometheus::Result<IntCounterVec> {
+            let counters = IntCounterVec::new(Opts::new(format!("kubewitness_store_{name}"), help), &["source"])?;
+            registry.register(Box::new(counters.clone()))?;
+            Source::ALL.iter().for_each(|source| counters.with_label_values(&[source.as_str()]).reset());
+            Ok(counters)
+        };
         let commit_seconds = Histogram::with_opts(
             HistogramOpts::new("kubewitness_store_commit_seconds", "Time of a commit to disk, fsync included")
                 .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
@@ -54,10 +64,21 @@ impl Metrics {
         Ok(Metrics {
             records_stored: counter("records_stored_total", "Records committed to the log")?,
             records_duplicate: counter("records_duplicate_total", "Records not stored because the log had them")?,
+            inputs_stored: by_source(
+                "inputs_stored_total",
+                "Audit events (those in quarantine as well) and log lines committed to the log, by kind of source",
+            )?,
+            inputs_duplicate: by_source(
+                "inputs_duplicate_total",
+                "Audit events and log lines not stored because the log had them, by kind of source",
+            )?,
             append_refused,
             commit_seconds,
-            bytes: gauge("bytes", "Bytes of the log on disk")?,
-            limit_bytes: gauge("limit_bytes", "Bytes that the log may take before its oldest part is dropped")?,
+            bytes: gauge("bytes", "Bytes of the log and of the snapshots beside it on disk")?,
+            limit_bytes: gauge(
+                "limit_bytes",
+                "Bytes that the log and the snapshots may take before the log's oldest part is dropped",
+            )?,
             disk_bytes: gauge("disk_bytes", "Size of the file system that the log is on")?,
             disk_free_bytes: gauge("disk_free_bytes", "Bytes that are free for the log on its file system")?,
             oldest_record_timestamp,
@@ -75,5 +96,24 @@ impl Metrics {
                 "Standing records (rules, nodes, pods) beyond the limit, which retention may lose",
             )?,
         })
+    }
+
+    /// Counts what a commit was offered and what it stored; the rest was there already.
+    pub(super) fn by_source(
+        &self,
+        offered: impl Iterator<Item = Option<Source>>,
+        stored: impl Iterator<Item = Option<Source>>,
+    ) {
+        let mut counts = [(0, 0); Source::ALL.len()];
+        let mut count = |source: Option<Source>, add: fn(&mut (u64, u64))| {
+            let at = Source::ALL.iter().position(|known| Some(*known) == source);
+            at.and_then(|at| counts.get_mut(at)).into_iter().for_each(add);
+        };
+        offered.for_each(|source| count(source, |(_, offered)| *offered += 1));
+        stored.for_each(|source| count(source, |(stored, _)| *stored += 1));
+        for (source, (stored, offered)) in Source::ALL.iter().zip(counts) {
+            self.inputs_stored.with_label_values(&[source.as_str()]).inc_by(stored);
+            self.inputs_duplicate.with_label_values(&[source.as_str()]).inc_by(offered.saturating_sub(stored));
+        }
     }
 }

@@ -12,10 +12,10 @@ use super::{
 use crate::record::Seq;
 
 impl Shared {
-    /// Drops the oldest partitions until `retain_bytes` also have room for a full current one of `partition_bytes`,
-    /// twice, since what is in its write-ahead log may be in its file too.
+    /// Drops the oldest partitions until `retain_bytes` also have room for the snapshots and for a full current partition of
+    /// `partition_bytes`, twice, since what is in its write-ahead log may be in its file too.
     /// Returns the bytes of the closed partitions that are left.
-    pub(super) fn enforce_retention(&self, retain_bytes: u64, partition_bytes: u64) -> Result<u64, StoreError> {
+    pub(super) fn enforce_retention(&self, partition_bytes: u64) -> Result<u64, StoreError> {
         let partitions: Vec<(Seq, PathBuf)> =
             locked(&self.partitions).iter().map(|(first_seq, path)| (*first_seq, path.clone())).collect();
         let (current, closed) = match partitions.split_last() {
@@ -25,7 +25,7 @@ impl Shared {
         let mut total: u64 = closed.iter().map(|(_, path)| partition::disk_bytes(path)).sum();
         let nexts = closed.iter().skip(1).chain([current]).map(|(first_seq, _)| *first_seq);
         for ((first_seq, path), next) in closed.iter().zip(nexts) {
-            if total + 2 * partition_bytes <= retain_bytes {
+            if total + self.snapshot_bytes() + 2 * partition_bytes <= self.retain_bytes {
                 break;
             }
             total = total.saturating_sub(partition::disk_bytes(path));

@@ -82,6 +82,7 @@ impl StandingSet {
         let line = |(key, standing): (&String, &Standing)| Line {
             id: standing.id,
             json: standing.json.to_vec(),
+            source: None,
             change: Some(Change { key: key.clone(), content: standing.content, ends: false }),
         };
         self.by_key.iter().map(line).collect()

@@ -139,6 +139,8 @@ impl Writer {
         let metrics = &self.shared.metrics;
         metrics.records_stored.inc_by(selection.lines.len() as u64);
         metrics.records_duplicate.inc_by(selection.counts.iter().map(|(_, duplicates)| duplicates).sum());
+        let offered = group.iter().flat_map(|request| request.lines.iter());
+        metrics.by_source(offered.map(|line| line.source), selection.lines.iter().map(|line| line.source));
         // Each request's last record is at or before the sum of what was stored up to it.
         let mut last_seq = tail.end.next_seq - 1 - selection.lines.len() as u64;
         let answer = |(stored, duplicates): &(u64, u64)| {
@@ -244,18 +246,17 @@ impl Writer {
     }
 
     fn enforce_retention(&mut self, tail: &Tail) -> Result<(), StoreError> {
-        let StoreConfig { retain_bytes, partition_bytes, .. } = self.config;
-        self.closed_bytes = self.shared.enforce_retention(retain_bytes, partition_bytes)?;
+        self.closed_bytes = self.shared.enforce_retention(self.config.partition_bytes)?;
         self.measure(tail);
         Ok(())
     }
 
     fn measure(&self, tail: &Tail) {
-        let bytes = self.closed_bytes + partition::disk_bytes(&tail.partition.path);
+        let bytes = self.closed_bytes + partition::disk_bytes(&tail.partition.path) + self.shared.snapshot_bytes();
         let metrics = &self.shared.metrics;
         let set = |gauge: &prometheus::IntGauge, bytes: u64| gauge.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         set(&metrics.bytes, bytes);
-        set(&metrics.limit_bytes, self.config.retain_bytes);
+        set(&metrics.limit_bytes, self.shared.retain_bytes);
         match rustix::fs::statvfs(&self.shared.dir) {
             Ok(disk) => {
                 set(&metrics.disk_bytes, disk.f_blocks.saturating_mul(disk.f_frsize));

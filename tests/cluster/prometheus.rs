@@ -66,14 +66,18 @@ fn promtool_says(exposition: &str) -> String {
     if output.status.success() { said } else { format!("{}: {said}", output.status) }
 }
 
-/// A Prometheus that scrapes the controller each second and ends with the cluster; its port.
-fn start_prometheus(watched: &mut WatchedCluster) -> (Process, u16) {
+/// What a job scrapes, or who is told of alerts: a port of this machine.
+fn targets(port: u16) -> Value {
+    json!([{"targets": [format!("127.0.0.1:{port}")]}])
+}
+
+/// A Prometheus that looks each second and ends with the cluster; its port. It scrapes the controller and what `config` adds.
+fn start_prometheus(watched: &mut WatchedCluster, mut config: Value) -> (Process, u16) {
     let dir = watched.dir().join("prometheus");
     std::fs::create_dir(&dir).unwrap();
-    let config = json!({
-        "global": {"scrape_interval": "1s"},
-        "scrape_configs": [{"job_name": "kubewitness", "static_configs": [{"targets": [format!("127.0.0.1:{}", watched.admin_port())]}]}],
-    });
+    config["global"] = json!({"scrape_interval": "1s", "evaluation_interval": "1s"});
+    let controller = json!({"job_name": "controller", "static_configs": targets(watched.admin_port())});
+    config["scrape_configs"].as_array_mut().unwrap().push(controller);
     std::fs::write(dir.join("prometheus.yml"), config.to_string()).unwrap();
     let port = free_port().unwrap();
     let arguments = [
@@ -97,7 +101,7 @@ fn query(port: u16, expression: &str) -> Vec<f64> {
 fn prometheus_scrapes_the_controller_and_promtool_accepts_what_it_gets() {
     let mut watched = WatchedCluster::start(ClusterOptions::default()).unwrap();
     assert_eq!(promtool_says(&exposition(&watched)), "", "before anything happened");
-    let (prometheus, port) = start_prometheus(&mut watched);
+    let (prometheus, port) = start_prometheus(&mut watched, json!({"scrape_configs": []}));
     let answers = |what: &str, expression: &str, good: &dyn Fn(f64) -> bool| {
         let asked = wait_until(what, SOON, || query(port, expression).first().copied().filter(|value| good(*value)));
         asked.unwrap_or_else(|error| panic!("{error}; Prometheus said:\n{}", prometheus.log_tail()))

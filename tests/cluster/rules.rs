@@ -421,6 +421,9 @@ fn what_a_rule_costs_switches_it_off_and_what_it_drops_is_shown_while_others_ale
     let said = ready(&over);
     assert_eq!(said["status"], "False", "{said}");
     assert!(said["message"].as_str().unwrap().contains("its expressions took 10"), "{said}");
+    let rules = |ready| watched.metric(&format!("kubewitness_cluster_rules{{ready=\"{ready}\"}}")).unwrap();
+    let counted = || ((rules("true"), rules("false")) == (2.0, 1.0)).then_some(());
+    wait_until("the rule over its budget counts as not ready", SOON, counted).unwrap();
     let dropped = |status: &Value| status["evictedMatches"].as_u64().is_some_and(|dropped| dropped >= 500);
     let flooded = wait_for_status(&watched, "flooded", "what was dropped is shown", dropped);
     assert_eq!(ready(&flooded)["status"], "True", "a flood switches nothing off: {flooded}");

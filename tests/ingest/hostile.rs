@@ -120,8 +120,9 @@ async fn more_bodies_than_there_is_room_for_are_sent_back_at_once() {
 async fn connections_are_bounded_and_strangers_do_not_keep_theirs() {
     let server = Server::with(|limits| {
         limits.connections = 2;
-        limits.first_request = Duration::from_millis(400);
-        limits.handshake = Duration::from_millis(400);
+        // Long enough that a busy machine opens three connections within it.
+        limits.first_request = Duration::from_secs(3);
+        limits.handshake = Duration::from_secs(3);
     })
     .await;
     let mut idle = server.connect(None).await.unwrap();

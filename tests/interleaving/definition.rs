@@ -16,6 +16,8 @@ const REST_OF_A_SECOND: SignedDuration = SignedDuration::from_nanos(999_999_999)
 pub struct Seen {
     pub at: Timestamp,
     pub id: RecordId,
+    /// Of an event that was repeated, which one of it.
+    pub nth: u32,
     /// Stamped in whole seconds.
     pub coarse: bool,
     pub selectors: Vec<usize>,
@@ -29,6 +31,15 @@ impl Seen {
         if self.coarse { self.at + REST_OF_A_SECOND } else { self.at }
     }
 
+    /// The same event, happening `times` times at once.
+    pub fn repeated(self, times: u32) -> impl Iterator<Item = Seen> {
+        (0..times).map(move |nth| Seen { nth, ..self.clone() })
+    }
+
+    fn is(&self, other: &Seen) -> bool {
+        (self.id, self.nth) == (other.id, other.nth)
+    }
+
     fn fits(&self, selector: usize) -> bool {
         self.selectors.contains(&selector)
     }
@@ -37,6 +48,7 @@ impl Seen {
 /// Completing events, with all that took part.
 pub type Found = BTreeMap<RecordId, BTreeSet<RecordId>>;
 
+/// What was repeated stands in the history as often, and is found once.
 pub fn found(detection: &CompiledDetection, history: &[Seen]) -> Found {
     let mut history = history.to_vec();
     history.sort();
@@ -91,7 +103,11 @@ pub fn found(detection: &CompiledDetection, history: &[Seen]) -> Found {
             (!is_known && event.at >= since + *learn_for).then(|| (event.id, whole(event)))
         }
     };
-    history.iter().filter_map(of).collect()
+    let mut found = Found::new();
+    for (id, parts) in history.iter().filter_map(of) {
+        found.entry(id).or_default().extend(parts);
+    }
+    found
 }
 
 /// One selector for each event that the steps need.
@@ -114,13 +130,13 @@ fn in_order<'a>(steps: &[CompiledStep], window: &[&'a Seen], last: &'a Seen, cho
         event.fits(needed[place])
             && before.all(|(other, e)| {
                 let one_step = step_of(other) == step_of(place);
-                e.id != event.id && if one_step { *e < event } else { e.at <= event.latest() }
+                !e.is(event) && if one_step { *e < event } else { e.at <= event.latest() }
             })
     };
     if place + 1 == needed.len() {
         return fits(last, chosen);
     }
-    window.iter().filter(|event| event.id != last.id).any(|event| {
+    window.iter().filter(|event| !event.is(last)).any(|event| {
         fits(event, chosen) && {
             chosen.push(event);
             let complete = in_order(steps, window, last, chosen);

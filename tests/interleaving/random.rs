@@ -59,6 +59,8 @@ struct Happening {
     at: Timestamp,
     coarse: bool,
     port: u16,
+    /// As rsyslog folds equal lines.
+    times: u32,
 }
 
 impl Happening {
@@ -70,7 +72,9 @@ impl Happening {
         let mut any = |of: [&'static str; 2]| of[random.usize(..2)];
         let (user, address, node) = (any(USERS), any(ADDRESSES), any(NODES));
         let at = if coarse { Timestamp::from_second(at.as_second()).unwrap() } else { at };
-        Happening { word, user, address, node, at, coarse, port: random.u16(1024..) }
+        let port = random.u16(1024..);
+        let times = if WORDS[word].0 == "Node" && port % 4 == 0 { 2 + u32::from(port / 4 % 2) } else { 1 };
+        Happening { word, user, address, node, at, coarse, port, times }
     }
 
     fn input(&self) -> Input {
@@ -90,7 +94,11 @@ impl Happening {
             "Invalid user" => (format!("{words} {user}"), ""),
             _ => (format!("{words} for {user}"), " ssh2"),
         };
-        let text = format!("{} {node} sshd[7]: {words} from {address} port {port}{end}", at.strftime(stamp));
+        let message = match self.times {
+            1 => format!("{words} from {address} port {port}{end}"),
+            times => format!("message repeated {times} times: [ {words} from {address} port {port}{end}]"),
+        };
+        let text = format!("{} {node} sshd[7]: {message}", at.strftime(stamp));
         Input::line(*at, node, "/var/log/auth.log", text)
     }
 
@@ -197,8 +205,8 @@ impl Law {
                     continue;
                 }
                 let value = value.clone().unwrap_or_default();
-                let seen = Seen { at: event.at, id: *id, coarse: event.coarse, selectors, value };
-                histories.entry(key).or_default().push(seen);
+                let seen = Seen { at: event.at, id: *id, nth: 0, coarse: event.coarse, selectors, value };
+                histories.entry(key).or_default().extend(seen.repeated(event.times));
             }
         }
         histories

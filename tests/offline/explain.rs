@@ -9,7 +9,7 @@ const EVENT: &str = "../../../examples/event.json";
 const SSH: &str = "../../../manifests/rules/node/ssh-brute-force.yaml";
 
 /// Name of the expected output, exit code, arguments.
-const CASES: [(&str, i32, &[&str]); 18] = [
+const CASES: [(&str, i32, &[&str]); 19] = [
     ("matching", 0, &["--rules", "matching.yaml", "--event", EVENT]),
     ("matching-verbose", 0, &["--rules", "matching.yaml", "--event", EVENT, "-v"]),
     (
@@ -30,6 +30,7 @@ const CASES: [(&str, i32, &[&str]); 18] = [
     ("no-rule", 2, &["--rules", "no-rule.yaml", "--event", EVENT]),
     ("broken-event", 2, &["--rules", "matching.yaml", "--event", "broken.json"]),
     ("line", 0, &["--rules", SSH, "--lines", "node", "--host", "node-1", "--event", "auth.log"]),
+    ("repeated", 0, &["--rules", SSH, "--lines", "node", "--host", "node-1", "--event", "repeated.log"]),
     ("envelope", 0, &["--rules", SSH, "--event", "envelope.json", "-v"]),
     ("no-event", 2, &["--rules", "matching.yaml", "--event", "other.json"]),
 ];

@@ -140,11 +140,31 @@ fn summary_says_what_became_of_the_input() {
         assert!(seconds.as_f64().unwrap() >= 0.0);
         summary
     };
-    let nothing = serde_json::json!({"events": 0, "matched": 0, "rejected": 0, "alerts": 0, "rules": 1});
+    let nothing = serde_json::json!({"events": 0, "matched": 0, "rejected": 0, "keyless": 0, "alerts": 0, "rules": 1});
     assert_eq!(summary(""), nothing);
     let input = [event("1", "delete"), event("2", "get"), "x".into(), event("1", "delete"), event("3", "delete")];
-    let found = serde_json::json!({"events": 3, "matched": 2, "rejected": 1, "alerts": 1, "rules": 1});
+    let found = serde_json::json!({"events": 3, "matched": 2, "rejected": 1, "keyless": 0, "alerts": 1, "rules": 1});
     assert_eq!(summary(&input.join("\n")), found);
+}
+
+#[test]
+fn what_joins_nothing_for_want_of_an_inventory_is_said() {
+    let dir = with_rule(&RULE.replace("value: user.name", "value: source.node.name"));
+    let inventory = "nodes:\n- {name: node-1, addresses: [203.0.113.7]}\n";
+    fs::write(dir.path().join("inventory.yaml"), inventory).unwrap();
+    let input = [event("1", "delete"), event("2", "get"), event("3", "delete")].join("\n");
+    let input = input.replace(r#""responseStatus""#, r#""sourceIPs":["203.0.113.7"],"responseStatus""#);
+    let replay = |more: &[&str]| {
+        let plain = ["replay", "--rules", "rule.yaml", "--summary", "summary.json"];
+        let output = run(dir.path(), &[&plain, more, &["-"]].concat(), &input);
+        let summary = fs::read_to_string(dir.path().join("summary.json")).unwrap();
+        (text(&output.stderr), serde_json::from_str::<Value>(&summary).unwrap()["keyless"].as_u64().unwrap())
+    };
+    let (said, keyless) = replay(&[]);
+    assert!(said.contains("2 event(s)") && said.contains("--inventory FILE"), "{said}");
+    let (with, joined) = replay(&["--inventory", "inventory.yaml"]);
+    assert!(!with.contains("--inventory"), "{with}");
+    assert_eq!((keyless, joined), (2, 0));
 }
 
 #[test]

@@ -35,6 +35,32 @@ fn parts(finding: &Finding) -> Vec<(usize, u64)> {
     finding.contributing.iter().map(|c| (c.selector, c.evidence.seq)).collect()
 }
 
+/// After an outage all comes at once, and long after it happened: each match is counted as late, and found together.
+#[test]
+fn what_comes_after_an_outage_still_finds_what_came_with_it() {
+    let burst = [0, 10, 20, 30];
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+        let mut correlator = Correlator::new(Limits::default());
+        let rule = with(threshold(4, false, 60));
+        let hour = 3_600_000;
+        correlator.expire(at(hour));
+        let mut found = Vec::new();
+        for (after, n) in (1..).zip(order) {
+            found.extend(correlator.step(matches(&rule, &[0], evidence(n as u64 + 1, burst[n] * 1000))));
+            // What is received meanwhile, of others and of the same key, takes nothing away.
+            let now = hour + after * 20_000;
+            correlator.expire(at(now));
+            correlator.step(matches(&rule, &[0], evidence(100 + after as u64, now)));
+        }
+        let completing: Vec<u64> = found.iter().filter(|f| f.new).map(|f| f.completing.seq).collect();
+        assert_eq!((completing, correlator.counters().late), (vec![4], 4), "{order:?}");
+        for minute in 0..20 {
+            correlator.expire(at(hour + minute * 60_000));
+        }
+        assert_eq!(correlator.counters().entries, 0, "it goes all the same");
+    }
+}
+
 #[test]
 fn each_detection_completes_where_the_definition_says() {
     let burst: Vec<(usize, i64)> = (0..12).map(|i| (0, i * 5)).collect();

@@ -21,6 +21,10 @@ use crate::{
 #[derive(Debug, Clone)]
 struct Happening {
     n: u64,
+    /// How often it happened.
+    times: u32,
+    /// Of those which one, where the definition looks at each by itself.
+    nth: u32,
     halves: i64,
     coarse: bool,
     selectors: Vec<usize>,
@@ -39,13 +43,18 @@ impl Happening {
         self.nanos() + if self.coarse { 999_999_999 } else { 0 }
     }
 
-    fn order(&self) -> (i64, u64) {
-        (self.nanos(), self.n)
+    fn order(&self) -> (i64, u64, u32) {
+        (self.nanos(), self.n, self.nth)
+    }
+
+    fn each(&self) -> impl Iterator<Item = Happening> {
+        (0..self.times).map(|nth| Happening { nth, ..self.clone() })
     }
 
     fn matches(&self, rule: &Arc<CompiledRule>) -> Vec<Match> {
         let mut evidence = evidence(self.n, 0);
         evidence.at += SignedDuration::from_millis(self.halves * 500);
+        evidence.times = self.times;
         evidence.precision = if self.coarse { Precision::Second } else { Precision::Micros };
         let evidence = Arc::new(evidence);
         let of = |selector: &usize| Match {
@@ -66,13 +75,16 @@ fn contributing<'a>(window: impl Iterator<Item = &'a Happening>, selectors: &[us
     window.flat_map(|h| h.selectors.iter().filter(|s| selectors.contains(s)).map(|s| (*s, h.n))).collect()
 }
 
-/// Looks at the whole history of one key, each completing event by itself, as the definition reads.
+/// Looks at the whole history of one key, each completing event by itself, as the definition reads. What happened several
+/// times is as many events of one name.
 fn oracle(detection: &CompiledDetection, history: &[&Happening]) -> Found {
     let mut found = Found::new();
-    for last in history {
+    let each: Vec<Happening> = history.iter().flat_map(|happening| happening.each()).collect();
+    let history: Vec<&Happening> = each.iter().collect();
+    for last in history.iter().copied() {
         let nanos = |within: &SignedDuration| last.nanos() - within.as_nanos() as i64;
         let (complete, parts) = match detection {
-            CompiledDetection::Match => (true, contributing([*last].into_iter(), &[0, 1, 2])),
+            CompiledDetection::Match => (true, contributing([last].into_iter(), &[0, 1, 2])),
             CompiledDetection::Threshold { selector, count, distinct, within } => {
                 let window: Vec<_> = history
                     .iter()
@@ -111,7 +123,7 @@ fn oracle(detection: &CompiledDetection, history: &[&Happening]) -> Found {
             CompiledDetection::Absence { .. } | CompiledDetection::NewValue { .. } => panic!("see tests/waits.rs"),
         };
         if complete {
-            found.insert(last.n, parts);
+            found.entry(last.n).or_default().extend(parts);
         }
     }
     found
@@ -130,14 +142,15 @@ fn in_order(
     let fits = |h: &Happening, chosen: &[Happening]| {
         h.selectors.contains(&slots[k])
             && chosen.iter().enumerate().all(|(j, c)| {
-                c.n != h.n && if step(j) == step(k) { c.order() < h.order() } else { c.nanos() <= h.latest() }
+                (c.n, c.nth) != (h.n, h.nth)
+                    && if step(j) == step(k) { c.order() < h.order() } else { c.nanos() <= h.latest() }
             })
     };
     if k + 1 == slots.len() {
         return fits(last, chosen);
     }
     for h in window {
-        if h.n != last.n && fits(h, chosen) {
+        if (h.n, h.nth) != (last.n, last.nth) && fits(h, chosen) {
             chosen.push((*h).clone());
             if in_order(slots, starts, window, last, chosen) {
                 return true;
@@ -187,10 +200,13 @@ fn history(overlap: bool) -> impl Strategy<Value = Vec<Happening>> {
     } else {
         (0..3usize).prop_map(|s| vec![s]).boxed()
     };
-    let one = (0..24i64, prop::bool::weighted(0.3), selectors, 0..3u8, prop::bool::weighted(0.8));
+    let times = prop_oneof![4 => Just(1u32), 1 => 2..4u32];
+    let one = (0..24i64, prop::bool::weighted(0.3), selectors, 0..3u8, prop::bool::weighted(0.8), times);
     prop::collection::vec(one, 0..11).prop_map(|all| {
-        let of = |(n, (halves, coarse, selectors, value, first)): (usize, _)| Happening {
+        let of = |(n, (halves, coarse, selectors, value, first, times)): (usize, _)| Happening {
             n: n as u64 + 1,
+            times,
+            nth: 0,
             halves,
             coarse,
             selectors,

@@ -14,7 +14,7 @@ use crate::{
         texts::{FORGOTTEN, TextNo, Texts},
     },
     detect::Evidence,
-    event::Precision,
+    event::{MAX_TIMES, Precision},
     record::RecordId,
 };
 
@@ -30,14 +30,13 @@ fn entry() -> impl Strategy<Value = Entry> {
     ];
     let sources = prop::sample::select(vec![Source::Audit, Source::Node, Source::Container, Source::Web]);
     let flags = (any::<u8>(), any::<u8>(), any::<bool>(), any::<bool>());
-    (times, any::<[u8; 16]>(), 0..1u64 << 56, sources, flags, any::<u32>(), any::<[u8; 16]>()).prop_map(
-        |(at, id, seq, source, (selectors, told, done, coarse), text, value)| {
+    (times, any::<[u8; 16]>(), (0..1u64 << 46, 1..=MAX_TIMES), sources, flags, any::<u32>(), any::<[u8; 16]>())
+        .prop_map(|(at, id, (seq, times), source, (selectors, told, done, coarse), text, value)| {
             let precision = if coarse { Precision::Second } else { Precision::Micros };
             let (selectors, told) = (selectors.into(), told.into());
             let stamp = Stamp::new(at, RecordId(id), precision);
-            Entry { stamp, at, seq, source, selectors, told, done, text: TextNo(text), value }
-        },
-    )
+            Entry { stamp, at, seq, times, source, selectors, told, done, text: TextNo(text), value }
+        })
 }
 
 proptest! {

@@ -80,6 +80,40 @@ pub(super) const ALERTS: &[Alert] = &[
                LogSource: what is in the log is then read from it.",
     },
     Alert {
+        name: "KubewitnessApiServerClockWrong",
+        expr: "kubewitness_ingest_apiserver_clock_offset_seconds > 2 or kubewitness_ingest_apiserver_clock_offset_seconds < -60",
+        hold: "15m",
+        urgency: Urgency::Warning,
+        summary: "The clock of API server {{ $labels.cluster }}/{{ $labels.apiserver }} is {{ $value }} s off, or its events are late",
+        meaning: "For a quarter of an hour its events were stamped over 2 s ahead of the controller's clock; or over a minute behind it, \
+                  which may be the clock, or the way.",
+        impact: "Rules that join this API server with others see events in a wrong order: sequences are missed. Stamps over five minutes \
+                 ahead are clamped; what is over five minutes behind counts as late.",
+        diagnose: &[
+            Ask("kubewitness_ingest_apiserver_clock_offset_seconds"),
+            Ask("kubewitness_collector_clock_offset_seconds"),
+            Ask("histogram_quantile(0.99, sum by (le) (rate(kubewitness_ingest_ack_seconds_bucket[10m])))"),
+            Run("kubectl logs -n kube-system kube-apiserver-NODE --since=15m | grep -i audit"),
+        ],
+        mend: "Set the node's time service right (chrony, systemd-timesyncd). If all API servers are off by the same, it is the controller's \
+               node. Behind with a right clock: `--audit-webhook-batch-max-wait` is long, or deliveries are tried again and again.",
+    },
+    Alert {
+        name: "KubewitnessNodeClockWrong",
+        expr: "abs(kubewitness_collector_clock_offset_seconds) > 2",
+        hold: "15m",
+        urgency: Urgency::Warning,
+        summary: "The clock of the node of collector {{ $labels.instance }} is {{ $value }} s off",
+        meaning: "For a quarter of an hour a node's clock has been over 2 s ahead of the controller's, or behind it.",
+        impact: "Lines of this node are placed in a wrong order among events of others, so that sequences over both are missed.",
+        diagnose: &[
+            Ask("kubewitness_collector_clock_offset_seconds"),
+            Ask("kubewitness_ingest_apiserver_clock_offset_seconds"),
+            Run("kubectl get pods -n kubewitness -l app.kubernetes.io/component=collector -o wide"),
+        ],
+        mend: "Set the node's time service right (chrony, systemd-timesyncd). If all nodes are off by the same, it is the controller's node.",
+    },
+    Alert {
         name: "KubewitnessCollectorSilent",
         expr: "kubewitness_ingest_nodes{collector=\"Silent\"} > 0",
         hold: "5m",

@@ -31,6 +31,7 @@ pub const ROWS: &[(&str, &[Panel])] = &[
     ("Is it at work?", &[
         ("Open alerts", Unit::Count, &["kubewitness_cluster_alerts"]),
         ("Since the last event of an API server", Unit::Seconds, &["kubewitness_ingest_apiserver_last_event_timestamp_seconds"]),
+        ("Clocks off", Unit::Seconds, &["kubewitness_ingest_apiserver_clock_offset_seconds", "kubewitness_collector_clock_offset_seconds"]),
         ("Nodes by collector", Unit::Count, &["kubewitness_ingest_nodes"]),
         ("Rules", Unit::Count, &["kubewitness_cluster_rules", "kubewitness_pipeline_rules", "kubewitness_pipeline_rules_over_budget"]),
         ("Records to evaluate", Unit::Count, &["kubewitness_pipeline_lag_records"]),
@@ -49,6 +50,7 @@ pub const ROWS: &[(&str, &[Panel])] = &[
     ("Ingest", &[
         ("Answers", Unit::PerSecond, &["kubewitness_ingest_requests_total"]),
         ("Taken", Unit::PerSecond, &["kubewitness_ingest_events_received_total", "kubewitness_ingest_records_received_total"]),
+        ("Taken, by source", Unit::PerSecond, &["kubewitness_ingest_inputs_received_total"]),
         ("Body to answer", Unit::Seconds, &["kubewitness_ingest_ack_seconds"]),
         ("Bodies", Unit::BytesPerSecond, &["kubewitness_ingest_body_bytes_total"]),
         ("Credentials refused", Unit::PerSecond, &["kubewitness_ingest_auth_failures_total"]),
@@ -60,6 +62,7 @@ pub const ROWS: &[(&str, &[Panel])] = &[
     ]),
     ("Record", &[
         ("Stored", Unit::PerSecond, &["kubewitness_store_records_stored_total", "kubewitness_store_records_duplicate_total"]),
+        ("Stored, by source", Unit::PerSecond, &["kubewitness_store_inputs_stored_total", "kubewitness_store_inputs_duplicate_total"]),
         ("Commit", Unit::Seconds, &["kubewitness_store_commit_seconds"]),
         ("Disk", Unit::Bytes, &["kubewitness_store_bytes", "kubewitness_store_limit_bytes", "kubewitness_store_disk_free_bytes", "kubewitness_store_disk_bytes"]),
         ("Age of the oldest record", Unit::Seconds, &["kubewitness_store_oldest_record_timestamp_seconds"]),
@@ -67,6 +70,7 @@ pub const ROWS: &[(&str, &[Panel])] = &[
     ("Rules at work", &[
         ("Events", Unit::PerSecond, &["kubewitness_pipeline_events_total", "kubewitness_pipeline_events_matched_total"]),
         ("Findings", Unit::PerSecond, &["kubewitness_pipeline_findings_total", "kubewitness_pipeline_dry_run_findings_total"]),
+        ("Evaluations", Unit::PerSecond, &["kubewitness_pipeline_evaluations_total"]),
         ("Evaluations failed", Unit::PerSecond, &["kubewitness_pipeline_evaluations_failed_total"]),
         ("Matches in windows", Unit::Count, &["kubewitness_pipeline_state_entries"]),
         ("Snapshots", Unit::PerSecond, &["kubewitness_pipeline_snapshots_written_total", "kubewitness_pipeline_snapshots_failed_total"]),

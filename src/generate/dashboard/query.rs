@@ -31,6 +31,11 @@ pub(super) fn queries(family: &MetricFamily, together: bool) -> Vec<(String, Str
             let by = if by.is_empty() { String::new() } else { format!(" by ({by})") };
             vec![(format!("time() - max{by} ({name})"), legend)]
         }
+        // Of many clocks the worst is of interest, whichever way it is off.
+        _ if name.ends_with("_clock_offset_seconds") => {
+            let by = if by.is_empty() { String::new() } else { format!(" by ({by})") };
+            vec![(format!("max{by} (abs({name}))"), legend)]
+        }
         _ if name == "kubewitness_build_info" => vec![(format!("count by (version) ({name})"), legend)],
         _ => vec![(over(name.to_owned()), legend)],
     }

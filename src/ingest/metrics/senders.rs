@@ -8,7 +8,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use prometheus::{GaugeVec, IntGaugeVec};
+use prometheus::{Gauge, GaugeVec, IntGaugeVec};
 
 use crate::telemetry::Series;
 
@@ -25,6 +25,7 @@ type ApiServer = (Arc<str>, Arc<str>);
 #[derive(Clone)]
 pub(in crate::ingest) struct Senders {
     last_event: GaugeVec,
+    clock_offset: GaugeVec,
     nodes: IntGaugeVec,
     /// With a series of their own, and whether a credential names them.
     apiservers: Arc<Mutex<BTreeMap<ApiServer, bool>>>,
@@ -42,6 +43,15 @@ impl Senders {
             &["cluster", "apiserver"],
         )?;
         series.registry.register(Box::new(last_event.clone()))?;
+        let clock_offset = GaugeVec::new(
+            series.opts(
+                "apiserver_clock_offset_seconds",
+                "The stamp of the last event in an API server's last batch, less the controller's clock when it came: above 0, \
+                 the API server's clock is ahead; below, it is behind, or the batch was on its way for so long. 0 before the first.",
+            ),
+            &["cluster", "apiserver"],
+        )?;
+        series.registry.register(Box::new(clock_offset.clone()))?;
         let nodes = IntGaugeVec::new(
             series.opts(
                 "nodes",
@@ -52,7 +62,7 @@ impl Senders {
         )?;
         NODES.iter().for_each(|label| nodes.with_label_values(&[label]).set(0));
         series.registry.register(Box::new(nodes.clone()))?;
-        Ok(Senders { last_event, nodes, apiservers: Arc::default(), heard: Arc::default() })
+        Ok(Senders { last_event, clock_offset, nodes, apiservers: Arc::default(), heard: Arc::default() })
     }
 
     /// Every API server that a credential names has a series from now on, and those that none names any more have none.
@@ -60,13 +70,16 @@ impl Senders {
         let mut known = self.apiservers.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|apiserver, by_credential| {
             let stays = !*by_credential || named.contains(apiserver);
-            if !stays && self.last_event.remove_label_values(&[&apiserver.0, &apiserver.1]).is_err() {
-                tracing::debug!("an API server that was expected had no series");
+            let gone = if stays { [None, None] } else { [&self.last_event, &self.clock_offset].map(Some) };
+            for gauges in gone.into_iter().flatten() {
+                if gauges.remove_label_values(&[&apiserver.0, &apiserver.1]).is_err() {
+                    tracing::debug!("an API server that was expected had no series");
+                }
             }
             stays
         });
         for apiserver in named {
-            if self.gauge_of(&mut known, apiserver, true).get() == 0.0 {
+            if self.gauges_of(&mut known, apiserver, true).0.get() == 0.0 {
                 tracing::debug!(cluster = &*apiserver.0, apiserver = &*apiserver.1, "nothing came yet");
             }
         }
@@ -75,23 +88,41 @@ impl Senders {
     /// An event of this API server is on stable storage.
     pub(in crate::ingest) fn stored(&self, cluster: &Arc<str>, apiserver: &Arc<str>, now: Timestamp) {
         let mut known = self.apiservers.lock().unwrap_or_else(PoisonError::into_inner);
-        let gauge = self.gauge_of(&mut known, &(cluster.clone(), apiserver.clone()), false);
-        gauge.set(now.as_millisecond() as f64 / 1000.0);
+        let (last_event, _) = self.gauges_of(&mut known, &(cluster.clone(), apiserver.clone()), false);
+        last_event.set(now.as_millisecond() as f64 / 1000.0);
     }
 
-    fn gauge_of(
+    /// An API server stamped an event that came now.
+    pub(in crate::ingest) fn stamped(
+        &self,
+        cluster: &Arc<str>,
+        apiserver: &Arc<str>,
+        stamped: Timestamp,
+        now: Timestamp,
+    ) {
+        let mut known = self.apiservers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, clock_offset) = self.gauges_of(&mut known, &(cluster.clone(), apiserver.clone()), false);
+        clock_offset.set(stamped.duration_since(now).as_secs_f64());
+    }
+
+    /// When its last event came, and how its clock stands.
+    fn gauges_of(
         &self,
         known: &mut BTreeMap<ApiServer, bool>,
         apiserver: &ApiServer,
         by_credential: bool,
-    ) -> prometheus::Gauge {
+    ) -> (Gauge, Gauge) {
         let room = known.len() < MOST_APISERVERS;
         match known.get_mut(apiserver) {
             Some(named) => *named |= by_credential,
             None if room => drop(known.insert(apiserver.clone(), by_credential)),
-            None => return self.last_event.with_label_values(&[OTHER, OTHER]),
+            None => return self.labelled([OTHER, OTHER]),
         }
-        self.last_event.with_label_values(&[&*apiserver.0, &*apiserver.1])
+        self.labelled([&*apiserver.0, &*apiserver.1])
+    }
+
+    fn labelled(&self, labels: [&str; 2]) -> (Gauge, Gauge) {
+        (self.last_event.with_label_values(&labels), self.clock_offset.with_label_values(&labels))
     }
 
     /// The collector of this node showed a good token.
@@ -152,7 +183,15 @@ mod tests {
         senders.stored(&"prod".into(), &"cp-2".into(), Timestamp::from_second(12).unwrap());
         // By a client certificate, which no list names.
         senders.stored(&"prod".into(), &"cp-3".into(), Timestamp::from_second(13).unwrap());
+        senders.stamped(
+            &"prod".into(),
+            &"cp-2".into(),
+            Timestamp::from_second(15).unwrap(),
+            Timestamp::from_millisecond(11_500).unwrap(),
+        );
         senders.expect(&[named("cp-2")]);
+        let clocks = [r#"apiserver="cp-2",cluster="prod"} 3.5"#, r#"apiserver="cp-3",cluster="prod"} 0"#];
+        assert_eq!(lines(&registry, "apiserver_clock_offset_seconds"), clocks);
         let left = [r#"apiserver="cp-2",cluster="prod"} 12"#, r#"apiserver="cp-3",cluster="prod"} 13"#];
         assert_eq!(apiservers(), left);
     }

@@ -188,7 +188,7 @@ fn of_selector(rule: &ExplainedRule, index: usize, event: &Event<'_>) -> Option<
         verdict.key.extend(counted);
         verdict.matches = verdict.key.iter().all(|key| key.problem.is_none());
         if verdict.matches {
-            verdict.needs = needs(rule, index);
+            verdict.needs = needs(rule, index, event.times);
         }
     }
     verdict.condition = Some(condition);
@@ -216,16 +216,16 @@ fn key_value(name: String, program: &Program, event: &Event<'_>) -> KeyValue {
 }
 
 /// What one match of the selector is worth.
-fn needs(rule: &ExplainedRule, index: usize) -> String {
+fn needs(rule: &ExplainedRule, index: usize, times: u32) -> String {
     let spec = &rule.source.spec;
     let name = spec.selectors.get(index).map_or("", |s| s.name.as_str());
     let dry = if spec.mode == RuleMode::DryRun { " (dry run: counted, no alert)" } else { "" };
     let text = match (spec.detection.type_, &spec.detection.threshold, &spec.detection.sequence) {
         (DetectionType::Threshold, Some(threshold), _) => {
             let counted = threshold.selector.as_deref().unwrap_or(name);
-            let what = if threshold.distinct.is_some() { "distinct values" } else { "matches" };
+            let (what, worth) = if threshold.distinct.is_some() { ("distinct values", 1) } else { ("matches", times) };
             if counted == name {
-                format!("1 of {} {what} in {}", threshold.count, threshold.within)
+                format!("{worth} of {} {what} in {}", threshold.count, threshold.within)
             } else {
                 format!("the threshold counts {counted} alone")
             }
@@ -234,7 +234,8 @@ fn needs(rule: &ExplainedRule, index: usize) -> String {
             // An event serves one step.
             let served = sequence.steps.iter().position(|step| step.selector == name);
             let step = |(index, step): (usize, &Step)| {
-                format!("{} {} of {}", step.selector, u8::from(served == Some(index)), step.count)
+                let worth = if served == Some(index) { times.min(step.count) } else { 0 };
+                format!("{} {worth} of {}", step.selector, step.count)
             };
             let steps: Vec<String> = sequence.steps.iter().enumerate().map(step).collect();
             let joint = if sequence.ordered { ", then " } else { " and " };

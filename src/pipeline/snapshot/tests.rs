@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Pipeline, PipelineConfig, SnapshotError};
+use super::{Pipeline, PipelineConfig, SnapshotError, VERSION};
 use crate::{
     api::ClusterSecurityRule,
     pipeline::rule_test,
@@ -119,8 +119,11 @@ fn a_snapshot_without_one_of_its_lines_is_refused() {
 #[test]
 fn what_another_build_wrote_is_refused() {
     let text = String::from_utf8(written(&filled(), 17)).unwrap();
-    let newer = text.replacen("\"version\":1", "\"version\":2", 1);
-    assert!(matches!(read(newer.as_bytes()), Err(SnapshotError::Version { found: 2 })));
+    let of = |version: u32| format!("\"version\":{version}");
+    for other in [VERSION - 1, VERSION + 1] {
+        let text = text.replacen(&of(VERSION), &of(other), 1);
+        assert!(matches!(read(text.as_bytes()), Err(SnapshotError::Version { found }) if found == other));
+    }
     let broken = text.replacen("event.action ==", "event.actoin ==", 1);
     let error = read(broken.as_bytes()).err().unwrap().to_string();
     assert!(error.contains(": this build refuses it: spec.selectors[failed].where"), "{error}");

@@ -89,15 +89,16 @@ impl Copy<'_> {
     pub fn walk(&mut self, at: u32, path: &Path<'_>) -> Option<()> {
         let node = self.node(at)?;
         match node.kind {
+            Kind::Object | Kind::Array if node.flags & flag::BUSY == 0 => Some(()),
             Kind::Object => self.object(at, path, |_| true),
             Kind::Array => self.array(at, node, path),
             Kind::String => self.look(node),
-            Kind::Number | Kind::Bool | Kind::Null | Kind::Hidden => Some(()),
+            Kind::Known | Kind::Number | Kind::Bool | Kind::Null | Kind::Hidden => Some(()),
         }
     }
 
     /// The fields of an object that `takes` takes.
-    pub fn object(&mut self, object: u32, path: &Path<'_>, takes: impl Fn(&[u8]) -> bool) -> Option<()> {
+    pub fn object(&mut self, object: u32, path: &Path<'_>, takes: impl Fn(Class) -> bool) -> Option<()> {
         let node = self.node(object)?;
         let sense = self.sense(object, node, &takes);
         let text = |at: Option<u32>| at.and_then(|at| self.string(self.node(at)?));
@@ -110,7 +111,7 @@ impl Copy<'_> {
         let mut next = object + 1;
         while let Some((key, name, value, held)) = self.pair(node, next) {
             next = held.next;
-            if !takes(self.raw(name)) {
+            if !takes(name.class) {
                 continue;
             }
             let path = &path.key(key);
@@ -131,7 +132,7 @@ impl Copy<'_> {
         Some(())
     }
 
-    fn sense(&self, object: u32, node: Node, takes: &impl Fn(&[u8]) -> bool) -> Sense {
+    fn sense(&self, object: u32, node: Node, takes: &impl Fn(Class) -> bool) -> Sense {
         let mut sense = Sense::default();
         let mut next = object + 1;
         while let Some((_, name, value, held)) = self.pair(node, next) {
@@ -152,7 +153,7 @@ impl Copy<'_> {
                 Word::Field => &mut sense.field,
                 _ => continue,
             };
-            *place = takes(self.raw(name)).then_some(value);
+            *place = takes(name.class).then_some(value);
         }
         sense
     }
@@ -202,7 +203,7 @@ impl Copy<'_> {
                 }
                 Some(())
             }
-            Kind::String | Kind::Number | Kind::Array | Kind::Bool | Kind::Null | Kind::Hidden => {
+            Kind::String | Kind::Number | Kind::Array | Kind::Known | Kind::Bool | Kind::Null | Kind::Hidden => {
                 self.walk(value, path)
             }
         }
@@ -234,7 +235,8 @@ impl Copy<'_> {
                 match held.kind {
                     Kind::String | Kind::Number => self.hide(value, &path.key(key))?,
                     Kind::Object => self.environment_entry(value, &path.key(key))?,
-                    Kind::Hidden | Kind::Null | Kind::Bool | Kind::Array => {}
+                    // A known object has no `value`.
+                    Kind::Hidden | Kind::Null | Kind::Bool | Kind::Array | Kind::Known => {}
                 }
             }
         }
@@ -298,7 +300,7 @@ impl Copy<'_> {
             let item = self.node(next)?;
             arguments.push(match item.kind {
                 Kind::String | Kind::Hidden => self.string(item)?,
-                Kind::Object | Kind::Array | Kind::Number | Kind::Bool | Kind::Null => "".into(),
+                Kind::Object | Kind::Array | Kind::Known | Kind::Number | Kind::Bool | Kind::Null => "".into(),
             });
             next = item.next;
         }

@@ -6,9 +6,10 @@ use smallvec::SmallVec;
 use super::{Copy, Path};
 use crate::redact::{
     body::Resource,
+    key::{Class, Word},
     ledger::Ledger,
     pattern,
-    shape::{self, FIELDS, Shape},
+    shape::{self, Shape, Table},
     tape::{Kind, Node, flag},
     uri,
 };
@@ -54,22 +55,26 @@ impl Copy<'_> {
         let root = self.node(0).filter(|node| node.kind == Kind::Object)?;
         let mut parts = Parts::default();
         let (mut has_stage, mut has_sign, mut has_unknown) = (false, false, false);
+        let (mut annotations, mut object) = (None, None);
         let mut next = 1;
         while let Some((key, name, value, held)) = self.pair(root, next) {
             next = held.next;
-            let name = self.raw(name);
-            match name {
-                _ if held.kind == Kind::Null => continue,
-                b"kind" | b"apiVersion" => continue,
-                b"requestObject" | b"responseObject" => {
+            if held.kind == Kind::Null {
+                continue;
+            }
+            match name.class.word {
+                Word::Kind | Word::ApiVersion => continue,
+                Word::Body => {
                     parts.bodies.push((key, value));
                     continue;
                 }
-                b"stage" => has_stage = true,
-                b"verb" | b"stageTimestamp" | b"requestReceivedTimestamp" => has_sign = true,
+                Word::Stage => has_stage = true,
+                Word::Sign => has_sign = true,
+                Word::Annotations => annotations = Some(value),
+                Word::ObjectRef => object = Some(value),
                 _ => {}
             }
-            match known(FIELDS, name) {
+            match known(Table::Event, name.class) {
                 Some(shape) => self.fit(value, shape, &Path::ROOT.key(key))?,
                 None => has_unknown = true,
             }
@@ -78,24 +83,23 @@ impl Copy<'_> {
         if !has_stage || !has_sign {
             return None;
         }
-        self.bodies(&parts)?;
+        self.bodies(&parts, annotations, object)?;
         if has_unknown {
-            let is_unknown = |name: &[u8]| {
-                known(FIELDS, name).is_none()
-                    && !matches!(name, b"kind" | b"apiVersion" | b"requestObject" | b"responseObject")
+            let is_unknown = |name: Class| {
+                known(Table::Event, name).is_none()
+                    && !matches!(name.word, Word::Kind | Word::ApiVersion | Word::Body)
             };
             self.object(0, &Path::ROOT, is_unknown)?;
         }
         Some(parts)
     }
 
-    fn bodies(&mut self, parts: &Parts) -> Option<()> {
-        let (_, annotations) = self.get(0, b"annotations").unzip();
+    fn bodies(&mut self, parts: &Parts, annotations: Option<u32>, object: Option<u32>) -> Option<()> {
         let truncated = annotations.and_then(|at| self.get(at, b"audit.k8s.io/truncated"));
         if truncated.is_some_and(|(_, at)| self.node(at).is_some_and(|node| self.raw(node) == b"true")) {
             return None;
         }
-        let resource = self.resource()?;
+        let resource = self.resource(object)?;
         if resource != Resource::Other {
             for name in [&b"responseStatus"[..], b"responseObject"] {
                 if let Some((_, status)) = self.get(0, name) {
@@ -109,8 +113,8 @@ impl Copy<'_> {
         Some(())
     }
 
-    fn resource(&self) -> Option<Resource> {
-        let object = self.get(0, b"objectRef").and_then(|(_, object)| self.get(object, b"resource"));
+    fn resource(&self, object: Option<u32>) -> Option<Resource> {
+        let object = object.and_then(|object| self.get(object, b"resource"));
         if let Some((_, name)) = object {
             return Some(Resource::of_name(&self.string(self.node(name)?)?));
         }
@@ -157,7 +161,7 @@ impl Copy<'_> {
                     _ => None,
                 })
             }
-            (Shape::Object(fields), Kind::Object) => self.fields(at, node, fields, path),
+            (Shape::Object(table), Kind::Object) => self.fields(at, node, *table, path),
             _ => None,
         }
     }
@@ -191,21 +195,21 @@ impl Copy<'_> {
         &mut self,
         object: u32,
         node: Node,
-        fields: &'static [(&'static str, Shape)],
+        table: Table,
         path: &Path<'_>,
     ) -> Option<()> {
         let mut has_unknown = false;
         let mut next = object + 1;
         while let Some((key, name, value, held)) = self.pair(node, next) {
             next = held.next;
-            match known(fields, self.raw(name)) {
+            match known(table, name.class) {
                 Some(shape) => self.fit(value, shape, &path.key(key))?,
                 None if held.kind == Kind::Null => return None,
                 None => has_unknown = true,
             }
         }
         match has_unknown {
-            true => self.object(object, path, |name| known(fields, name).is_none()),
+            true => self.object(object, path, |name| known(table, name).is_none()),
             false => Some(()),
         }
     }
@@ -240,8 +244,8 @@ impl Copy<'_> {
     }
 }
 
-fn known(fields: &'static [(&'static str, Shape)], name: &[u8]) -> Option<&'static Shape> {
-    fields.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, shape)| shape)
+fn known(table: Table, name: Class) -> Option<&'static Shape> {
+    table.fields().get(name.place(table)?).map(|(_, shape)| shape)
 }
 
 /// `2026-01-31T23:59:59.123456Z`, as an API server writes it; only days that every month has.

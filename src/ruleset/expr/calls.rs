@@ -160,15 +160,26 @@ impl Checker<'_> {
 
     /// Two types that have no order with each other.
     fn never_ordered(&self, ast: &Ast, left: (&Ast, &Type), right: (&Ast, &Type)) -> ExprError {
+        self.never_compared(ast, left, right, |named, other| format!("{named}, which has no order with {other}"))
+    }
+
+    /// Says what is wrong with two sides. Speaks of the one that is named: the other is most often the literal that is wrong.
+    fn never_compared(
+        &self,
+        ast: &Ast,
+        left: (&Ast, &Type),
+        right: (&Ast, &Type),
+        say: impl Fn(&str, &str) -> String,
+    ) -> ExprError {
         let (named, other) =
             if left.0.path().is_some() || right.0.path().is_none() { (left, right) } else { (right, left) };
-        let message = format!(
-            "{} is {}, which has no order with {}",
-            described(named.0),
-            named.1.with_article(),
-            other.1.with_article()
-        );
+        let is = format!("{} is {}", described(named.0), named.1.with_article());
+        let message = say(&is, &other.1.with_article());
         let at = if named.0.path().is_some() { named.0.start } else { ast.operator };
+        let numeric = |t: &Type| matches!(t, Type::Int | Type::Uint | Type::Double);
+        if numeric(named.1) && numeric(other.1) && named.1 != other.1 {
+            return self.error(at, message, format!("convert one with {}()", named.1));
+        }
         self.error(at, message, format!("compare it with {}", literal_of(named.1)))
     }
 
@@ -200,21 +211,9 @@ impl Checker<'_> {
     }
 
     fn never_equal(&self, ast: &Ast, left: (&Ast, &Type), right: (&Ast, &Type)) -> ExprError {
-        // Speak of the side that is named; the other is most often the literal that is wrong.
-        let (named, other) =
-            if left.0.path().is_some() || right.0.path().is_none() { (left, right) } else { (right, left) };
-        let message = format!(
-            "{} is {}; compared with {} it can never match",
-            described(named.0),
-            named.1.with_article(),
-            other.1.with_article()
-        );
-        let numeric = |t: &Type| matches!(t, Type::Int | Type::Uint | Type::Double);
-        let at = if named.0.path().is_some() { named.0.start } else { ast.operator };
-        if numeric(named.1) && numeric(other.1) {
-            return self.error(at, message, format!("convert one with {}()", named.1));
-        }
-        self.error(at, message, format!("compare it with {}", literal_of(named.1)))
+        self.never_compared(ast, left, right, |named, other| {
+            format!("{named}; compared with {other} it can never match")
+        })
     }
 
     /// Refuses a literal that an enumerated field can't hold.

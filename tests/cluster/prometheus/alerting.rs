@@ -2,13 +2,15 @@
 //! is told.
 
 use super::super::collectors::{ACCOUNT, log_source, node, pod, pod_token, prepare};
-use super::{SOON, event_list, exposition, post, promtool_says, seen};
+use super::{SOON, event_list, exposition, post, promtool_says, query, seen, start_prometheus, targets};
+use crate::docs::page::blocks;
 use crate::prometheus_rules::dashboard_queries;
 use crate::support::{
     ClusterOptions, NAMESPACE, Process, WatchedCluster, free_port, kubewitness, prometheus_binaries, repository,
     wait_until,
 };
-use kubewitness::generate::alerting::{GROUPS, Step};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use kubewitness::generate::alerting::{GROUPS, RUNBOOKS, Step};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use std::fs;
@@ -33,7 +35,8 @@ impl Watch {
         let mut watched = WatchedCluster::start(ClusterOptions::default()).unwrap();
         let collector_admin = start_collector(&mut watched);
         let (alertmanager, alertmanager_port) = start_alertmanager(&mut watched);
-        let (prometheus, prometheus_port) = start_prometheus(&mut watched, collector_admin, alertmanager_port);
+        let (prometheus, prometheus_port) =
+            start_prometheus(&mut watched, watching(collector_admin, alertmanager_port));
         Watch { prometheus, prometheus_port, alertmanager, alertmanager_port, collector_admin, watched }
     }
 
@@ -122,28 +125,13 @@ fn start_alertmanager(watched: &mut WatchedCluster) -> (Process, u16) {
     (alertmanager, port)
 }
 
-fn start_prometheus(watched: &mut WatchedCluster, collector: u16, alertmanager: u16) -> (Process, u16) {
-    let dir = watched.dir().join("prometheus");
-    fs::create_dir(&dir).unwrap();
-    let target = |port: u16| json!([{"targets": [format!("127.0.0.1:{port}")]}]);
-    let config = json!({
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+/// Our rules, a collector beside the controller, and somebody to tell.
+fn watching(collector: u16, alertmanager: u16) -> Value {
+    json!({
         "rule_files": [repository("manifests/prometheus/alerts.yaml")],
-        "alerting": {"alertmanagers": [{"static_configs": target(alertmanager)}]},
-        "scrape_configs": [
-            {"job_name": "controller", "static_configs": target(watched.admin_port())},
-            {"job_name": "collector", "static_configs": target(collector)},
-        ],
-    });
-    fs::write(dir.join("prometheus.yml"), config.to_string()).unwrap();
-    let port = free_port().unwrap();
-    let arguments = [
-        format!("--config.file={}", dir.join("prometheus.yml").display()),
-        format!("--storage.tsdb.path={}", dir.join("tsdb").display()),
-        format!("--web.listen-address=127.0.0.1:{port}"),
-    ];
-    let program = prometheus_binaries().unwrap().join("prometheus");
-    (watched.spawn("prometheus", &program, &arguments).unwrap(), port)
+        "alerting": {"alertmanagers": [{"static_configs": targets(alertmanager)}]},
+        "scrape_configs": [{"job_name": "collector", "static_configs": targets(collector)}],
+    })
 }
 
 #[test]
@@ -171,14 +159,22 @@ fn alerts_fire_and_reach_alertmanager_and_every_panel_has_data() {
         }
     }
 
+    let asked = blocks("docs/operations.md").into_iter().filter(|block| block.language == "promql");
+    let asked: Vec<String> =
+        asked.flat_map(|block| block.text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    assert!(asked.len() >= 2, "{asked:?}");
+    for query in asked {
+        watch.waits(&query, || (!watch.ask(&query).unwrap().is_empty()).then_some(()));
+    }
+
     assert_eq!(watch.firing(), ["KubewitnessHeartbeat"], "all is well, and it says so");
     assert_eq!(post(&watch.watched, &event_list(&[json!("no event")])).code, 200);
     let told = watch.waits("the quarantine reaches Alertmanager", || watch.told("KubewitnessEventsQuarantined"));
     assert_eq!(told["labels"]["reason"], "NotAnEvent", "{told}");
     assert_eq!(told["labels"]["severity"], "warning", "{told}");
     assert_eq!(told["annotations"]["summary"], "Events could not be read: NotAnEvent", "{told}");
-    let page = told["annotations"]["runbook_url"].as_str().unwrap().trim_start_matches("https://kubewitness.io/");
-    assert!(repository(page).is_file(), "{page}");
+    let url = told["annotations"]["runbook_url"].as_str().unwrap();
+    assert_eq!(url.strip_prefix(RUNBOOKS), Some("KubewitnessEventsQuarantined.md"));
     assert_eq!(watch.firing(), ["KubewitnessEventsQuarantined", "KubewitnessHeartbeat"]);
 
     assert_eq!(promtool_says(&exposition(&watch.watched)), "");
@@ -190,11 +186,53 @@ fn alerts_fire_and_reach_alertmanager_and_every_panel_has_data() {
     watch.waits("the heartbeat stops", || (!watch.firing().contains(&"KubewitnessHeartbeat".to_owned())).then_some(()));
 }
 
+/// Scrapes the API server as somebody who may.
+fn api_server(watched: &WatchedCluster) -> Value {
+    let kubeconfig = watched.client_certificate("prometheus", &["system:masters"]).unwrap();
+    let kubeconfig: Value = serde_json::from_str(&fs::read_to_string(kubeconfig).unwrap()).unwrap();
+    let files = ["certificate", "key"].map(|part| {
+        let data = kubeconfig["users"][0]["user"][format!("client-{part}-data")].as_str().unwrap();
+        let file = watched.dir().join(format!("prometheus.{part}"));
+        fs::write(&file, BASE64_STANDARD.decode(data).unwrap()).unwrap();
+        file
+    });
+    let port = watched.server().rsplit(':').next().unwrap().parse().unwrap();
+    let tls = json!({"ca_file": watched.dir().join("pki/ca.crt"), "cert_file": files[0], "key_file": files[1]});
+    json!({"job_name": "apiserver", "scheme": "https", "tls_config": tls, "static_configs": targets(port)})
+}
+
+#[test]
+fn events_that_an_api_server_could_not_deliver_and_dropped_raise_an_alert() {
+    // The fewest that it holds while the controller is away, so that it drops some at once and not after 80 s.
+    let api_server_args = vec!["--audit-webhook-batch-buffer-size=1".to_owned()];
+    let mut watched = WatchedCluster::start(ClusterOptions { api_server_args, ..Default::default() }).unwrap();
+    let api_server = api_server(&watched);
+    let config = json!({
+        "rule_files": [repository("manifests/prometheus/alerts.yaml")],
+        "scrape_configs": [api_server],
+    });
+    let (prometheus, port) = start_prometheus(&mut watched, config);
+    let waits = |what: &str, expression: &str| {
+        let asked = wait_until(what, SCRAPED, || query(port, expression).into_iter().find(|value| *value > 0.0));
+        asked.unwrap_or_else(|error| panic!("{error}\n{}", prometheus.log_tail()));
+    };
+    waits("the API server is scraped", "up%7Bjob=%22apiserver%22%7D");
+    watched.end_controller("KILL").unwrap();
+    let mut number = 0;
+    let firing = "ALERTS%7Balertname=%22KubewitnessAuditEventsLost%22,alertstate=%22firing%22%7D";
+    let told = wait_until("the alert fires", SCRAPED, || {
+        number += 1;
+        watched.kubectl().run(&["create", "namespace", &format!("unseen-{number}")]).success().unwrap();
+        query(port, firing).first().copied()
+    });
+    told.unwrap_or_else(|error| panic!("{error}\n{}", prometheus.log_tail()));
+}
+
 #[test]
 fn nodes_show_by_when_their_collector_was_heard_and_api_servers_before_they_speak() {
     let mut watched = WatchedCluster::start(ClusterOptions::default()).unwrap();
     node(&watched, "node-b", json!({}));
-    start_collector(&mut watched);
+    let collector = start_collector(&mut watched);
     let metric = |sample: &str| watched.metric(sample).unwrap();
     let counts =
         || ["Heard", "Silent", "Never"].map(|of| metric(&format!("kubewitness_ingest_nodes{{collector=\"{of}\"}}")));
@@ -203,6 +241,19 @@ fn nodes_show_by_when_their_collector_was_heard_and_api_servers_before_they_spea
     let last =
         r#"kubewitness_ingest_apiserver_last_event_timestamp_seconds{apiserver="apiserver-1",cluster="testbed"}"#;
     assert!(metric(last) > 1_700_000_000.0, "{}", metric(last));
+    // Both are this machine's clock; an event is stamped before it comes, and batches wait for a second.
+    let offset = metric(&last.replace("last_event_timestamp", "clock_offset"));
+    assert!((-60.0..0.0).contains(&offset), "{offset}");
+    let (inputs, stored) = ("kubewitness_ingest_inputs_received_total", "kubewitness_store_inputs_stored_total");
+    for source in ["Audit", "Node"] {
+        let [inputs, stored] = [inputs, stored].map(|name| metric(&format!("{name}{{source=\"{source}\"}}")));
+        assert!(inputs >= 1.0 && stored >= 1.0, "{source}: {inputs} received, {stored} stored");
+    }
+    assert_eq!(metric(&format!("{stored}{{source=\"Web\"}}")), 0.0);
+    let text = watched.admin_of(collector, "/metrics").unwrap().1;
+    let clock = text.lines().find_map(|line| line.strip_prefix("kubewitness_collector_clock_offset_seconds "));
+    let clock: f64 = clock.unwrap().parse().unwrap();
+    assert!(clock != 0.0 && clock.abs() < 2.0, "{clock}");
     let (bytes, limit) = (metric("kubewitness_store_bytes"), metric("kubewitness_store_limit_bytes"));
     assert_eq!(limit, 10.0 * f64::from(1 << 30));
     let (free, disk) = (metric("kubewitness_store_disk_free_bytes"), metric("kubewitness_store_disk_bytes"));

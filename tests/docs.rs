@@ -1,0 +1,113 @@
+//! Commands of the documents are run, not only written: each is run by a test that is named here, or the document says that none
+//! does and why. Those that need no pods are run below, on a real API server with both charts and a controller.
+
+mod bed;
+mod nodes;
+pub mod page;
+
+use crate::guarantees::tests_below;
+use crate::support::{self, repository};
+use page::{Block, By, PAGES, blocks, runbook_commands, runbooks};
+use std::collections::BTreeSet;
+
+/// What no test runs, by what stands in the command.
+const NEEDS_MORE: [&str; 8] = ["kind ", "docker ", "scp ", "k3s", "rke2-server", "kops ", "talosctl ", "kubectl top "];
+/// Logs of an API server that is a static pod.
+const STATIC_POD: &str = "kubectl logs -n kube-system kube-apiserver-";
+
+/// What is wrong with how a block is accounted for.
+fn wrong(block: &Block, tests: &BTreeSet<String>) -> Option<String> {
+    if let Some(reason) = &block.untested {
+        let has_to = NEEDS_MORE.iter().chain([&STATIC_POD]).any(|what| block.text.contains(what));
+        return (!has_to || reason.len() < 10).then(|| "it says that no test runs it, and could be run".to_owned());
+    }
+    match block.by() {
+        None => Some("no test runs it, and it does not say so".to_owned()),
+        Some(By::Bed | By::Node) => None,
+        Some(By::Test(name)) => (!tests.contains(name)).then(|| format!("there is no test {name}")),
+        Some(By::Same(other)) => {
+            let others = blocks(other);
+            let known: BTreeSet<&str> = others.iter().flat_map(Block::lines).collect();
+            let new = block.lines().find(|line| !known.contains(line))?;
+            Some(format!("{new:?} does not stand in {other}"))
+        }
+    }
+}
+
+#[test]
+fn every_command_is_accounted_for() {
+    let mut tests = BTreeSet::new();
+    tests_below(&repository("tests"), &mut tests);
+    let pages = PAGES.iter().map(|page| (*page).to_owned()).chain(runbooks());
+    let all: Vec<Block> = pages.flat_map(|page| blocks(&page)).filter(Block::is_commands).collect();
+    assert!(all.len() > 150, "{} blocks were read", all.len());
+    for block in &all {
+        assert_eq!(wrong(block, &tests), None, "{}:\n{}", block.page, block.text);
+    }
+    let new = |page: &str, text: &str, untested: Option<&str>| {
+        let (page, language) = (page.to_owned(), "sh".to_owned());
+        let block = Block { page, language, text: text.to_owned(), untested: untested.map(str::to_owned) };
+        wrong(&block, &tests).is_some()
+    };
+    assert!(new("README.md", "kubectl delete everything\n", None));
+    assert!(new("README.md", "make image\nhelm install another\n", None));
+    assert!(new("docs/operations.md", "kubectl get nodes\n", Some("it is late already")));
+}
+
+/// Commands within sentences: kubectl and helm with all that they need to be run.
+fn within_sentences(page: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(repository(page)).unwrap();
+    let prose = text.split("\n```").step_by(2).flat_map(|part| part.split("\n\n"));
+    let spans = prose.flat_map(|paragraph| paragraph.split('`').skip(1).step_by(2));
+    let whole = |span: &&str| {
+        (span.starts_with("kubectl ") || span.starts_with("helm ")) && span.split_whitespace().count() > 3
+    };
+    spans.filter(whole).map(|span| span.replace('\n', " ")).collect()
+}
+
+/// A pattern of a command in a sentence, which the reader fills in.
+fn is_pattern(command: &str) -> bool {
+    command.contains('…')
+}
+
+#[test]
+fn commands_that_need_no_pod_hold_on_a_real_api_server() {
+    let bed = bed::Bed::start();
+    for (command, page) in runbook_commands(By::Bed) {
+        bed.judge(&page, &command);
+    }
+    let helms: Vec<Block> = PAGES.iter().flat_map(|page| blocks(page)).collect();
+    for page in PAGES.iter().map(|page| (*page).to_owned()).chain(runbooks()) {
+        for command in within_sentences(&page).into_iter().filter(|command| !is_pattern(command)) {
+            // What installs and upgrades is run from the blocks that hold it.
+            let known = helms.iter().flat_map(Block::lines).any(|line| line.contains(&command));
+            if !known && page::of_runbook(&command) == By::Bed {
+                bed.judge(&page, &command);
+            }
+        }
+    }
+    let readme = blocks("README.md");
+    let rule = readme.iter().find(|block| block.language == "yaml").unwrap();
+    bed.write("rule.yaml", &rule.text);
+    for block in readme.iter().filter(|block| block.is_commands() && block.by() == Some(By::Bed)) {
+        bed.run("README.md", &block.text);
+    }
+    bed.run("README.md", "kubectl wait --for=condition=Ready csrule/my-forbidden-burst");
+    nodes::connect(&bed);
+}
+
+#[test]
+fn what_finds_nothing_is_an_answer_and_what_fails_is_not() {
+    for (command, holds) in [
+        ("true", true),
+        ("false", false),
+        ("echo one | grep two", true),
+        ("echo one | grep two | wc -l", true),
+        ("false | grep two", false),
+        ("echo one | grep --no-such-flag", false),
+        ("echo one | no-such-program", false),
+    ] {
+        let output = std::process::Command::new("bash").args(["-c", &page::judged(command)]).output().unwrap();
+        assert_eq!(output.status.success(), holds, "{command}: {output:?}");
+    }
+}
