@@ -28,9 +28,10 @@ fn unknown(fields: &Map<String, Value>, known: &[(&str, Shape)]) -> Option<Strin
         }
         match known.iter().find(|(known, _)| known == name) {
             None => Some(name.clone()),
-            Some((_, Shape::Object(inner))) => {
-                value.as_object().and_then(|value| unknown(value, inner.fields())).map(|below| format!("{name}.{below}"))
-            }
+            Some((_, Shape::Object(inner))) => value
+                .as_object()
+                .and_then(|value| unknown(value, inner.fields()))
+                .map(|below| format!("{name}.{below}")),
             Some(_) => None,
         }
     })

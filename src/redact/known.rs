@@ -61,7 +61,8 @@ impl Known {
             return;
         }
         let beginning = beginning(text, start);
-        let last = mixed([word_at(text, end - 16), word_at(text, end - 8), word_at(text, start + length / 2), length as u64]);
+        let last =
+            mixed([word_at(text, end - 16), word_at(text, end - 8), word_at(text, start + length / 2), length as u64]);
         let hash = beginning ^ last;
         let Some(once) = self.once.get_mut(hash as usize % ONCE) else { return };
         if *once != hash {

@@ -130,7 +130,8 @@ pub const KEY_MATERIAL: usize = 32;
 
 /// True for 32 characters or more of hexadecimal or base64 without a break.
 pub fn is_key_material(text: &str) -> bool {
-    text.len() >= KEY_MATERIAL && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'_' | b'-'))
+    text.len() >= KEY_MATERIAL
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'_' | b'-'))
 }
 
 #[cfg(test)]

@@ -231,7 +231,6 @@ impl Seen {
 }
 
 impl Needles {
-
     /// The flags of the string from `start` to `end` of `text`.
     fn flags(&self, text: &[u8], start: usize, end: usize) -> u8 {
         let Some(string) = text.get(start..end) else { return flag::HOT };

@@ -80,12 +80,8 @@ const OBJECT: &[(&str, Shape)] = &[
     ("subresource", Shape::Text(256)),
 ];
 
-const STATUS: &[(&str, Shape)] = &[
-    ("code", Shape::Int),
-    ("status", Shape::Text(64)),
-    ("message", Shape::Text(4096)),
-    ("reason", Shape::Text(256)),
-];
+const STATUS: &[(&str, Shape)] =
+    &[("code", Shape::Int), ("status", Shape::Text(64)), ("message", Shape::Text(4096)), ("reason", Shape::Text(256))];
 
 /// Known fields. Bodies and fields of later API versions are not in it.
 pub const FIELDS: &[(&str, Shape)] = &[

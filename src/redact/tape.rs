@@ -147,7 +147,9 @@ impl Reader<'_> {
     /// A container of a body that may have come before.
     fn part(&mut self, kind: Kind, depth: usize) -> Option<bool> {
         let start = self.at;
-        if let Some((length, height)) = self.known.find(self.text, start).filter(|(_, height)| depth + height < MAX_DEPTH) {
+        if let Some((length, height)) =
+            self.known.find(self.text, start).filter(|(_, height)| depth + height < MAX_DEPTH)
+        {
             self.at += length;
             self.push(Kind::Known, start, self.at, 0);
             return Some(false);

@@ -86,8 +86,7 @@ impl Copy<'_> {
         self.bodies(&parts, annotations, object)?;
         if has_unknown {
             let is_unknown = |name: Class| {
-                known(Table::Event, name).is_none()
-                    && !matches!(name.word, Word::Kind | Word::ApiVersion | Word::Body)
+                known(Table::Event, name).is_none() && !matches!(name.word, Word::Kind | Word::ApiVersion | Word::Body)
             };
             self.object(0, &Path::ROOT, is_unknown)?;
         }
@@ -191,13 +190,7 @@ impl Copy<'_> {
         (pairs <= count).then_some(())
     }
 
-    fn fields(
-        &mut self,
-        object: u32,
-        node: Node,
-        table: Table,
-        path: &Path<'_>,
-    ) -> Option<()> {
+    fn fields(&mut self, object: u32, node: Node, table: Table, path: &Path<'_>) -> Option<()> {
         let mut has_unknown = false;
         let mut next = object + 1;
         while let Some((key, name, value, held)) = self.pair(node, next) {
