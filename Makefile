@@ -36,7 +36,7 @@ test: testbed ## All tests, on a real kube-apiserver; the first run builds it (1
 	@$(TESTBED)/prerequisites.sh test
 	$(CARGO) test $(LOCKED)
 
-test-node: testbed ## Install with Helm on a real node, attack it and break things: root, Debian; KEEP=1 leaves it running
+test-node: testbed ## Install with Helm on a real node, attack it and break things: root, Debian; KUBERNETES=1.37; KEEP=1 leaves it running
 	@$(TESTBED)/prerequisites.sh test
 	$(CARGO) test $(LOCKED) --test node -- --nocapture --test-threads=1
 
@@ -57,9 +57,14 @@ verify: testbed ## Format, lints, architecture, that generated files are up to d
 generate: rust ## Rewrite crds/, manifests/rbac/, docs/reference/ and docs/rules/ from the code and the rules
 	$(CARGO) run $(LOCKED) --quiet -- generate
 
-demo: testbed ## Attack a real control plane and look at the alerts; KEEP=1 leaves it running
+demo: testbed ## Attack a real control plane and look at the alerts; KEEP=1 leaves it running; NODE=1 (root) installs with Helm on a node
+ifneq ($(filter-out 0 no,$(NODE)),)
+	@$(TESTBED)/prerequisites.sh test
+	@$(CARGO) test $(LOCKED) --quiet --test node -- --ignored --nocapture
+else
 	@$(CARGO) build $(LOCKED) --bin kubewitness --example demo
 	@$(CARGO) run $(LOCKED) --quiet --example demo -- $(if $(filter-out 0 no,$(KEEP)),--keep) $(if $(RECORD),--record $(RECORD))
+endif
 
 image: rust ## Pack the image as an OCI archive, target/image/kubewitness.tar, from Debian packages; PROFILE=debug for a quick one
 	$(CARGO) build $(LOCKED) --bin kubewitness $(if $(filter release,$(PROFILE)),--release)

@@ -9,6 +9,9 @@
 #[path = "cluster/live_node/driver.rs"]
 mod driver;
 mod node_live;
+#[allow(dead_code, reason = "a node has more of its own to be asked")]
+#[path = "cluster/seen.rs"]
+mod seen;
 #[allow(dead_code, reason = "here only what needs a node is run")]
 #[path = "docs/page.rs"]
 mod page;

@@ -39,8 +39,8 @@ pub struct Door {
     ca: PathBuf,
     token: PathBuf,
     timeout: Duration,
-    /// With the certificates that it believes.
-    client: Mutex<(Vec<u8>, Https)>,
+    /// With the certificates that it believes; none until the file is there.
+    client: Mutex<Option<(Vec<u8>, Https)>>,
     /// This node's clock less the controller's, in seconds.
     clock_offset: Gauge,
 }
@@ -72,17 +72,27 @@ pub enum Asked {
 }
 
 impl Door {
-    /// `clock_offset` is told how this node's clock stands to the controller's.
+    /// `clock_offset` is told how this node's clock stands to the controller's. An authority that is not there yet is no error,
+    /// since a collector may start before the controller has published it.
     pub fn new(config: &CollectorConfig, clock_offset: Gauge) -> Result<Door, CollectorError> {
         let unusable = |reason| CollectorError::Authority { path: config.controller_ca.clone(), reason };
-        let pem = read(&config.controller_ca).map_err(|error| unusable(error.to_string()))?;
-        let client = client(&pem).map_err(unusable)?;
+        let first = match read(&config.controller_ca) {
+            Ok(pem) => {
+                let client = client(&pem).map_err(unusable)?;
+                Some((pem, client))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                tracing::warn!(path = %config.controller_ca.display(), "--controller-ca is not there yet: waiting for it");
+                None
+            }
+            Err(error) => return Err(unusable(error.to_string())),
+        };
         Ok(Door {
             controller: config.controller.clone(),
             ca: config.controller_ca.clone(),
             token: config.token_file.clone(),
             timeout: config.limits.request,
-            client: Mutex::new((pem, client)),
+            client: Mutex::new(first),
             clock_offset,
         })
     }
@@ -134,7 +144,7 @@ impl Door {
             .header(header::AUTHORIZATION, token)
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| later(Retry::Unexpected, error.to_string()))?;
-        let client = self.client();
+        let client = self.client().map_err(|detail| later(Retry::Connection, detail))?;
         match tokio::time::timeout(self.timeout, client.request(request)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(later(Retry::Connection, causes(&error))),
@@ -153,17 +163,24 @@ impl Door {
     }
 
     /// A client that believes what the file says now. One that can't be used changes nothing.
-    fn client(&self) -> Https {
-        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(pem) = read(&self.ca)
-            && pem != client.0
-        {
-            match self::client(&pem) {
-                Ok(new) => *client = (pem, new),
-                Err(reason) => tracing::warn!(reason, "the changed --controller-ca is not usable, the last one stays"),
-            }
+    fn client(&self) -> Result<Https, String> {
+        let mut held = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = read(&self.ca).map_err(|error| error.to_string());
+        match (&*held, &now) {
+            (Some((pem, https)), Ok(now)) if now == pem => return Ok(https.clone()),
+            _ => {}
         }
-        client.1.clone()
+        match (now.and_then(|pem| Ok((client(&pem)?, pem))), &*held) {
+            (Ok((https, pem)), _) => {
+                *held = Some((pem, https.clone()));
+                Ok(https)
+            }
+            (Err(reason), Some((_, https))) => {
+                tracing::warn!(reason, "the changed --controller-ca is not usable, the last one stays");
+                Ok(https.clone())
+            }
+            (Err(reason), None) => Err(format!("--controller-ca {}: {reason}", self.ca.display())),
+        }
     }
 }
 

@@ -89,10 +89,7 @@ impl Keeper for Desk {
         authorization: Option<&[u8]>,
         certificate: Option<&CertificateName>,
     ) -> Result<(), Answer> {
-        self.live.credentials.load().admit(source, authorization, certificate).map_err(|refusal| {
-            self.metrics.refused(refusal);
-            Answer::Refused(refusal)
-        })
+        self.metrics.admitted(self.live.credentials.load().admit(source, authorization, certificate))
     }
 
     fn ready(&self, _length: u64) -> Result<(), Answer> {

@@ -2,7 +2,7 @@
 
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Registry};
 
-use super::credentials::Refusal;
+use super::{answer::Answer, credentials::Refusal};
 use crate::{api::rule::Source, record::QuarantineReason, telemetry::Series};
 use collectors::CollectorMetrics;
 use senders::Senders;
@@ -153,8 +153,12 @@ impl Metrics {
         self.events_quarantined.with_label_values(&[reason.as_str()]).inc();
     }
 
-    pub(super) fn refused(&self, refusal: Refusal) {
-        self.auth_failures.with_label_values(&[refusal.as_str()]).inc();
+    /// The answer to who is not let in, counted.
+    pub(super) fn admitted(&self, outcome: Result<(), Refusal>) -> Result<(), Answer> {
+        outcome.map_err(|refusal| {
+            self.auth_failures.with_label_values(&[refusal.as_str()]).inc();
+            Answer::Refused(refusal)
+        })
     }
 
     pub(super) fn turned(&self, turned: Turned) {

@@ -265,12 +265,8 @@ impl<S: Shelf> Keeper for Door<S> {
         certificate: Option<&CertificateName>,
     ) -> Result<(), Answer> {
         let bearer = authorization.and_then(bearer_of_basic);
-        self.tokens.current.load().admit(source, bearer.as_deref().or(authorization), certificate).map_err(
-            |refusal| {
-                self.metrics.door.refused(refusal);
-                Answer::Refused(refusal)
-            },
-        )?;
+        let credentials = self.tokens.current.load();
+        self.metrics.door.admitted(credentials.admit(source, bearer.as_deref().or(authorization), certificate))?;
         match self.shelf.node() {
             Some(node) if *node == *source.apiserver => Ok(()),
             Some(_) => {

@@ -46,6 +46,8 @@ pub fn each_record(dir: &Path, see: &mut dyn FnMut(Record)) {
 #[derive(Debug)]
 pub struct Answer {
     pub code: u16,
+    /// Status line and headers.
+    pub head: String,
     pub body: String,
 }
 
@@ -63,7 +65,7 @@ pub fn request(stream: &mut (impl Read + Write), line: &str, head: &[&str], body
     let parts = answer.split_once("\r\n\r\n");
     let code = parts.and_then(|(head, _)| head.split_whitespace().nth(1)?.parse().ok());
     match (code, parts) {
-        (Some(code), Some((_, body))) => Ok(Answer { code, body: body.to_owned() }),
+        (Some(code), Some((head, body))) => Ok(Answer { code, head: head.to_owned(), body: body.to_owned() }),
         _ => Err(sent.and(read).err().unwrap_or_else(|| std::io::Error::other("no HTTP answer"))),
     }
 }

@@ -171,6 +171,20 @@ fn only_this_node_s_api_server_is_let_in() {
 }
 
 #[test]
+fn a_relay_waits_for_the_authority_of_a_controller_that_starts_later() {
+    let (mut node, port) = relay();
+    let (authority, later) = (node.own("ca.crt"), node.own("ca.later"));
+    fs::rename(&authority, &later).unwrap();
+    node.start();
+    up(port);
+    node.until("it asks in vain", |node| node.metric(r#"retries_total{reason="Connection"}"#) > Some(0));
+    assert_eq!(post(port, &event_list(&[])).unwrap().code, 503, "nobody has told the node's name");
+    fs::rename(&later, &authority).unwrap();
+    ready(port);
+    node.stop();
+}
+
+#[test]
 fn a_full_relay_refuses_at_once_and_loses_nothing_that_it_took() {
     let (mut node, port) = relay();
     node.flag("--spool-max=8MiB");
@@ -191,6 +205,7 @@ fn a_full_relay_refuses_at_once_and_loses_nothing_that_it_took() {
     })
     .unwrap();
     assert_eq!(refused.code, 503, "{refused:?}");
+    assert!(refused.head.to_lowercase().lines().any(|line| line == "retry-after: 1"), "{refused:?}");
     assert!(node.metric(r#"relay_refused_total{reason="Full"}"#).unwrap() > 0);
     assert!(on_disk(&node).len() <= 32 << 20 && kept.len() > 20, "{}", kept.len());
     node.kill();

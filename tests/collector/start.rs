@@ -20,7 +20,7 @@ fn an_error_names_flag_value_and_remedy_once() {
     fs::write(&empty, "").unwrap();
     let below_file = Path::new(&file).join("state").display().to_string();
     for (flag, value, why, remedy) in [
-        ("--controller-ca", "/nope", "No such file", "name the PEM file of the authority"),
+        ("--controller-ca", &*below_file, "Not a directory", "name the PEM file of the authority"),
         ("--controller-ca", &*empty, "no PEM certificate", "name the PEM file of the authority"),
         ("--host-root", "/nope", "No such file", "name the directory where the node's file system is mounted"),
         ("--host-root", &*file, "Not a directory", "name the directory where the node's file system is mounted"),

@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Until a thing has happened that takes seconds, beside builds as well.
@@ -14,11 +15,16 @@ pub const IMAGE: &str = "ghcr.io/kubewitness/kubewitness";
 /// Where somebody's laptop calls from.
 pub const LAPTOP: &str = "10.200.0.50";
 
+/// The tests of this program run beside each other, and a machine has room for one node.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 pub struct Bed {
     dir: PathBuf,
     since: Instant,
     /// Ends the node when its standard input does: also when this process is killed.
     guard: Option<(Child, ChildStdin)>,
+    /// Let go of when the node has ended.
+    _alone: MutexGuard<'static, ()>,
 }
 
 fn script(name: &str) -> PathBuf {
@@ -43,6 +49,8 @@ pub fn image(tag: &str) -> PathBuf {
 impl Bed {
     /// Boots the node; builds its programs first where they are missing. `KEEP=1` leaves it running and says where.
     pub fn start() -> Bed {
+        // Whoever panicked with it has ended its node.
+        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let since = Instant::now();
         // Short, and on the disk: a node writes a gigabyte.
         let dir = PathBuf::from(format!("/var/tmp/kubewitness-node-{}", std::process::id()));
@@ -59,7 +67,7 @@ impl Bed {
         });
         let mut images = said(&mut Command::new(script("images.sh"))).trim().to_owned();
         images += &format!(" {}", image(env!("CARGO_PKG_VERSION")).display());
-        let bed = Bed { dir, since, guard };
+        let bed = Bed { dir, since, guard, _alone: alone };
         said(Command::new(script("up.sh")).arg(&bed.dir).env("IMAGES", images));
         bed.tell("the node is ready");
         if keep {

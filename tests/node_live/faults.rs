@@ -3,12 +3,11 @@
 
 use super::attack::{Scene, collector_metric, name};
 use super::bed::{Bed, IMAGE, image};
-use super::install::{api_server, helm};
-use kubewitness::record::{Payload, Record};
-use kubewitness::store::{self, Store, StoreConfig};
+use super::install::{api_server, helm, operator};
+use crate::seen::each_record;
+use kubewitness::record::Payload;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 const CONTROLLER: &str = "kubewitness-controller-0";
@@ -190,16 +189,35 @@ pub fn api_server_sends_to(scene: &Scene, server: &str) {
     settle(scene, &format!("the API server sent to {server}"));
 }
 
-fn each_record(dir: &Path, see: &mut dyn FnMut(Record)) {
-    let metrics = store::Metrics::register(&prometheus::Registry::new()).unwrap();
-    let (store, _appender, _writer) = Store::open(StoreConfig::at(dir), metrics).unwrap();
-    let mut next = store.first_seq().unwrap();
-    loop {
-        let some = store.read(next, 8 << 20).unwrap();
-        let Some((last, _)) = some.last() else { return };
-        next = last + 1;
-        some.into_iter().for_each(|(_, record)| see(record));
+/// What people made and what was recorded outlives it; nothing of it runs or listens any more.
+pub fn chart_is_uninstalled_and_installed_again(scene: &Scene) {
+    let bed = scene.bed;
+    let kept = || {
+        ["securityalerts", "clustersecurityrules", "persistentvolumeclaims"].map(|kind| {
+            let names = bed.objects(kind).into_iter().map(|object| object["metadata"]["uid"].to_string());
+            (kind, names.collect::<BTreeSet<_>>())
+        })
+    };
+    let before = kept();
+    assert!(before.iter().all(|(_, uids)| !uids.is_empty()), "{before:?}");
+    helm(bed, "uninstall kubewitness -n kubewitness --wait --timeout 3m");
+    bed.until("no pod of it is left", || {
+        // The pod of helm test stays as it ended.
+        let left = ["-n", "kubewitness", "get", "pods", "-l", "app.kubernetes.io/component!=canary", "-o", "name"];
+        let output = bed.try_kubectl(&left);
+        (output.ok && output.stdout.is_empty()).then_some(())
+    });
+    for address in ["127.0.0.1:9444", "127.0.0.1:9445", "127.0.0.1:30943", "10.96.0.60:9443"] {
+        let url = format!("https://{address}/");
+        // 7: no connection; 28: no answer. Anything else was said by somebody.
+        let call = bed.run(&["bash", "-c", "curl -ks --max-time 3 -o /dev/null \"$0\"; echo $?", &url]);
+        assert!(["7", "28"].contains(&call.trim()), "{address}: curl ended with {call}");
     }
+    assert_eq!(kept(), before, "something went with the chart");
+    operator(bed);
+    wait_ready(bed);
+    scene.enter();
+    settle(scene, "the chart was uninstalled and installed again");
 }
 
 /// The record against the API server's own log and the node's own file, one by one.

@@ -14,6 +14,12 @@ pub fn helm(bed: &Bed, words: &str) -> String {
 
 /// On a cluster that never saw a CRD of ours: the second chart's rules meet what the first one installed.
 pub fn charts(bed: &Bed) {
+    operator(bed);
+    bed.tell("the chart kubewitness is installed");
+    rules(bed);
+}
+
+pub fn operator(bed: &Bed) {
     let notes = helm(
         bed,
         "install kubewitness /opt/charts/kubewitness --namespace kubewitness --create-namespace --wait --timeout 3m \
@@ -21,7 +27,9 @@ pub fn charts(bed: &Bed) {
          --set controller.extraArgs={--tls-ca-overlap=20}",
     );
     assert!(notes.contains("STATUS: deployed"), "{notes}");
-    bed.tell("the chart kubewitness is installed");
+}
+
+fn rules(bed: &Bed) {
     helm(bed, "install kubewitness-rules /opt/charts/kubewitness-rules --namespace kubewitness --wait --timeout 3m");
     bed.until("every rule is accepted", || {
         let rules = bed.objects("clustersecurityrules");
@@ -57,7 +65,6 @@ pub fn api_server(bed: &Bed, to: &str) {
            | tar x -C /etc/kubernetes/kubewitness
          chmod 600 /etc/kubernetes/kubewitness/webhook.kubeconfig
          sed -n 's/^  \\(--audit-[a-z-]*=[^ ]*\\)$/\\1/p' /etc/kubernetes/kubewitness/flags.txt >/etc/kubernetes/apiserver.flags
-         echo --audit-log-path=/var/log/kubernetes/audit/audit.log >>/etc/kubernetes/apiserver.flags
          echo --audit-log-path=/var/log/kubernetes/audit/audit.log >>/etc/kubernetes/apiserver.flags",
         to,
     ]));

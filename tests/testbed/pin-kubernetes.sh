@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# pin-kubernetes.sh VERSION     e.g. 1.34.4: rewrites kube/go.mod and kube/go.sum for that Kubernetes version.
+# pin-kubernetes.sh VERSION     e.g. 1.34.4: rewrites kube/go.mod and kube/go.sum, or kube/RELEASE.mod and .sum, for that Kubernetes version.
 # k8s.io/kubernetes replaces its staging modules by ./staging/... paths, which a module zip does not contain. Each of
 # them is also published as k8s.io/X v0.MINOR.PATCH: take the names from its go.mod and point every one there.
 set -euo pipefail
 version=$1
-cd "$(dirname "${BASH_SOURCE[0]}")/kube"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/kube" && pwd)
+case $version in 1.34.*) modules=$here/go ;; *) modules=$here/${version%.*} ;; esac
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cp "$here/main.go" "$work/"
+cd "$work"
 export GOTOOLCHAIN=local GOFLAGS=-mod=mod
-rm -f go.mod go.sum
 printf 'module kubewitness.io/testbed/kube\n' >go.mod
 upstream=$(go mod download -json "k8s.io/kubernetes@v$version" | sed -nE 's/^\s*"GoMod": "(.*)",$/\1/p')
 {
@@ -18,3 +22,5 @@ upstream=$(go mod download -json "k8s.io/kubernetes@v$version" | sed -nE 's/^\s*
   echo ")"
 } >go.mod
 go mod tidy
+cp go.mod "$modules.mod"
+cp go.sum "$modules.sum"

@@ -12,6 +12,7 @@
 # of a machine builds the programs.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/../../node/cgroup.sh"
 [ $# = 1 ] || { echo "usage: up.sh DIRECTORY" >&2; exit 2; }
 [ "$(id -u)" = 0 ] || { echo "node: root is needed (namespaces, mounts, cgroups, containers): run this as root" >&2; exit 1; }
 out=$(realpath -m "$1")
@@ -23,14 +24,7 @@ for image in ${IMAGES:-}; do ln "$image" "$out/images/" 2>/dev/null || cp "$imag
 
 group=kubewitness-cluster-$$
 echo "$group" >"$out/run/cgroup"
-if [ -e /sys/fs/cgroup/cgroup.controllers ]; then groups=(/sys/fs/cgroup/); else groups=(/sys/fs/cgroup/*/); fi
-for directory in "${groups[@]}"; do
-  mkdir "$directory$group"
-  # A cpuset (v1) begins empty, and takes no process before it has something.
-  for file in cpuset.cpus cpuset.mems; do
-    [ ! -e "$directory$group/$file" ] || cat "$directory$file" >"$directory$group/$file"
-  done
-done
+cgroup_make "$group"
 NODE_CGROUP=$group NODE_MOUNTS="$bed:testbed $dns:coredns $(dirname "$helm"):helm $here/inside:cluster $(realpath "$here/../../../charts"):charts" \
   setsid "$here/../../node/enter.sh" bookworm "$out" /opt/cluster/node.sh >"$out/log/node.log" 2>&1 </dev/null &
 echo $! >"$out/run/outer.pid"
