@@ -198,7 +198,8 @@ fn registered_metrics_start_at_zero_with_help() {
     let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
     assert!(text.contains("kubewitness_store_append_refused_total{reason=\"busy\"} 0"), "{text}");
     assert!(text.contains("kubewitness_store_records_stored_total 0"), "{text}");
-    assert_eq!(text.matches("# HELP kubewitness_store_").count(), 13, "{text}");
+    assert!(text.contains("kubewitness_store_inputs_stored_total{source="), "{text}");
+    assert_eq!(text.matches("# HELP kubewitness_store_").count(), text.matches("# TYPE ").count(), "{text}");
 }
 
 #[tokio::test]
