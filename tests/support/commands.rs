@@ -38,6 +38,11 @@ pub fn binaries() -> Result<&'static Path> {
     directory(&BUILT, "build.sh")
 }
 
+/// The release of Kubernetes that `binaries` has, as `1.34`: what the environment asks `build.sh` for, or its default.
+pub fn release() -> String {
+    std::env::var("KUBERNETES").ok().filter(|release| !release.is_empty()).unwrap_or_else(|| "1.34".to_owned())
+}
+
 /// The directory of Debian's prometheus and promtool. The first call of a machine downloads them.
 pub fn prometheus_binaries() -> Result<&'static Path> {
     static FETCHED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
