@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// For what takes a second on an idle machine and many beside builds.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(180);
 
 /// A Match rule over audit events that joins by `key`; the value is named `key` too.
 pub fn spec(condition: &str, key: &str) -> Value {

@@ -21,6 +21,10 @@ pub fn bounds() -> Vec<Bound> {
         bound("macros over lists and maps in each other's bodies", check::MACROS),
         bound("literal regular expressions", check::PATTERNS),
         bound("bytes of a regular expression", pattern::PATTERN),
+        bound(
+            "Unicode classes (`\\p`, `\\P`) of all literal regular expressions; of one that is no literal a quarter",
+            pattern::CLASSES,
+        ),
         Bound {
             what: "steps of an evaluation: about one a part, an element, 64 bytes of text",
             most: budget::STEP_LIMIT,

@@ -27,7 +27,15 @@ const DFA_STATES: usize = 256;
 
 /// What may be spent to find that out, in bytes of states that are looked at, once for each class of bytes: 6 to 20 ns each.
 /// A pattern that needs more counts as large, as do those that come when the patterns before them have used all.
-pub(in crate::ruleset) struct Effort(usize);
+pub(in crate::ruleset) struct Effort {
+    bytes: usize,
+    /// Unicode classes that patterns may still have.
+    classes: usize,
+}
+
+/// Most Unicode classes (`\\p`, `\\P`) of all patterns of an expression. Each may be hundreds of ranges of characters to unite and,
+/// without case, to fold: half a millisecond. The engine bounds what comes of them, and not the work.
+pub(super) const CLASSES: usize = 32;
 
 /// What a state of a DFA takes at least, in bytes, beside its transitions.
 const ENTRY: usize = 40;
@@ -38,12 +46,12 @@ const OF_A_PATTERN: usize = 1 << 18;
 impl Effort {
     /// For all patterns of an expression together, some 16 ms at worst.
     pub fn of_an_expression() -> Effort {
-        Effort(1 << 19)
+        Effort { bytes: 1 << 19, classes: CLASSES }
     }
 
     /// For a pattern that is compiled at each evaluation.
     pub fn none() -> Effort {
-        Effort(0)
+        Effort { bytes: 0, classes: CLASSES / 4 }
     }
 }
 
@@ -60,6 +68,11 @@ impl Pattern {
         if pattern.len() > PATTERN {
             return Err(format!("pattern longer than {PATTERN} bytes"));
         }
+        let classes = classes(pattern);
+        effort.classes = effort.classes.checked_sub(classes).ok_or_else(|| {
+            let left = effort.classes;
+            format!("pattern with {classes} Unicode classes (\\p, \\P), where an expression has room for {left} more")
+        })?;
         let translated = re2::translate(pattern)?;
         let built = RegexBuilder::new(&translated).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build();
         let regex = built.map_err(|error| match error {
@@ -69,6 +82,16 @@ impl Pattern {
         })?;
         Ok(Pattern { regex, weight: weight(&translated, search, effort) })
     }
+}
+
+/// How many Unicode classes are named in a pattern, at most.
+pub(super) fn classes(pattern: &str) -> usize {
+    let mut rest = pattern.bytes();
+    let mut count = 0;
+    while let Some(byte) = rest.next() {
+        count += usize::from(byte == b'\\' && matches!(rest.next(), Some(b'p' | b'P')));
+    }
+    count
 }
 
 fn weight(translated: &str, search: Search, effort: &mut Effort) -> u64 {
@@ -92,10 +115,10 @@ fn nfa(translated: &str, backwards: bool) -> Option<NFA> {
 
 /// True when every text keeps the DFA within `DFA_STATES`.
 fn is_tame(nfa: &NFA, effort: &mut Effort) -> bool {
-    let most = effort.0.min(OF_A_PATTERN);
+    let most = effort.bytes.min(OF_A_PATTERN);
     let mut left = most;
     let tame = try_states(nfa, &mut left).unwrap_or(false);
-    effort.0 -= most - left;
+    effort.bytes -= most - left;
     tame
 }
 
@@ -149,6 +172,18 @@ mod tests {
         ] {
             assert_eq!(weigh(pattern, Search::Matches), 1, "{pattern}");
         }
+    }
+
+    #[test]
+    fn unicode_classes_are_bounded_over_all_patterns_of_an_expression() {
+        let mut effort = Effort::of_an_expression();
+        let mut taken =
+            |count: usize| Pattern::new(&format!("(?i)[{}]", r"\PL".repeat(count)), Search::Matches, &mut effort);
+        assert!(taken(20).is_ok() && taken(12).is_ok());
+        let why = taken(1).err().unwrap();
+        assert!(why.contains("1 Unicode classes") && why.contains("room for 0 more"), "{why}");
+        assert!(Pattern::new(r"\\pL", Search::Matches, &mut effort).is_ok(), "a backslash and two letters");
+        assert!(Pattern::new(r"\PL\PL\PL\PL\PL\PL\PL\PL\PL", Search::Matches, &mut Effort::none()).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{
     budget::Steps,
     error::EvalError,
     operators::no_overload,
-    pattern::{Effort, Pattern},
+    pattern::{self, Effort, Pattern},
     tree::Search,
     value::Val,
 };
@@ -13,6 +13,8 @@ type Answer<'a> = Result<Val<'a>, EvalError>;
 
 /// Steps that a pattern compiled during evaluation costs: it may take milliseconds.
 const COMPILE_STEPS: u64 = 12_000;
+/// For each Unicode class of a pattern: half a millisecond.
+const CLASS_STEPS: u64 = 1_000;
 
 /// Charges for reading `text` once.
 fn read(text: &str, steps: &mut Steps) -> Result<(), EvalError> {
@@ -50,7 +52,7 @@ fn search_dynamic<'a>(kind: Search, args: &[Val<'a>], steps: &mut Steps) -> Answ
         [text @ Val::Str(_), Val::Str(pattern), rest @ ..] => (text, pattern, rest),
         _ => return Err(no_overload(args)),
     };
-    steps.charge(COMPILE_STEPS)?;
+    steps.charge(COMPILE_STEPS + CLASS_STEPS * pattern::classes(pattern.as_str()) as u64)?;
     let pattern = Pattern::new(pattern.as_str(), kind, &mut Effort::none()).map_err(EvalError::BadArgument)?;
     let args: Vec<Val<'a>> = [text].into_iter().chain(rest).cloned().collect();
     search(kind, &pattern, &args, steps)
