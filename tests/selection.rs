@@ -1,5 +1,6 @@
 //! The index of conditions against evaluating every rule: the same matches, in the same order, whatever rules and events.
 
+mod bodies;
 #[path = "../benches/corpus.rs"]
 mod corpus;
 mod grammar;

@@ -26,6 +26,11 @@ impl<'a> Body<'a> {
         self.raw
     }
 
+    /// True when somebody has asked for it decoded.
+    pub fn is_decoded(&self) -> bool {
+        self.decoded.get().is_some()
+    }
+
     /// True for an answer in a form that a client asked for instead of the object (`Accept: …;as=Table`, or
     /// `as=PartialObjectMetadata`; meta.k8s.io/v1): what was changed does not stand in it.
     pub fn is_reduced(&self) -> bool {

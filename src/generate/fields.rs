@@ -7,7 +7,7 @@ use super::examples::{answer, line, record};
 use crate::{
     api::rule::{AuditLevel, Source},
     event::{
-        actions::{OF_ANY_LINE, PARSERS, Parser, VERBS},
+        actions::{AUDIT, OF_ANY_LINE, OTHER_SERVICES, PARSERS, PROGRAMS, Parser, RENAMED, VERBS},
         schema::{FIELDS, Field},
     },
     record::Record,
@@ -185,9 +185,28 @@ fn actions() -> String {
         ticked(VERBS),
         ticked(OF_ANY_LINE)
     );
-    for Parser { provider, meaning, actions, fields } in PARSERS {
+    for Parser { provider, meaning, actions, fields, .. } in PARSERS {
         writeln!(text, "| `{provider}` | {meaning} | {} | {} |", ticked(actions), ticked(fields)).expect(NEVER_FAILS);
     }
+    write!(
+        text,
+        "\n## Categories, types and services\n\nWhat is in `event.category` and `event.type`, by `event.provider`. Both are lists: ask \
+         `\"authentication\" in event.category`. Any other value gets a warning.\n\n| provider | categories | types |\n|---|---|---|\n"
+    )
+    .expect(NEVER_FAILS);
+    for Parser { provider, categories, types, .. } in [&AUDIT].into_iter().chain(PARSERS) {
+        writeln!(text, "| `{provider}` | {} | {} |", ticked(categories), ticked(types)).expect(NEVER_FAILS);
+    }
+    let renamed: Vec<String> = RENAMED.iter().map(|(program, service)| format!("`{program}` is `{service}`")).collect();
+    write!(
+        text,
+        "\n`service.name` is what a program calls itself, without its path, but {}. The ones that are counted by name are {}; \
+         {} stand where a line names no program.\n",
+        renamed.join(", "),
+        ticked(PROGRAMS),
+        ticked(OTHER_SERVICES)
+    )
+    .expect(NEVER_FAILS);
     text
 }
 

@@ -6,7 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::{NormaliseError, Normaliser, address, text::one_line};
 use crate::{
     api::rule::{Source, Stage},
-    event::{AuditEvent, Event, Http, Outcome, Text, Url, User, audit::ObjectRef},
+    event::{
+        AuditEvent, Event, Http, Outcome, Text, Url, User,
+        actions::{AUDIT, is_of},
+        audit::ObjectRef,
+    },
     record::{Incomplete, Payload, Record},
 };
 
@@ -45,7 +49,7 @@ impl Normaliser {
             outcome: outcome(&audit),
             reason: audit.response_status.as_ref().map(|s| s.reason.clone()).unwrap_or_default(),
             code: if code == 0 { Text::EMPTY } else { code.to_string().into() },
-            provider: "kubernetes-audit",
+            provider: AUDIT.provider,
             user: user(&audit),
             source_ip,
             claimed_ips,
@@ -121,6 +125,7 @@ fn categories(audit: &AuditEvent<'_>) -> Vec<&'static str> {
     if resource == "pods" && matches!(subresource, "exec" | "attach") {
         categories.push("process");
     }
+    debug_assert!(is_of(&AUDIT, &categories, &[]), "{categories:?}: event::actions");
     categories
 }
 
@@ -149,7 +154,9 @@ fn types(audit: &AuditEvent<'_>) -> Vec<&'static str> {
         Some("allow") => Some("allowed"),
         _ => None,
     };
-    kind.into_iter().chain(decision).collect()
+    let types: Vec<&'static str> = kind.into_iter().chain(decision).collect();
+    debug_assert!(is_of(&AUDIT, &[], &types), "{types:?}: event::actions");
+    types
 }
 
 /// `system:serviceaccount:shop:app list secrets in shop: 200`

@@ -28,6 +28,10 @@ impl<'a> Draft<'a> {
     ) {
         let action = action.into();
         debug_assert!(actions::is_made(provider, &action), "{action} of {provider} is not in event::actions");
+        debug_assert!(
+            actions::is_classed(provider, category, type_),
+            "{category:?}, {type_:?} of {provider}: as above"
+        );
         self.event.provider = provider;
         self.event.action = action;
         self.event.category = category.to_vec();

@@ -124,7 +124,10 @@ impl Lint {
     /// What it stands for, and why that is likely a mistake. Markdown, a sentence or two.
     pub fn meaning(self) -> &'static str {
         match self {
-            Lint::NeverMatches => "The conditions of a selector contradict each other: it can never match.",
+            Lint::NeverMatches => {
+                "The conditions of a selector contradict each other: it can never match. So do an `event.provider` and an \
+                 `event.action` of another."
+            }
             Lint::NotLogged => {
                 "The selector needs a body that the audit policy in `manifests/audit/policy.yaml` does not keep for the \
                  requests that it selects: under that policy it can't match."
@@ -139,7 +142,10 @@ impl Lint {
             Lint::Redacted => {
                 "A value is compared that redaction removes before any rule sees it; it reads `[redacted]`."
             }
-            Lint::FieldNeverSet => "A field that the selector's source never sets: it is always empty there.",
+            Lint::FieldNeverSet => {
+                "A field that the selector's source never sets: it is always empty there. Or a key below `fields` that no parser \
+                 sets, or none of those whose events the selector takes."
+            }
             Lint::EmptyKey => {
                 "A `groupBy` key, or a value to count, that is always empty for a selector. An empty key joins nothing, so \
                  the selector can't take part."
@@ -173,12 +179,13 @@ impl Lint {
             }
             Lint::UnknownValue => {
                 "A field is compared with a value that it can't have: a network where it holds an address, a resource in the \
-                 singular, with capitals or with its subresource, a text for a number in a list."
+                 singular, with capitals or with its subresource, a version where an API group stands, a pattern where `==` wants the \
+                 text itself, a category, type, provider or service that no event has, a text for a number in a list."
             }
             Lint::AlwaysFails => {
-                "A part without fields that fails for every event, such as `cidr(\"10.0.0/8\")` or `1 / 0`. As in Kubernetes it \
-                 compiles, since `&&` and `||` may absorb the error, but it is never what was meant. Bad literals of `timestamp()`, \
-                 `duration()` and `matches()` are refused."
+                "A part without fields that fails for every event, such as `1 / 0` or `int(\"abc\")`. As in Kubernetes it compiles, since \
+                 `&&` and `||` may absorb the error, but it is never what was meant. A literal that can't be read (a time, a span \
+                 of time, a time zone, an address, a network, a pattern) is refused."
             }
             Lint::KeysNeverMeet => {
                 "Two steps, or what is expected and after what, can never have the same key: their conditions fix it to different \
@@ -315,10 +322,11 @@ pub fn lint_within(source: &RuleSource, record_bytes: u64) -> Vec<Warning> {
             policy::check(selector, &reached, &mut warnings);
         }
         reach::check_scope(&rule, selector, &reached, &mut warnings);
-        fields::check(&rule, selector, &mut warnings);
+        fields::check(&rule, selector, &reached, &mut warnings);
         let compared = compared::all(&rule, selector);
         action::check(selector.written.source, &compared, &mut warnings);
-        value::check(&compared, &mut warnings);
+        value::check(selector.written.source, &compared, &mut warnings);
+        value::check_group(selector, &reached, &mut warnings);
         redacted::check(&rule, selector, &reached, &mut warnings);
         negation::check(&rule, selector, &mut warnings);
         pattern::check(&rule, selector, &mut warnings);

@@ -6,23 +6,31 @@ use serde_json::Value;
 use super::{
     generate::dice::Dice,
     generated::answers,
-    worlds::{Outcome, World},
+    worlds::{Kind, Outcome, World},
 };
 
 /// Whether a difference is a listed one, by the expression and what both say of it.
 pub fn listed(expression: &str, ours: &Outcome, theirs: &Outcome) -> bool {
     let names = |parts: &[&str]| parts.iter().any(|part| expression.contains(part));
     let (is_refused, is_refused_there) = (matches!(ours, Outcome::Refused(_)), matches!(theirs, Outcome::Refused(_)));
-    if is_refused != is_refused_there && names(&["null"]) {
-        return true;
+    // One type for a list of optionals and null: what is refused is what is done with it as if it were of the other.
+    if is_refused != is_refused_there && names(&["null"]) && names(&["optional.", ".?", "[?", "optMap(", "optFlatMap("])
+    {
+        let ((Outcome::Refused(why), _) | (_, Outcome::Refused(why))) = (ours, theirs) else { return false };
+        return why.contains("null") || why.contains("optional");
     }
     match (ours, theirs) {
-        (Outcome::Failed(ours), Outcome::Value(_)) => {
+        (Outcome::Failed(_, ours), Outcome::Value(_)) => {
             let search = names(&["ndexOf("]) && ours.ends_with("is out of range");
             search || ours.ends_with("occurs twice")
         }
-        (Outcome::Refused(ours), Outcome::Failed(_)) => ours.contains("`duration` does not take (int)"),
-        (Outcome::Value(ours), Outcome::Failed(theirs)) => {
+        (Outcome::Refused(ours), Outcome::Failed(kind, _)) => {
+            let literal =
+                ["is not an IP address", "is not a CIDR", "is not allowed", "is neither a name nor an offset"];
+            ours.contains("`duration` does not take (int)")
+                || *kind == Kind::BadArgument && literal.iter().any(|words| ours.contains(words))
+        }
+        (Outcome::Value(ours), Outcome::Failed(_, theirs)) => {
             let index = theirs.starts_with("no such key") && ours.to_string().contains("{\"optional\":null}");
             let overload = theirs.strip_prefix("no such overload: ").unwrap_or_default();
             let of_list =
@@ -66,7 +74,7 @@ fn flat(value: &Value) -> Value {
 fn told(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Refused(_) => "refused".into(),
-        Outcome::Failed(_) => "error".into(),
+        Outcome::Failed(..) => "error".into(),
         Outcome::Value(tagged) => match tagged.as_object().and_then(|o| o.iter().next()) {
             Some((kind, Value::Array(entries))) if kind == "map" => {
                 let entry = |e: &Value| format!("\"{}\":{}", bare(&e[0]), printed(&e[1]));

@@ -13,7 +13,7 @@ use super::{
     },
     oracle::{self, Answer},
     values::sorted,
-    worlds::{Outcome, World, any_record, events, paths},
+    worlds::{Kind, Outcome, World, any_record, events, paths},
 };
 use crate::soak;
 
@@ -34,7 +34,7 @@ struct Case<'w> {
 fn of_oracle(answer: &Answer) -> Outcome {
     match &answer.value {
         Some(value) => Outcome::Value(sorted(value)),
-        None if answer.compile.is_empty() => Outcome::Failed(answer.error.clone()),
+        None if answer.compile.is_empty() => Outcome::Failed(Kind::of_theirs(&answer.error), answer.error.clone()),
         None => Outcome::Refused(answer.compile.replace('\n', " ")),
     }
 }
@@ -126,7 +126,7 @@ fn compare(first: u64, functions: &[Signature]) -> (Vec<String>, [usize; 3]) {
         let Some((ours, theirs)) = both else { continue };
         kinds[match ours {
             Outcome::Value(_) => 0,
-            Outcome::Failed(_) => 1,
+            Outcome::Failed(..) => 1,
             Outcome::Refused(_) => 2,
         }] += 1;
         if !ours.agrees(&theirs) {

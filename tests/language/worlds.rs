@@ -16,13 +16,55 @@ use super::{
     values::{sorted, tag},
 };
 
+/// The kinds of errors that CEL's definition tells apart, and those of its extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    NoSuchOverload,
+    NoSuchKey,
+    DivisionByZero,
+    Overflow,
+    IndexOutOfRange,
+    /// An empty optional that is asked for its value.
+    NoValue,
+    /// A conversion that can't be, a pattern that can't be read: the argument is of the right type and no good.
+    BadArgument,
+}
+
+impl Kind {
+    fn of_ours(error: &EvalError) -> Kind {
+        match error {
+            EvalError::NoSuchKey(_) => Kind::NoSuchKey,
+            EvalError::IndexOutOfRange(_) => Kind::IndexOutOfRange,
+            EvalError::NoSuchOverload(_) => Kind::NoSuchOverload,
+            EvalError::Overflow(_) => Kind::Overflow,
+            EvalError::DivisionByZero => Kind::DivisionByZero,
+            EvalError::NoValue => Kind::NoValue,
+            EvalError::BadArgument(_) | EvalError::OverBudget => Kind::BadArgument,
+        }
+    }
+
+    /// By the words of cel-go (common/types, ext) and of Kubernetes' libraries.
+    pub fn of_theirs(message: &str) -> Kind {
+        let has = |words: &[&str]| words.iter().any(|words| message.contains(words));
+        match message {
+            _ if has(&["no such overload"]) => Kind::NoSuchOverload,
+            _ if has(&["no such key", "no such attribute"]) => Kind::NoSuchKey,
+            _ if has(&["division by zero", "modulus by zero", "divide by zero"]) => Kind::DivisionByZero,
+            _ if has(&["index out of bounds", "index out of range", "out of range in list"]) => Kind::IndexOutOfRange,
+            _ if has(&["overflow"]) => Kind::Overflow,
+            _ if has(&["optional.none() dereference"]) => Kind::NoValue,
+            _ => Kind::BadArgument,
+        }
+    }
+}
+
 /// What became of an expression.
 #[derive(Debug, PartialEq)]
 pub enum Outcome {
     /// By the compiler.
     Refused(String),
     /// By the evaluation.
-    Failed(String),
+    Failed(Kind, String),
     Value(Value),
 }
 
@@ -31,7 +73,8 @@ impl Outcome {
     pub fn agrees(&self, other: &Outcome) -> bool {
         match (self, other) {
             (Outcome::Value(a), Outcome::Value(b)) => a == b,
-            (Outcome::Refused(_), Outcome::Refused(_)) | (Outcome::Failed(_), Outcome::Failed(_)) => true,
+            (Outcome::Refused(_), Outcome::Refused(_)) => true,
+            (Outcome::Failed(a, _), Outcome::Failed(b, _)) => a == b,
             _ => false,
         }
     }
@@ -104,7 +147,7 @@ impl<'e> World<'e> {
         match value {
             Ok(value) => Some(Outcome::Value(sorted(&tag(&value)))),
             Err(EvalError::OverBudget) => None,
-            Err(error) => Some(Outcome::Failed(error.to_string())),
+            Err(error) => Some(Outcome::Failed(Kind::of_ours(&error), error.to_string())),
         }
     }
 

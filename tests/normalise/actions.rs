@@ -16,7 +16,12 @@ fn unlisted(seen: &Seen) -> Option<String> {
     let is_known = |key: &str| fields.contains(&key) || OF_ANY_LINE.contains(&key);
     let keys = seen.fields.keys().filter_map(|path| path.strip_prefix("fields."));
     let odd: Vec<&str> = keys.filter(|key| !is_known(key)).collect();
-    let is_listed = provider.is_empty() && action.is_empty() || actions.contains(&action);
+    let classed = |path: &str, listed: &[&str]| {
+        seen.get(path).split(',').filter(|value| !value.is_empty()).all(|value| listed.contains(&value))
+    };
+    let is_classed = classed("event.category", parser.map_or(&[][..], |parser| parser.categories))
+        && classed("event.type", parser.map_or(&[][..], |parser| parser.types));
+    let is_listed = is_classed && provider.is_empty() && action.is_empty() || actions.contains(&action);
     (!is_listed || !odd.is_empty()).then(|| format!("{provider} {action} {odd:?} of {:?}", seen.text))
 }
 

@@ -43,11 +43,16 @@ pub(in crate::ruleset) enum Kind {
 }
 
 impl Ast {
-    /// The dotted path that a chain of selections on a name spells.
+    /// The dotted path that a chain of selections on a name spells; a key that is no plain name in backticks, so that
+    /// one with points in it is not taken for several.
     pub fn path(&self) -> Option<String> {
         match &self.kind {
             Kind::Name(name) => Some(name.clone()),
-            Kind::Select { operand, field, optional: false } => Some(format!("{}.{field}", operand.path()?)),
+            Kind::Select { operand, field, optional: false } => {
+                let is_plain = field.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+                let tick = if is_plain { "" } else { "`" };
+                Some(format!("{}.{tick}{field}{tick}", operand.path()?))
+            }
             Kind::Literal(_)
             | Kind::Select { .. }
             | Kind::Index { .. }

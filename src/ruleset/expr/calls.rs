@@ -4,12 +4,12 @@ use super::{
     ast::{Ast, Kind},
     check::{Checker, Extent, Typed, described, place},
     error::ExprError,
-    functions, macros, names,
+    functions, hint, macros, names,
     pattern::Pattern,
     tree::{Node, Search},
     types::Type,
 };
-use crate::event::schema::Field;
+use crate::event::schema::{self, Field, FieldType};
 
 impl Checker<'_> {
     pub fn call(&mut self, ast: &Ast, target: Option<&Ast>, function: &str, args: &[Ast]) -> Result<Typed, ExprError> {
@@ -32,6 +32,9 @@ impl Checker<'_> {
             (Some(optional), "orValue" | "or", [other]) => return self.or_else(optional, function == "orValue", other),
             _ => {}
         }
+        if let (None, "_/_", [left, right]) = (target, function, args) {
+            self.is_no_key(ast, left, right)?;
+        }
         // `sets.contains(a, b)` is a function with a dotted name, unless `sets` is a variable.
         if let Some(Kind::Name(space)) = target.map(|t| &t.kind) {
             let dotted = format!("{space}.{function}");
@@ -46,6 +49,20 @@ impl Checker<'_> {
         self.function(ast, target, function, args)
     }
 
+    /// Refuses `labels.app.kubernetes.io/name`, which divides.
+    fn is_no_key(&self, ast: &Ast, left: &Ast, right: &Ast) -> Result<(), ExprError> {
+        let (Some(path), Kind::Name(name)) = (left.path(), &right.kind) else { return Ok(()) };
+        let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.starts_with('.'));
+        let of_keys = |f: &&Field| !matches!(f.type_, FieldType::Int | FieldType::Bool | FieldType::Timestamp);
+        let Some(field) = schema::FIELDS.iter().filter(of_keys).find(|f| below(f.path)) else { return Ok(()) };
+        if self.is_local(name) || self.over_bindings() {
+            return Ok(());
+        }
+        let message = format!("`/` divides, and there is no `{name}` to divide by");
+        let hint = format!("a key with `/` in it stands in square brackets: {}[\"a.b/{name}\"]", field.path);
+        Err(self.error(ast.operator, message, hint))
+    }
+
     fn unknown_function(&self, ast: &Ast, target: Option<&Ast>, function: &str, count: usize) -> ExprError {
         let member = target.is_some();
         let at = if member { ast.operator.saturating_sub(function.len()) } else { ast.start };
@@ -55,7 +72,7 @@ impl Checker<'_> {
         };
         if let Some(function) = functions::MACROS.iter().find(|name| **name == function || **name == dotted) {
             let message = format!("`{function}` does not take {count} arguments here");
-            return self.error(at, message, macro_usage(function));
+            return self.error(at, message, hint::macro_usage(function));
         }
         let function = match target.map(|t| &t.kind) {
             Some(Kind::Name(space)) if functions::names().any(|n| n.starts_with(&format!("{space}."))) => {
@@ -64,8 +81,8 @@ impl Checker<'_> {
             _ => function.to_owned(),
         };
         let message = format!("no such function `{function}`");
-        if let Some((_, meant)) = MEANT.iter().find(|(name, _)| *name == function) {
-            return self.error(at, message, *meant);
+        if let Some(meant) = hint::meant(&function) {
+            return self.error(at, message, meant);
         }
         if functions::exists(&function, !member) {
             return self.error(at, message, format!("call it as {}", functions::listing(&function, !member)));
@@ -146,15 +163,7 @@ impl Checker<'_> {
             }
             (true, all, _) => format!("`{name}` does not take ({})", all.join(", ")),
         };
-        let hint = match types {
-            [Type::List(_), ..] if member && name == "contains" => {
-                "ask `x in list` for an element, or list.exists(x, x.contains(…)) for a part of one".to_owned()
-            }
-            [Type::List(_), ..] if member && TEXT_TESTS.contains(&name) => {
-                format!("of elements ask list.exists(x, x.{name}(…))")
-            }
-            _ => format!("it takes {}", functions::listing(name, member)),
-        };
+        let hint = hint::arguments(ast, member, name, types);
         self.error(called_at(ast, member, name), message, hint)
     }
 
@@ -180,7 +189,7 @@ impl Checker<'_> {
         if numeric(named.1) && numeric(other.1) && named.1 != other.1 {
             return self.error(at, message, format!("convert one with {}()", named.1));
         }
-        self.error(at, message, format!("compare it with {}", literal_of(named.1)))
+        self.error(at, message, hint::compared(named, other))
     }
 
     fn conditional(&mut self, ast: &Ast, condition: &Ast, then: &Ast, otherwise: &Ast) -> Result<Typed, ExprError> {
@@ -241,7 +250,11 @@ impl Checker<'_> {
                 a.type_.with_article(),
                 b.type_.with_article()
             );
-            return Err(self.error(left.start, message, format!("list values that are {}", literal_of(&a.type_))));
+            return Err(self.error(
+                left.start,
+                message,
+                format!("list values that are {}", hint::literal_of(&a.type_)),
+            ));
         };
         if let Kind::List(elements) = &right.kind {
             for (element, _) in elements {
@@ -286,37 +299,19 @@ impl Checker<'_> {
         let Some(type_) = functions::form(name, &[optional_type, other_type.clone()], &mut self.unknowns) else {
             let wanted = if unwrap { inner } else { Type::optional(inner) };
             let message = format!("{name}() needs {} here, not {}", wanted.with_article(), other_type.with_article());
-            return Err(self.error(other.start, message, format!("write {}", literal_of(&wanted))));
+            return Err(self.error(other.start, message, format!("write {}", hint::literal_of(&wanted))));
         };
         Ok(Typed { node: Node::OrElse { optional, other: other_node, unwrap }, type_ })
     }
 }
 
 const ORDERS: &[&str] = &["_<_", "_<=_", "_>_", "_>=_"];
-/// Functions of texts that people ask of lists of texts.
-const TEXT_TESTS: &[&str] = &["startsWith", "endsWith", "matches", "lowerAscii", "upperAscii"];
-
 /// Where a call points: at the name of a function, or at an operator.
 fn called_at(ast: &Ast, member: bool, name: &str) -> usize {
     match (functions::symbol(name) == name, member) {
         (true, true) => ast.operator.saturating_sub(name.len()),
         (true, false) => ast.start,
         (false, _) => ast.operator,
-    }
-}
-
-/// How a value of a type is written.
-fn literal_of(type_: &Type) -> String {
-    match type_ {
-        Type::Bool => "`true` or `false`".into(),
-        Type::Int => "a number, without quotes".into(),
-        Type::Uint => "a number with a `u` behind it, such as `1u`".into(),
-        Type::Double => "a number with a fraction, such as `1.0`".into(),
-        Type::String => "a text in quotes".into(),
-        Type::Bytes => "bytes, such as `b\"a\"`".into(),
-        Type::Timestamp => "timestamp(\"2026-01-02T03:04:05Z\")".into(),
-        Type::Duration => "duration(\"5m\")".into(),
-        other => other.with_article(),
     }
 }
 
@@ -327,64 +322,5 @@ fn search(function: &str) -> Option<Search> {
         "find" => Some(Search::Find),
         "findAll" => Some(Search::FindAll),
         _ => None,
-    }
-}
-
-/// What people call by its name in another language.
-const MEANT: &[(&str, &str)] = &[
-    ("any", "write list.exists(x, condition)"),
-    ("some", "write list.exists(x, condition)"),
-    ("every", "write list.all(x, condition)"),
-    ("none", "write !list.exists(x, condition)"),
-    ("one", "write list.exists_one(x, condition)"),
-    ("find_one", "write list.filter(x, condition)"),
-    ("beginsWith", "did you mean `startsWith`?"),
-    ("hasPrefix", "did you mean `startsWith`?"),
-    ("starts_with", "did you mean `startsWith`?"),
-    ("hasSuffix", "did you mean `endsWith`?"),
-    ("ends_with", "did you mean `endsWith`?"),
-    ("includes", "did you mean `contains`? of a list write `x in list`"),
-    ("has_value", "did you mean `hasValue`?"),
-    ("len", "did you mean `size`?"),
-    ("length", "did you mean `size`?"),
-    ("count", "write list.filter(x, condition).size()"),
-    ("isEmpty", "write size() == 0"),
-    ("lower", "did you mean `lowerAscii`?"),
-    ("toLower", "did you mean `lowerAscii`?"),
-    ("toLowerCase", "did you mean `lowerAscii`?"),
-    ("upper", "did you mean `upperAscii`?"),
-    ("toUpper", "did you mean `upperAscii`?"),
-    ("toUpperCase", "did you mean `upperAscii`?"),
-    ("strip", "did you mean `trim`?"),
-    ("match", "did you mean `matches`?"),
-    ("regex", "write text.matches(r\"…\")"),
-    ("test", "write text.matches(r\"…\")"),
-    ("equals", "compare with `==`"),
-    ("not", "write `!`"),
-    ("exist", "write list.exists(x, condition); whether a field is set, has(a.b) tells"),
-    ("defined", "write has(a.b)"),
-    ("default", "write value.orValue(default), where the value is read with .?"),
-    ("getOrDefault", "write map[?key].orValue(default)"),
-    ("get", "write map[?key].orValue(default)"),
-    ("now", "rules have no clock; the time of an event is `event.created`"),
-    ("inCIDR", "write cidr(\"10.0.0.0/8\").containsIP(source.ip)"),
-    ("cidrMatch", "write cidr(\"10.0.0.0/8\").containsIP(source.ip)"),
-];
-
-fn macro_usage(function: &str) -> &'static str {
-    match function {
-        "has" => "write has(a.b)",
-        "cel.bind" => "write cel.bind(x, value, what is made of x)",
-        "existsOne" => "write list.existsOne(i, x, condition), or list.exists_one(x, condition)",
-        "sortBy" => "write list.sortBy(x, key)",
-        "transformList" => "write list.transformList(i, x, value) or list.transformList(i, x, condition, value)",
-        "transformMap" => "write map.transformMap(k, v, value) or map.transformMap(k, v, condition, value)",
-        "transformMapEntry" => "write map.transformMapEntry(k, v, {key: value})",
-        "map" => "write list.map(x, value) or list.map(x, condition, value)",
-        "filter" => "write list.filter(x, condition)",
-        "orValue" => "write optional.orValue(value)",
-        "or" => "write optional.or(other optional)",
-        "optMap" | "optFlatMap" => "write optional.optMap(x, value)",
-        _ => "write list.all(x, condition) or map.all(k, v, condition), and exists and exists_one likewise",
     }
 }

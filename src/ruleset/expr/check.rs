@@ -14,7 +14,7 @@ use super::{
     unify::Unknowns,
     value::{Val, Value},
 };
-use crate::event::schema::Field;
+use crate::event::schema::{self, Field};
 
 /// Deepest nesting of macros in each other's bodies.
 pub(super) const MACROS: usize = 4;
@@ -154,7 +154,14 @@ impl<'s> Checker<'s> {
             return Ok(node);
         }
         let message = format!("{} is {}; {place} needs a bool", described(ast), type_.with_article());
-        Err(self.error(ast.start, message, "compare it with something: `==`, `in`, `>`"))
+        let hint = match (&ast.kind, type_) {
+            (Kind::Literal(_), _) if matches!(place, "&&" | "||") => {
+                "write the whole comparison on both sides, or list the values: a in [b, c]"
+            }
+            (_, Type::Optional(_)) => "take the value out of it with orValue(…) first",
+            _ => "compare it with something: `==`, `in`, `>`",
+        };
+        Err(self.error(ast.start, message, hint))
     }
 
     fn conditions(&mut self, terms: &[Ast], operator: &str) -> Result<Vec<Node>, ExprError> {
@@ -162,6 +169,13 @@ impl<'s> Checker<'s> {
     }
 
     fn index(&mut self, ast: &Ast, operand: &Ast, index: &Ast, optional: bool) -> Result<Typed, ExprError> {
+        if let (Some(path), Some(key)) = (operand.path(), index.literal_text())
+            && !self.over_bindings()
+            && schema::is_prefix(&path)
+        {
+            let message = format!("`{path}` is a group of fields and no map");
+            return Err(self.error(operand.start, message, format!("write `{path}.{key}`")));
+        }
         let (operand_node, operand_type) = self.child(operand)?;
         let (index_node, index_type) = self.child(index)?;
         let types = [operand_type, index_type];

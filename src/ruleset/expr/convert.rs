@@ -9,7 +9,7 @@ use super::{
     error::EvalError,
     operators::{no_overload, timestamp as in_range},
     print,
-    time::{parse_duration, parse_timestamp},
+    time::{self, parse_duration, parse_timestamp},
     value::{Text, Val},
 };
 
@@ -112,7 +112,10 @@ pub(super) fn timestamp<'a>(args: &[Val<'a>], _: &mut Steps) -> Answer<'a> {
         [Val::Timestamp(t)] => Ok(Val::Timestamp(*t)),
         [Val::Int(seconds)] => in_range(Timestamp::from_second(*seconds).ok()),
         [Val::Str(text)] => {
-            let read = parse_timestamp(text.as_str()).ok_or_else(|| unreadable(text.as_str(), "timestamp"))?;
+            let read = parse_timestamp(text.as_str()).ok_or_else(|| match time::is_beyond(text.as_str()) {
+                true => EvalError::BadArgument(format!("times end at {}", Timestamp::MAX)),
+                false => unreadable(text.as_str(), "timestamp"),
+            })?;
             in_range(Some(read))
         }
         _ => Err(no_overload(args)),

@@ -53,10 +53,10 @@ static DEVIATIONS: &[Deviation] = &[
         shown: &[shown("{'a-b': 1}.`a-b`", "1", "refused")],
     },
     Deviation {
-        what: "The time zones `Local`, `localtime` and `posixrules` are errors; cel-go reads what \
+        what: "The time zones `Local`, `localtime` and `posixrules` are refused, or errors where they are no literals; cel-go reads what \
                the machine has under these names.",
         reason: "A rule means the same on every machine; names are those of the time zone database that is built in.",
-        shown: &[shown("timestamp(0).getHours('Local') >= 0", "error", "true")],
+        shown: &[shown("timestamp(0).getHours('Local') >= 0", "refused", "true")],
     },
     Deviation {
         what: "A comparison with what a field can never hold is refused.",
@@ -94,7 +94,7 @@ static DEVIATIONS: &[Deviation] = &[
     },
     Deviation {
         what: "Times end 26 hours before the end of the year 9999.",
-        reason: "So that each can be told in every time zone.",
+        reason: "Our times end at 9999-12-30T22:00:00Z, so that each can be told in every time zone; no event is as late.",
         shown: &[shown("timestamp('9999-12-31T23:59:59Z').getFullYear()", "refused", "9999")],
     },
     Deviation {
@@ -107,6 +107,16 @@ static DEVIATIONS: &[Deviation] = &[
                the first argument of `matches`, which in `matches(text, pattern)` is the text.",
         reason: "A broken pattern is found before the first event, and text need be no pattern.",
         shown: &[shown("matches('a', '(')", "refused", "error"), shown("matches('(', 'a')", "false", "refused")],
+    },
+    Deviation {
+        what: "A literal address, network or time zone that can't be read is refused when the rule is compiled; in cel-go the call \
+               fails when it is evaluated.",
+        reason: "It can never have a value. cel-go judges literals of times, spans of time and patterns so.",
+        shown: &[
+            shown("string(ip('10.0.0.300'))", "refused", "error"),
+            shown("cidr('10.0.0.0/33').prefixLength()", "refused", "error"),
+            shown("timestamp(0).getHours('Berlin')", "refused", "error"),
+        ],
     },
     Deviation {
         what: "`cel.bind` takes types too.",

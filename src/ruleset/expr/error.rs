@@ -57,19 +57,6 @@ impl ExprError {
             excerpt: excerpt(start, rest),
         }
     }
-
-    /// An error at a line and a column in characters, both from 1.
-    pub(super) fn at_line(source: &str, line: usize, column: usize, message: String, hint: &str) -> ExprError {
-        let mut offset = 0;
-        for (number, text) in source.split_inclusive('\n').enumerate() {
-            if number + 1 == line {
-                offset += text.char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| at);
-                break;
-            }
-            offset += text.len();
-        }
-        ExprError::at(source, offset, message, hint)
-    }
 }
 
 fn count(n: usize) -> u32 {

@@ -8,6 +8,7 @@ use super::{
     convert,
     error::ExprError,
     format::{self, Clause, Piece},
+    net, time,
     tree::{Comprehension, Macro, Node},
     types::Type,
     value::Val,
@@ -236,19 +237,37 @@ impl Checker<'_> {
 
     /// Literal arguments that can't be read are refused now and not at each event.
     pub fn literals(&mut self, name: &str, target: Option<&Ast>, args: &[Ast]) -> Result<(), ExprError> {
-        let read = match name {
-            "timestamp" => convert::timestamp,
-            "duration" => convert::duration,
-            "format" => return self.format_call(target, args),
+        if name == "format" {
+            return self.format_call(target, args);
+        }
+        let [arg @ Ast { kind: Kind::Literal(value), .. }] = args else { return Ok(()) };
+        let given = std::slice::from_ref(value);
+        let text = || arg.literal_text().unwrap_or_default();
+        let (failed, hint) = match (name, target.is_some()) {
+            ("timestamp", false) => {
+                let hint = if time::is_beyond(text()) {
+                    "leave the comparison out: no event is as late"
+                } else {
+                    "such as \"2026-01-02T03:04:05Z\""
+                };
+                (convert::timestamp(given, &mut Steps::default()).err(), hint)
+            }
+            ("duration", false) => (convert::duration(given, &mut Steps::default()).err(), "such as \"1h30m\""),
+            ("ip", false) | ("containsIP", true) => {
+                (net::parse_ip(text()).err(), "write an address such as \"10.0.0.1\"")
+            }
+            ("cidr", false) | ("containsCIDR", true) => {
+                (net::parse_cidr(text()).err(), "write a network such as \"10.0.0.0/8\"")
+            }
+            (name, true) if name.starts_with("get") && matches!(value, Val::Str(_)) => {
+                (time::zone(text()).err(), "write a name such as \"Europe/Berlin\", or an offset such as \"+02:00\"")
+            }
             _ => return Ok(()),
         };
-        if let [arg @ Ast { kind: Kind::Literal(value), .. }] = args
-            && let Err(error) = read(std::slice::from_ref(value), &mut Steps::default())
-        {
-            let hint = if name == "duration" { "such as \"1h30m\"" } else { "such as \"2026-01-02T03:04:05Z\"" };
-            return Err(self.error(arg.start, error.to_string(), hint));
+        match failed {
+            Some(error) => Err(self.error(arg.start, error.to_string(), hint)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// A literal format text with a literal list: as many values as clauses, each of a type that its clause takes.

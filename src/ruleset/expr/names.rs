@@ -5,6 +5,7 @@ use super::{
     ast::{Ast, Kind},
     check::{Checker, Root, Typed, described, place},
     error::ExprError,
+    hint,
     tree::{Node, Selection},
     types::Type,
     value::Val,
@@ -79,7 +80,8 @@ fn meant(path: &str) -> String {
         paths().filter_map(|p| p.strip_prefix(inside.as_str())).filter_map(|rest| rest.split('.').next()).collect();
     names.dedup();
     let place = if group.is_empty() { "fields begin with".to_owned() } else { format!("`{group}` has") };
-    format!("{place} {}; texts stand in quotes", names.join(", "))
+    let text = if path.contains('.') { String::new() } else { format!("a text stands in quotes: {path:?}; ") };
+    format!("{text}{place} {}", names.join(", "))
 }
 
 impl Checker<'_> {
@@ -140,7 +142,8 @@ impl Checker<'_> {
             return Ok(Some(self.field(field)));
         }
         if schema::is_prefix(path) {
-            let hint = format!("name a field of it, such as `{}`, or test it with has({path})", example_below(path));
+            let test = if path.contains('.') { format!(", or test it with has({path})") } else { String::new() };
+            let hint = format!("name a field of it, such as `{}`{test}", example_below(path));
             return Err(self.error(ast.start, format!("`{path}` is a group of fields and no value"), hint));
         }
         // A selection below a field or a variable is the operand's matter; below anything else the name is unknown.
@@ -160,7 +163,7 @@ impl Checker<'_> {
         let local = nearest(path, self.locals.iter().map(|(name, _)| name.as_str()));
         let hint = match local {
             Some(name) => format!("did you mean `{name}`?"),
-            None => meant(path),
+            None => hint::root(path).map_or_else(|| meant(path), str::to_owned),
         };
         self.error(ast.start, message, hint)
     }
@@ -245,11 +248,7 @@ impl Checker<'_> {
             Type::Map(_, value) => Ok((**value).clone()),
             other => {
                 let message = format!("{} is {} and has no field `{field}`", described(operand), other.with_article());
-                let hint = match other {
-                    Type::List(_) => "look at its elements with exists(x, …), or at one with [0]",
-                    Type::String => "compare the text itself, or take it apart with split()",
-                    _ => "compare the value itself",
-                };
+                let hint = hint::no_field(operand, other, field);
                 Err(self.error(ast.start, message, hint))
             }
         }
@@ -261,7 +260,7 @@ impl Checker<'_> {
             let message = "has() needs a selection such as has(a.b)";
             let hint = match argument.path() {
                 Some(path) if schema::is_prefix(&path) => format!("such as has({})", example_below(&path)),
-                _ => "whether a key is there, `\"key\" in map` tells too".to_owned(),
+                _ => no_selection(argument),
             };
             return Err(self.error(argument.start, message, hint));
         };
@@ -288,6 +287,20 @@ impl Checker<'_> {
         let (key, at) = (field.as_str().into(), place(argument.start));
         let selection = Selection { operand: node, key, optional: false, path: path.into(), at };
         Ok(Typed { node: Node::Has(selection), type_: Type::Bool })
+    }
+}
+
+/// What to write in place of has() of something else than a selection.
+fn no_selection(argument: &Ast) -> String {
+    let is_plain = |key: &str| key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    match &argument.kind {
+        Kind::Index { operand, index, .. } => match (operand.path(), index.literal_text()) {
+            (Some(path), Some(key)) if is_plain(key) => format!("write has({path}.{key}), or `{key:?} in {path}`"),
+            (Some(path), Some(key)) => format!("write `{key:?} in {path}`"),
+            _ => "whether a key is there, `\"key\" in map` tells; how long a list is, size()".to_owned(),
+        },
+        Kind::Literal(Val::Str(path)) => format!("write it without quotes: has({})", path.as_str()),
+        _ => "whether a key is there, `\"key\" in map` tells too".to_owned(),
     }
 }
 

@@ -12,6 +12,7 @@ use cel::{
 use super::{
     ast::{Ast, Kind},
     error::ExprError,
+    typo,
     value::{Text, Value},
 };
 
@@ -29,17 +30,6 @@ const STACK: usize = 64 << 20;
 const EXAMPLES: &str = "the reference page of the rule language has examples";
 const FLAT: &str = "name parts of it in `variables`; write lists with `in` and terms with && or || side by side";
 const UNENDED: &str = r#"end it with the quote that begins it; write a regular expression as r"…""#;
-
-/// Numbers that are out of range, by the parser's words.
-const NUMBERS: &[(&str, &str, &str)] = &[
-    (
-        "invalid int literal",
-        "a number beyond the range of an int",
-        "an int ends at 9223372036854775807; write a larger number as a double, with `.0` behind it",
-    ),
-    ("invalid uint literal", "a number beyond the range of a uint", "a uint ends at 18446744073709551615u"),
-    ("invalid double literal", "a number beyond the range of a double", "a double ends at about 1.8e308"),
-];
 
 /// Parses `source` within the caps.
 pub(in crate::ruleset) fn parse(source: &str) -> Result<Ast, ExprError> {
@@ -71,59 +61,22 @@ fn grammar(source: &str) -> Result<Ast, ExprError> {
 
 fn syntax_error(source: &str, errors: &ParseErrors) -> ExprError {
     let Some(first) = errors.errors.first() else { return ExprError::at(source, 0, "syntax error", EXAMPLES) };
-    let message = first.msg.strip_prefix("Syntax error: ").unwrap_or(&first.msg);
+    let words = first.msg.strip_prefix("Syntax error: ").unwrap_or(&first.msg);
     if let Some(at) = source.find("[*]") {
         let hint = "of all elements ask list.exists(x, condition), or make them another list by list.map(x, value)";
         return ExprError::at(source, at + 1, "syntax error: `*` is no index", hint);
     }
-    let (message, hint) = told(message);
     let (line, column) = first.pos;
-    let message = format!("syntax error: {message}");
-    ExprError::at_line(source, line.unsigned_abs(), column.unsigned_abs(), message, hint)
+    let at = byte_of(source, line.unsigned_abs(), column.unsigned_abs());
+    let (message, hint) = typo::explain(source, at, words);
+    ExprError::at(source, at, format!("syntax error: {message}"), hint)
 }
 
-/// What the parser's words mean, and what helps.
-fn told(words: &str) -> (String, &'static str) {
-    let quoted = || words.split_once('\'').and_then(|(_, rest)| rest.rsplit_once('\'')).map_or("", |(text, _)| text);
-    let shown = |text: &str| text.chars().take(40).collect::<String>();
-    if words == "UNKNOWN" || words.contains("Recursion limit") {
-        // What the parser says when its own recursion limit ends it.
-        return ("nested too deeply".into(), "name parts of it in `variables`");
-    }
-    if words.starts_with("invalid string literal") || words.starts_with("invalid bytes literal") {
-        return ("an escape that stands for no character".into(), r#"a backslash itself is `\\`, or write r"…""#);
-    }
-    for (literal, message, hint) in NUMBERS {
-        if words.starts_with(literal) {
-            return ((*message).to_owned(), hint);
-        }
-    }
-    if words.starts_with("token recognition error") {
-        return match quoted().trim_start_matches(' ') {
-            text if text.starts_with(['"', '\'']) => {
-                ("a text that does not end, or has an escape that CEL lacks".into(), UNENDED)
-            }
-            text if text.starts_with("=~") => ("`=~` is no operator".into(), r#"use `.matches(r"…")`"#),
-            text if text.starts_with('=') => ("`=` is no operator".into(), "compare with `==`"),
-            text if text.starts_with('&') => ("`&` is no operator".into(), "use `&&`"),
-            text if text.starts_with('|') => ("`|` is no operator".into(), "use `||`"),
-            text => (format!("`{}` can't stand here", shown(text)), "texts stand in quotes"),
-        };
-    }
-    if words.starts_with("missing") {
-        let what = quoted().split('\'').next().unwrap_or_default();
-        return (format!("`{}` is missing", shown(what)), "close each bracket, and put a comma between arguments");
-    }
-    match quoted().split('\'').next().unwrap_or_default() {
-        "<EOF>" => ("it ends too early".into(), "something is missing behind the last operator, comma or bracket"),
-        "and" | "AND" => ("`and` is no operator".into(), "use `&&`"),
-        "or" | "OR" => ("`or` is no operator".into(), "use `||`"),
-        "" => ("not an expression".into(), EXAMPLES),
-        other => (
-            format!("`{}` can't stand here", shown(other)),
-            "before it an operator, a comma or a bracket is missing; `not` is written `!`",
-        ),
-    }
+/// The byte of a line and a column in characters, both from 1.
+fn byte_of(source: &str, line: usize, column: usize) -> usize {
+    let before: usize = source.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let text = source.get(before..).unwrap_or_default().split_inclusive('\n').next().unwrap_or_default();
+    before + text.char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| at)
 }
 
 /// Refuses what the parser need not see: a scan that knows strings, comments and brackets.

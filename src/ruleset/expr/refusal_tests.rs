@@ -49,13 +49,10 @@ fn bad_expressions_are_refused_with_their_place() {
             "objectRef.resource == 'x'",
             "1:1: no such field `objectRef.resource`; did you mean `audit.objectRef.resource`?",
         ),
-        (
-            "user == 'x'",
-            "1:1: `user` is a group of fields and no value; name a field of it, such as `user.name`, or test it with has(user)",
-        ),
+        ("user == 'x'", "1:1: `user` is a group of fields and no value; name a field of it, such as `user.name`"),
         (
             "audit.objectRef.zone == 'x'",
-            "1:1: no such field `audit.objectRef.zone`; `audit.objectRef` has apiGroup, apiVersion, name, namespace, resource, resourceVersion, subresource, uid; texts stand in quotes",
+            "1:1: no such field `audit.objectRef.zone`; `audit.objectRef` has apiGroup, apiVersion, name, namespace, resource, resourceVersion, subresource, uid",
         ),
         ("[1].any(x, x > 1)", "1:5: no such function `any`; write list.exists(x, condition)"),
         ("audit.verb.beginsWith('g')", "1:12: no such function `beginsWith`; did you mean `startsWith`?"),
@@ -124,7 +121,7 @@ fn bad_expressions_are_refused_with_their_place() {
         ("variables.x", "1:1: no such variable `variables.x`; define it in spec.variables, above what uses it"),
         (
             "foo",
-            "1:1: no such field `foo`; fields begin with audit, cluster, event, fields, file, group, host, http, kubernetes, log, message, process, service, source, url, user, user_agent; texts stand in quotes",
+            "1:1: no such field `foo`; a text stands in quotes: \"foo\"; fields begin with audit, cluster, event, fields, file, group, host, http, kubernetes, log, message, process, service, source, url, user, user_agent",
         ),
         ("true ? 1 : 'a'", "1:6: the sides of `?:` are an int and a string; convert one, or both with dyn()"),
         (
@@ -200,4 +197,127 @@ fn an_error_shows_its_place() {
         line.char_indices().nth(caret.len() - 1).map(|(at, _)| line.split_at(at).1.starts_with("user.nme")),
         Some(true)
     );
+}
+
+/// What rule authors write when they think in another language, and words of the remedy that they must be shown.
+const TYPOS: &[(&str, &str)] = &[
+    ("audit.verb in 'get'", "in [\"get\"]"),
+    ("'x' in user.name", "user.name.contains"),
+    ("audit.verb = 'get'", "compare with `==`"),
+    ("audit.verb === 'get'", "compare with `==`"),
+    ("audit.verb !== 'get'", "use `!=`"),
+    ("audit.verb <> 'get'", "use `!=`"),
+    ("audit.verb == 'get' and user.name == 'x'", "use `&&`"),
+    ("audit.verb == 'get' OR user.name == 'x'", "use `||`"),
+    ("audit.verb == 'get' & user.name == 'x'", "use `&&`"),
+    ("not audit.verb == 'get'", "write `!(…)`"),
+    ("audit.verb not in ['get']", "`!(a in [b, c])`"),
+    ("audit.verb !in ['get']", "`!(a in [b, c])`"),
+    ("!audit.verb in ['get']", "write !(a == b)"),
+    ("!audit.verb == 'get'", "write !(a == b)"),
+    ("audit.verb == get", "\"get\""),
+    ("audit.verb == 'get' && (user.name == 'x'", "close each bracket"),
+    ("audit.verb == 'get')", "closes no bracket"),
+    ("audit.verb != 'get' != 'list'", "compare each side by itself"),
+    ("400 <= audit.responseStatus.code <= 499", "compare each side by itself"),
+    ("audit.verb == 'get' || 'list'", "a in [b, c]"),
+    ("audit.verb == ['get', 'list']", "audit.verb in [b, c]"),
+    ("audit.verb in ('get', 'list')", "square brackets"),
+    ("audit.verb in 'get', 'list'", "square brackets"),
+    ("audit.responseStatus.code in 400..499", "a >= 1 && a <= 9"),
+    ("contains(user.name, 'x')", "string.contains(string)"),
+    ("strings.contains(user.name, 'x')", "text.contains"),
+    ("string.contains(user.name, 'x')", "text.contains"),
+    ("user.name.startswith('x')", "`startsWith`"),
+    ("user.name.startsWith 'x'", "startsWith('x')"),
+    ("user.name like 'x%'", ".startsWith"),
+    ("user.name =~ 'x'", ".matches"),
+    ("user.name ~ 'x'", ".matches"),
+    ("user.name matches 'x'", "text.matches("),
+    ("user.name == /x/", ".matches"),
+    ("user.name.matches('\\d+')", "r\"…\""),
+    ("len(audit.user.groups) > 1", "`size`"),
+    ("audit.user.groups.length > 1", "`size`"),
+    ("user.name.size > 3", "user.name.size("),
+    ("max(1, 2) > 1", "math.greatest"),
+    ("user.name.substr(0, 3) == 'x'", "`substring`"),
+    ("user.name[0:3] == 'x'", "substring"),
+    ("has(audit.requestObject['spec'])", "has(audit.requestObject.spec)"),
+    ("has('audit.requestObject')", "has(audit.requestObject)"),
+    ("exists(audit.requestObject)", "has(a.b)"),
+    ("audit.user.groups.exists('x')", "list.exists(x, condition)"),
+    ("audit.user.groups.exists(g => g == 'x')", "list.exists(x, condition)"),
+    ("audit.requestObject.spec.containers[].image == 'x'", "list.exists(x, condition)"),
+    ("event.category == 'authentication'", "\"authentication\" in event.category"),
+    ("audit.user.groups == 'x'", "\"x\" in audit.user.groups"),
+    ("event.created > '5m'", "duration(\"5m\")"),
+    ("event.ingested - event.created > '5m'", "duration(\"5m\")"),
+    ("event.ingested - event.created > 5m", "duration(\"5m\")"),
+    ("event.created > now()", "event.created"),
+    ("event.created.hour > 20", "getHours()"),
+    ("timestamp('9999-12-31T23:59:59Z') > event.created", "times end at 9999-12-30T22:00:00"),
+    ("user.name == null", "has(a.b)"),
+    ("user.name == None", "has(a.b)"),
+    ("user.name is null", "has(a.b)"),
+    ("audit.verb == 'get' && True", "`true`"),
+    ("audit.verb == “get”", "write \" or '"),
+    ("audit.verb == `get`", "in quotes"),
+    ("request.verb == 'get'", "`audit.verb`"),
+    ("object.spec.hostNetwork", "`audit.requestObject`"),
+    ("audit['verb'] == 'get'", "`audit.verb`"),
+    ("audit.requestObject?.spec == 1", ".?"),
+    ("audit.requestObject.?spec.containers == 'x'", "orValue("),
+    ("audit.requestObject.metadata.labels.app.kubernetes.io/name == 'x'", "square brackets"),
+    ("audit.annotations.authorization.k8s.io == 'x'", "audit.annotations["),
+    ("audit.annotations.'a/b' == 'x'", "square brackets"),
+    ("cidr('10.0.0.0/33').containsIP(source.ip)", "\"10.0.0.0/8\""),
+    ("cidr('10.0.0.0/8').containsIP('10.0.0.300')", "\"10.0.0.1\""),
+    ("ip('10.0.0') == ip('::1')", "\"10.0.0.1\""),
+    ("event.created.getHours('Berlin') > 20", "Europe/Berlin"),
+    ("cidr('10.0.0.0/8').contains(source.ip)", "containsIP"),
+    ("source.ip in cidr('10.0.0.0/8')", "containsIP"),
+    ("source.ip in '10.0.0.0/8'", "cidr(\"10.0.0.0/8\").containsIP(source.ip)"),
+    ("ip(source.ip).isPrivate()", "containsIP"),
+    ("user.name == 'x';", "take it out"),
+    ("user.name == 'x' # why", "`//`"),
+    ("$user.name == 'x'", "`user.name`"),
+    ("if audit.verb == 'get' then true", "condition ? value : other"),
+    ("audit.verb == 'get' ? true", "value : other"),
+    ("user.name == 'x' && && true", "before it is missing"),
+    ("{{ user.name }} == 'x'", "without brackets"),
+];
+
+#[test]
+fn typos_lead_to_their_remedy() {
+    let mut wrong = vec![];
+    for (source, remedy) in TYPOS {
+        match Program::compile(source, Expected::Bool, &Variables::default()) {
+            Ok(_) => wrong.push(format!("{source}\n   compiles")),
+            Err(error) if !error.on_one_line().contains(remedy) => {
+                wrong.push(format!("{source}\n   {}\n   without {remedy}", error.on_one_line()))
+            }
+            Err(_) => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn keys_in_backticks_are_told_as_they_are_written() {
+    let members = serde_json::json!({"a": {"b": 1}, "x-y": 2});
+    let bindings = Bindings::from_json(members.as_object().unwrap());
+    for (source, words) in [
+        ("`x-y` == 2", "backticks are for a key behind a point"),
+        ("a[`x-y`]", "backticks are for a key behind a point"),
+        ("a.`x!y`", "[\"key\"]"),
+        ("a.`x-y", "[\"key\"]"),
+    ] {
+        let error = Program::compile_over(source, &bindings).expect_err(source);
+        assert!(error.on_one_line().contains(words), "{source}: {error}");
+    }
+    let program = Program::compile_over("a.`x.y`", &bindings).unwrap();
+    let error = program.eval_over(&bindings, &mut Steps::default()).unwrap_err();
+    assert!(error.to_string().starts_with("no such key `a.`x.y``"), "{error}");
+    // Not the field `audit.objectRef.name`.
+    assert!(Program::compile("audit.`objectRef.name` == 'x'", Expected::Bool, &Variables::default()).is_err());
 }

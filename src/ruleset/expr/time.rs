@@ -41,6 +41,13 @@ pub(super) fn parse_timestamp(text: &str) -> Option<Timestamp> {
     offset.to_timestamp(local).ok()
 }
 
+/// True for a well-formed time behind the last that a `Timestamp` can be: in the last 26 hours of the year 9999.
+pub(super) fn is_beyond(text: &str) -> bool {
+    let earlier = ["9999-12-30", "9999-12-31"].iter().find_map(|day| text.strip_prefix(day));
+    parse_timestamp(text).is_none()
+        && earlier.is_some_and(|time| parse_timestamp(&format!("9999-12-28{time}")).is_some())
+}
+
 /// `+01:00`
 fn offset(text: &str) -> Option<Offset> {
     let number = |part: Option<&str>, most: i32| {

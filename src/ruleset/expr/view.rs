@@ -54,13 +54,13 @@ pub(in crate::ruleset) fn binding(ast: &Ast) -> Option<Binding<'_>> {
 }
 
 /// A piece of a source: an operator of one or two characters, a word, or a string.
-struct Token<'s> {
-    start: usize,
-    text: &'s str,
+pub(super) struct Token<'s> {
+    pub start: usize,
+    pub text: &'s str,
 }
 
 impl Token<'_> {
-    fn end(&self) -> usize {
+    pub fn end(&self) -> usize {
         self.start + self.text.len()
     }
 
@@ -144,7 +144,8 @@ fn join(tokens: &[Token<'_>]) -> String {
     text
 }
 
-fn tokens(source: &str) -> Vec<Token<'_>> {
+/// The pieces of any source, also of one that does not parse.
+pub(super) fn tokens(source: &str) -> Vec<Token<'_>> {
     let mut tokens: Vec<Token<'_>> = Vec::new();
     let mut rest = source;
     while let Some(c) = rest.chars().next() {

@@ -86,6 +86,16 @@ impl Chain {
         self.steps.is_empty()
     }
 
+    /// True for an element of a list that is a field: a macro's variable over it.
+    pub fn is_element(&self) -> bool {
+        matches!(self.steps.as_slice(), [Step { key: None, .. }])
+    }
+
+    /// The key right below the field.
+    pub fn first_key(&self) -> Option<&str> {
+        self.steps.first().and_then(|step| step.key.as_deref())
+    }
+
     /// The path to the last key whose absence is an error.
     pub fn hard_path(&self) -> Option<String> {
         let last = self.steps.iter().rposition(|step| step.hard)?;

@@ -8,7 +8,7 @@ use crate::{
     event::schema::Field,
     ruleset::expr::{
         Value,
-        view::{Ast, Kind},
+        view::{Ast, Kind, binding},
     },
 };
 
@@ -24,9 +24,9 @@ pub struct Compared<'r> {
 pub fn all<'r>(rule: &'r ParsedRule<'_>, selector: &'r ParsedSelector<'_>) -> Vec<Compared<'r>> {
     let mut expressions: Vec<&Expression> = vec![&selector.condition];
     expressions.extend(variables_of(rule, &selector.condition));
-    let scope = Scope::new(&rule.variables);
+    let mut scope = Scope::new(&rule.variables);
     let mut found = Vec::new();
-    expressions.into_iter().for_each(|expression| walk(expression, &expression.ast, &scope, &mut found));
+    expressions.into_iter().for_each(|expression| walk(expression, &expression.ast, &mut scope, &mut found));
     found
 }
 
@@ -46,7 +46,7 @@ fn variables_of<'r>(rule: &'r ParsedRule<'_>, expression: &'r Expression) -> Vec
     found
 }
 
-fn walk<'r>(expression: &'r Expression, ast: &'r Ast, scope: &Scope<'_>, found: &mut Vec<Compared<'r>>) {
+fn walk<'r>(expression: &'r Expression, ast: &'r Ast, scope: &mut Scope<'_>, found: &mut Vec<Compared<'r>>) {
     if let Kind::Call { target: None, function, args } = &ast.kind
         && let ("_==_" | "_!=_" | "@in", [left, right]) = (function.as_str(), args.as_slice())
     {
@@ -55,13 +55,20 @@ fn walk<'r>(expression: &'r Expression, ast: &'r Ast, scope: &Scope<'_>, found: 
             _ => vec![right],
         };
         for (named, places) in [(left, literals), (right, vec![left])] {
-            let Some(chain) = scope.chain(named).filter(|chain| chain.is_field()) else { continue };
+            let Some(chain) = scope.chain(named).filter(|chain| chain.is_field() || chain.is_element()) else {
+                continue;
+            };
             for place in places {
                 if let Kind::Literal(literal) = &place.kind {
                     found.push(Compared { expression, place, field: chain.field, literal });
                 }
             }
         }
+    }
+    if let Some(binding) = binding(ast) {
+        walk(expression, binding.range, scope, found);
+        scope.bound(&binding, |scope| binding.inside.iter().for_each(|part| walk(expression, part, scope, found)));
+        return;
     }
     children(ast).into_iter().for_each(|child| walk(expression, child, scope, found));
 }

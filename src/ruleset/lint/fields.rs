@@ -1,19 +1,28 @@
-//! Fields that a selector's source never sets. In: what its expressions read. Out: warnings where they stand; one for a key
+//! Fields that a selector's source never sets, and keys below `fields` that no parser does. In: what its expressions read. Out: warnings where they stand; one for a key
 //! as a whole when all that it reads is empty.
 
 use super::{
     Lint, Warning,
     chain::Scope,
+    facts::{Facts, Literal},
+    reach::Reached,
     rule::{Expression, ParsedRule, ParsedSelector},
 };
 use crate::{
     api::rule::Source,
-    event::schema::{FIELDS, Field},
-    ruleset::expr::view::Ast,
+    event::{
+        actions::{OF_ANY_LINE, PARSERS, Parser},
+        schema::{FIELDS, Field},
+    },
+    ruleset::expr::view::{Ast, nearest},
 };
 
-pub fn check(rule: &ParsedRule<'_>, selector: &ParsedSelector<'_>, warnings: &mut Vec<Warning>) {
+pub fn check(rule: &ParsedRule<'_>, selector: &ParsedSelector<'_>, reached: &Reached, warnings: &mut Vec<Warning>) {
     let source = selector.written.source;
+    let written = [&selector.condition].into_iter().chain(&selector.keys).chain(&selector.distinct);
+    for expression in written.chain(&selector.captures).filter(|_| source != Source::Audit) {
+        keys(rule, expression, reached, warnings);
+    }
     for expression in [&selector.condition].into_iter().chain(&selector.captures) {
         for (field, ast) in unset(rule, expression, source).0 {
             warnings.push(never_set(selector, expression, field, &ast));
@@ -41,6 +50,46 @@ pub fn check(rule: &ParsedRule<'_>, selector: &ParsedSelector<'_>, warnings: &mu
         };
         warnings.push(Warning::of_field(Lint::EmptyKey, &key.field, message, hint));
     }
+}
+
+/// Keys below `fields` that no parser sets, or none of those whose events the selector takes.
+fn keys(rule: &ParsedRule<'_>, expression: &Expression, reached: &Reached, warnings: &mut Vec<Warning>) {
+    let taken: Vec<&Parser> = PARSERS
+        .iter()
+        .filter(|parser| {
+            reached.alternatives.is_empty() || reached.alternatives.iter().any(|facts| fits(facts, parser))
+        })
+        .collect();
+    let of_any =
+        reached.alternatives.iter().any(|facts| facts.domain("event.provider").accepts(&Literal::Text(String::new())));
+    Scope::new(&rule.variables).visit(&expression.ast, &mut |chain, ast, _| {
+        let Some(key) = chain.first_key().filter(|_| chain.field.path == "fields") else { return };
+        if OF_ANY_LINE.contains(&key) || taken.iter().any(|parser| parser.fields.contains(&key)) {
+            return;
+        }
+        let mut known: Vec<&str> = taken.iter().flat_map(|parser| parser.fields).chain(OF_ANY_LINE).copied().collect();
+        known.sort_unstable();
+        known.dedup();
+        let setting: Vec<&str> = PARSERS.iter().filter(|p| p.fields.contains(&key)).map(|p| p.provider).collect();
+        let message = match setting.as_slice() {
+            [] => format!("no parser sets `fields.{key}`"),
+            some => {
+                format!("`fields.{key}` is of {} alone, and the selector takes none of their events", some.join(", "))
+            }
+        };
+        let hint = match nearest(key, known.iter().copied()) {
+            Some(name) => format!("did you mean `fields.{name}`?"),
+            None if taken.len() < PARSERS.len() && !of_any => format!("there `fields` has {}", known.join(", ")),
+            None => "the reference of event fields lists what each parser sets".to_owned(),
+        };
+        warnings.push(Warning::at(Lint::FieldNeverSet, expression, ast, message, hint));
+    });
+}
+
+/// Whether events of a parser can be among those that the facts tell of.
+fn fits(facts: &Facts, parser: &Parser) -> bool {
+    let accepts = |quantity: &str, text: &str| facts.domain(quantity).accepts(&Literal::Text(text.to_owned()));
+    accepts("event.provider", parser.provider) && parser.actions.iter().any(|action| accepts("event.action", action))
 }
 
 /// A place in an expression.

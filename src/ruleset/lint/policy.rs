@@ -192,7 +192,9 @@ impl Policy {
         let resources = || self.rules.iter().flat_map(|r| &r.resources);
         let plain = |name: &&str| !name.contains('*') && !name.is_empty();
         let verbs = self.named(|r| r.verbs.iter().map(String::as_str).collect());
-        let groups: BTreeSet<&str> = resources().map(|r| r.group.as_str()).chain(["other"]).collect();
+        // The groups that the policy does not name, too: what its last rule keeps, it keeps of all.
+        let homes = GROUPS.iter().map(|(group, _)| *group);
+        let groups: BTreeSet<&str> = resources().map(|r| r.group.as_str()).chain(homes).chain(["other"]).collect();
         let names = resources().flat_map(|r| &r.resources).map(|r| r.split('/').next().unwrap_or_default());
         let names: BTreeSet<&str> = names.filter(plain).chain(["other"]).collect();
         let parts = resources().flat_map(|r| &r.resources).filter_map(|r| r.split_once('/').map(|(_, s)| s));
@@ -204,15 +206,30 @@ impl Policy {
         let of_any = values(facts, "audit.objectRef.apiGroup", groups);
         verbs.iter().any(|verb| {
             names.iter().any(|resource| {
-                let home: Vec<&str> =
-                    GROUPS.iter().filter(|(_, r)| r.contains(&resource.as_str())).map(|(g, _)| *g).collect();
-                of_any
-                    .iter()
-                    .filter(|group| home.is_empty() || home.contains(&group.as_str()))
+                let is_home = |group: &&String| home(resource).contains(&group.as_str());
+                // A resource of the same name may live in another group: of those that the facts list, any may be meant.
+                let at_home = of_any.iter().any(|group| is_home(&group));
+                let mut groups = of_any.iter().filter(|group| !at_home || is_home(group));
+                groups
                     .any(|group| parts.iter().any(|subresource| holds(Request { verb, group, resource, subresource })))
             })
         })
     }
+}
+
+/// The groups that ship with Kubernetes and have this resource.
+pub(super) fn home(resource: &str) -> Vec<&'static str> {
+    GROUPS.iter().filter(|(_, resources)| resources.contains(&resource)).map(|(group, _)| *group).collect()
+}
+
+/// True for a group that ships with Kubernetes.
+pub(super) fn is_shipped(group: &str) -> bool {
+    GROUPS.iter().any(|(known, _)| *known == group)
+}
+
+/// The groups that ship with Kubernetes and have a name.
+pub(super) fn groups() -> impl Iterator<Item = &'static str> {
+    GROUPS.iter().map(|(group, _)| *group).filter(|group| !group.is_empty())
 }
 
 /// The values of a quantity to try: those that the facts list, else those that matter to the policy.

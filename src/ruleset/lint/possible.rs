@@ -8,7 +8,10 @@ use super::{
     facts::{Domain, Facts, Literal, TextTest},
 };
 use crate::{
-    event::schema::FieldType,
+    event::{
+        actions::{PARSERS, Parser},
+        schema::FieldType,
+    },
     ruleset::expr::view::{Ast, Kind, binding},
 };
 
@@ -18,6 +21,8 @@ const ALTERNATIVES: usize = 64;
 /// The name under which a false literal is noted, and a comparison with itself that never holds.
 const LITERAL: &str = "<literal>";
 const ITSELF: &str = "<itself>";
+/// A provider and an action that go not together.
+const PAIR: &str = "<pair>";
 
 /// Fields of an audit event under two names.
 const SAME: &[(&str, &str)] = &[
@@ -116,8 +121,11 @@ impl<'s, 'a> Assumption<'s, 'a> {
         kept
     }
 
-    /// What an outcome says of the status code.
+    /// What an outcome says of the status code, and a provider of the action.
     fn link(&self, facts: &mut Facts) {
+        if !self.is_audit && is_strange_pair(facts) {
+            facts.refine(PAIR, |d| d.restrict(BTreeSet::new()));
+        }
         let outcome = facts.domain("event.outcome");
         let (true, Some([Literal::Text(outcome)])) = (self.is_audit, outcome.values().as_deref()) else { return };
         match outcome.as_str() {
@@ -280,6 +288,22 @@ impl<'s, 'a> Assumption<'s, 'a> {
     }
 }
 
+/// True when some parser gives the action and some parser is the provider, and none is both.
+fn is_strange_pair(facts: &Facts) -> bool {
+    let (provider, action) = (facts.domain("event.provider"), facts.domain("event.action"));
+    if provider.values().is_none() && action.values().is_none() {
+        return false;
+    }
+    let accepts = |domain: &Domain, text: &str| domain.accepts(&Literal::Text(text.to_owned()));
+    let is_provider = |parser: &&Parser| accepts(&provider, parser.provider);
+    let gives = |parser: &&Parser| parser.actions.iter().any(|name| accepts(&action, name));
+    let unread = accepts(&provider, "") && accepts(&action, "");
+    !unread
+        && PARSERS.iter().any(|p| is_provider(&p))
+        && PARSERS.iter().any(|p| gives(&p))
+        && !PARSERS.iter().any(|p| is_provider(&p) && gives(&p))
+}
+
 fn literal(ast: &Ast) -> Option<Literal> {
     match &ast.kind {
         Kind::Literal(value) => Literal::of(value),
@@ -295,6 +319,10 @@ fn rule_out(facts: &mut Facts) {
 fn conflict(name: &str, domain: &Domain) -> String {
     match (name, name.starts_with('('), domain.conditions()) {
         (LITERAL, _, _) => "a literal in it is false".to_owned(),
+        (PAIR, _, _) => {
+            "no parser gives this `event.action` with this `event.provider`: the reference of event fields lists both"
+                .to_owned()
+        }
         (ITSELF, _, _) => "it asks for a value that differs from itself".to_owned(),
         (_, true, _) => "it asks for something and for its opposite".to_owned(),
         (_, false, [only]) => format!("`{name}` is never {only}"),

@@ -1,10 +1,24 @@
 //! Values that a field can't have. In: literals that fields are compared with. Out: a warning for a network where an address
-//! stands, for a resource as it is never written, and for a literal of another type in a list.
+//! stands, for a resource, API group, category or service as it is never written, and for a literal of another type in a list.
 
 use std::net::IpAddr;
 
-use super::{Lint, Warning, compared::Compared};
-use crate::{event::schema::FieldType, ruleset::expr::Value};
+use super::{
+    Lint, Warning,
+    compared::Compared,
+    facts::{Facts, Literal},
+    policy,
+    reach::Reached,
+    rule::ParsedSelector,
+};
+use crate::{
+    api::rule::Source,
+    event::{
+        actions::{OTHER_SERVICES, PROGRAMS, Parser, RENAMED, parsers},
+        schema::FieldType,
+    },
+    ruleset::expr::{Value, view::nearest},
+};
 
 /// Fields that hold an address, or a list of them.
 const ADDRESSES: &[&str] = &["source.ip", "destination.ip", "source.claimed_ips", "audit.sourceIPs"];
@@ -46,17 +60,178 @@ const RESOURCES: &[&str] = &[
     "validatingwebhookconfigurations",
 ];
 
-pub fn check(compared: &[Compared<'_>], warnings: &mut Vec<Warning>) {
+pub fn check(source: Source, compared: &[Compared<'_>], warnings: &mut Vec<Warning>) {
     for Compared { expression, place, field, literal } in compared {
         let problem = mistyped(field.type_, literal).or_else(|| match literal {
             Value::Str(text) if ADDRESSES.contains(&field.path) => address(field.path, text.as_str()),
-            Value::Str(text) if field.path == "audit.objectRef.resource" => resource(text.as_str()),
+            Value::Str(text) => named(source, field.path, text.as_str()),
             _ => None,
         });
         if let Some((never, hint)) = problem {
             let message = format!("`{}` is {never}", field.path);
             warnings.push(Warning::at(Lint::UnknownValue, expression, place, message, hint));
         }
+    }
+}
+
+/// A name that the field never is, and what to write.
+fn named(source: Source, path: &str, text: &str) -> Option<(String, String)> {
+    if text.is_empty() {
+        return None;
+    }
+    let of_parsers = |of: fn(&Parser) -> &'static [&'static str]| -> Vec<&'static str> {
+        let mut all: Vec<&str> = parsers(source).iter().flat_map(of).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    };
+    let found = match path {
+        "event.category" => unlisted("never has", text, &of_parsers(|parser| parser.categories)),
+        "event.type" => unlisted("never has", text, &of_parsers(|parser| parser.types)),
+        "event.provider" => {
+            let known: Vec<&str> = parsers(source).iter().map(|parser| parser.provider).collect();
+            unlisted("is never", text, &known)
+        }
+        "service.name" => service(text),
+        "audit.objectRef.resource" => resource(text),
+        "audit.objectRef.apiGroup" => group(text),
+        "audit.objectRef.apiVersion" => text.split_once('/').map(|(group, version)| {
+            (format!("never {:?}: the group is a field of its own", shown(text)), both(group, version))
+        }),
+        _ => None,
+    };
+    found.or_else(|| pattern(path, text))
+}
+
+fn unlisted(never: &str, text: &str, known: &[&str]) -> Option<(String, String)> {
+    if known.contains(&text) {
+        return None;
+    }
+    let hint = match nearest(&text.to_ascii_lowercase(), known.iter().copied()) {
+        Some(name) => format!("did you mean {name:?}?"),
+        None => format!("in events of this source it is one of {}", known.join(", ")),
+    };
+    let never = never.strip_prefix("is ").map_or_else(|| format!("a list that {never}"), str::to_owned);
+    Some((format!("{never} {:?}", shown(text)), hint))
+}
+
+/// A program may call itself anything; but not what its service is called otherwise, and hardly what is one slip from a known one.
+fn service(text: &str) -> Option<(String, String)> {
+    if let Some((_, service)) = RENAMED.iter().find(|(program, _)| *program == text) {
+        let never = format!("never {text:?}: the lines of that program are of the service {service:?}");
+        return Some((never, format!("write {service:?}; `process.name` is what the program calls itself")));
+    }
+    if let Some((_, name)) = text.rsplit_once('/') {
+        return Some((format!("never {:?}: it has no path", shown(text)), format!("write {name:?}")));
+    }
+    let known = || PROGRAMS.iter().chain(OTHER_SERVICES);
+    if known().any(|name| *name == text) {
+        return None;
+    }
+    let meant = known().find(|name| name.eq_ignore_ascii_case(text) || is_slip(text, name))?;
+    Some((
+        format!("hardly {:?}: no program that we know is called so", shown(text)),
+        format!("did you mean {meant:?}?"),
+    ))
+}
+
+/// Two letters turned, or one too few, in words of more than three letters.
+fn is_slip(text: &str, name: &str) -> bool {
+    let (a, b) = (text.as_bytes(), name.as_bytes());
+    let start = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    let end = a.iter().rev().zip(b.iter().rev()).take_while(|(x, y)| x == y).count();
+    let turned = a.len() == b.len()
+        && start + end + 2 == a.len()
+        && a.get(start) == b.get(start + 1)
+        && a.get(start + 1) == b.get(start);
+    let missing = a.len() + 1 == b.len() && start + end >= a.len();
+    a.len() > 3 && (turned || missing)
+}
+
+fn is_version(text: &str) -> bool {
+    let digits = text.strip_prefix('v').unwrap_or_default();
+    let rest = digits.trim_start_matches(|c: char| c.is_ascii_digit());
+    rest.len() < digits.len() && (rest.is_empty() || rest.starts_with("alpha") || rest.starts_with("beta"))
+}
+
+fn both(group: &str, version: &str) -> String {
+    format!("ask audit.objectRef.apiGroup == {group:?} && audit.objectRef.apiVersion == {version:?}")
+}
+
+fn group(text: &str) -> Option<(String, String)> {
+    let is = |what: &str| format!("never {:?}: {what}", shown(text));
+    if is_version(text) {
+        return Some((is("that is a version, and the core group is \"\""), both("", text)));
+    }
+    if let Some((group, version)) = text.split_once('/') {
+        return Some((is("the version is a field of its own"), both(group, version)));
+    }
+    if matches!(text, "core" | "api" | "legacy") {
+        return Some((is("the core group is \"\""), "write \"\"".to_owned()));
+    }
+    if policy::is_shipped(text) {
+        return None;
+    }
+    // Groups of others may have any name, but none without a point, and none of Kubernetes' own domain.
+    let whole = policy::groups().find(|group| group.split('.').next() == Some(text));
+    let near = || nearest(text, policy::groups()).filter(|_| text.contains("k8s"));
+    let meant = whole.or_else(near)?;
+    Some((is("no group is called so"), format!("did you mean {meant:?}?")))
+}
+
+/// Fields that hold names, in which a `*` or `^` is what a pattern has.
+fn pattern(path: &str, text: &str) -> Option<(String, String)> {
+    let holds_names = path.starts_with("audit.objectRef.")
+        || path.starts_with("kubernetes.")
+        || matches!(path, "user.name" | "user.effective.name" | "audit.user.username" | "audit.user.groups")
+        || matches!(path, "host.name" | "service.name" | "cluster.name" | "audit.impersonatedUser.username");
+    if !holds_names || !(text.contains('*') || text.starts_with('^')) {
+        return None;
+    }
+    let of = if path.ends_with("groups") { "g".to_owned() } else { path.to_owned() };
+    let plain = |text: &str| !text.contains(['*', '^', '$', '[', '(', '\\', '|', '?', '+']);
+    let test = match (text.strip_suffix('*'), text.strip_prefix('*')) {
+        (Some(start), None) if plain(start) && !start.ends_with('.') => format!("{of}.startsWith({start:?})"),
+        (None, Some(end)) if plain(end) => format!("{of}.endsWith({end:?})"),
+        _ => format!("{of}.matches(r{text:?})"),
+    };
+    let ask = if path.ends_with("groups") { format!("ask {path}.exists(g, {test})") } else { format!("ask {test}") };
+    Some((format!("never {:?}: `==` and `in` compare the whole text, and know no patterns", shown(text)), ask))
+}
+
+/// Resources of Kubernetes' own groups that are asked for in another of its groups.
+pub fn check_group(selector: &ParsedSelector<'_>, reached: &Reached, warnings: &mut Vec<Warning>) {
+    if selector.written.source != Source::Audit {
+        return;
+    }
+    let listed = |facts: &Facts, quantity: &str| -> Option<Vec<String>> {
+        let domain = facts.domain(quantity);
+        let text = |literal: &Literal| match literal {
+            Literal::Text(text) => Some(text.clone()),
+            Literal::Int(_) | Literal::Bool(_) => None,
+        };
+        domain.values()?.into_iter().map(text).collect()
+    };
+    let mut wrong = None;
+    let is_elsewhere = |facts: &Facts| {
+        let (Some(resources), Some(groups)) =
+            (listed(facts, "audit.objectRef.resource"), listed(facts, "audit.objectRef.apiGroup"))
+        else {
+            return None;
+        };
+        let homes: Vec<Vec<&str>> = resources.iter().map(|resource| policy::home(resource)).collect();
+        let is_home = |group: &String| homes.iter().any(|home| home.is_empty() || home.contains(&group.as_str()));
+        let fits = groups.iter().any(|group| !policy::is_shipped(group) || is_home(group));
+        (!fits).then(|| Some((resources.first()?.clone(), groups.first()?.clone(), *homes.first()?.first()?))).flatten()
+    };
+    if reached.always(|facts| is_elsewhere(facts).is_some()) {
+        wrong = reached.alternatives.first().and_then(is_elsewhere);
+    }
+    if let Some((resource, group, home)) = wrong {
+        let message = format!("{resource:?} is no resource of the API group {group:?}");
+        let hint = format!("it is of {home:?}: compare `audit.objectRef.apiGroup` with that, or leave it out");
+        let condition = &selector.condition;
+        warnings.push(Warning::at(Lint::UnknownValue, condition, &condition.ast, message, hint));
     }
 }
 

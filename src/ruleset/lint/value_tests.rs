@@ -77,3 +77,134 @@ fn value_that_is_counted_or_learned_and_can_t_vary_is_found() {
         assert_eq!(ids(&source), expected, "{what}");
     }
 }
+
+/// The lints and hints of a condition over lines.
+fn of_lines(condition: &str) -> Vec<(Lint, String)> {
+    let source = rule(|spec| {
+        spec["selectors"][0]["source"] = "Node".into();
+        spec["selectors"][0]["where"] = condition.into();
+        spec["groupBy"][0]["value"] = "host.name".into();
+    });
+    ids(&source);
+    lint(&source).into_iter().map(|warning| (warning.lint, warning.hint)).collect()
+}
+
+#[test]
+fn class_provider_and_service_that_no_event_has_are_found() {
+    for (condition, hint) in [
+        (r#""authentification" in event.category"#, "did you mean \"authentication\"?"),
+        (r#"event.category.exists(c, c == "authentification")"#, "did you mean \"authentication\"?"),
+        (r#"!("Authentication" in event.category)"#, "did you mean \"authentication\"?"),
+        (r#""deny" in event.type"#, "in events of this source it is one of"),
+        (r#"event.provider == "shd""#, "did you mean \"sshd\"?"),
+        (r#"event.provider in ["sshd", "kubernetes-audit"]"#, "in events of this source it is one of"),
+        (r#"service.name == "sshd-session""#, "write \"sshd\""),
+        (r#"service.name == "/usr/sbin/sshd""#, "write \"sshd\""),
+        (r#"service.name == "shsd""#, "did you mean \"sshd\"?"),
+        (r#"service.name == "Sudo""#, "did you mean \"sudo\"?"),
+    ] {
+        match of_lines(condition).as_slice() {
+            [(Lint::UnknownValue, found)] => assert!(found.starts_with(hint), "{condition}: {found}"),
+            other => panic!("{condition}: {other:?}"),
+        }
+    }
+    for condition in [
+        r#""authentication" in event.category && "start" in event.type"#,
+        r#"event.category.exists(c, c == "iam")"#,
+        r#"event.provider == "sshd" || event.provider == """#,
+        r#"service.name in ["sshd", "cron", "etcd", "my-agent", "web", "ingress-nginx"]"#,
+    ] {
+        assert_eq!(of_lines(condition), [], "{condition}");
+    }
+    assert_conditions(
+        Lint::UnknownValue,
+        &[r#""session" in event.category"#, r#"event.provider == "sshd""#, r#""info" in event.type"#],
+        &[r#""api" in event.category && "denied" in event.type && event.provider == "kubernetes-audit""#],
+    );
+}
+
+#[test]
+fn key_that_no_parser_sets_is_found() {
+    for (condition, hint) in [
+        (r#"fields.?shel.orValue("") == "/bin/bash""#, "did you mean `fields.shell`?"),
+        (r#"has(fields.Shell)"#, "did you mean `fields.shell`?"),
+        (r#"fields[?"zzzzzz"].orValue("") == "x""#, "the reference of event fields"),
+        (r#"event.provider == "su" && has(fields.shell)"#, "there `fields` has"),
+        (r#"event.action == "ssh-login" && has(fields.pam_module)"#, "there `fields` has"),
+    ] {
+        match of_lines(condition).as_slice() {
+            [(Lint::FieldNeverSet, found)] => assert!(found.starts_with(hint), "{condition}: {found}"),
+            other => panic!("{condition}: {other:?}"),
+        }
+    }
+    for condition in [
+        r#"fields.?shell.orValue("") == "/bin/bash""#,
+        r#"event.action == "user-added" && has(fields.shell)"#,
+        r#"event.action == "ssh-login" && has(fields.repeated)"#,
+        r#"event.provider == "su" && event.action == "su" || has(fields.shell)"#,
+    ] {
+        assert_eq!(of_lines(condition), [], "{condition}");
+    }
+}
+
+#[test]
+fn provider_with_the_action_of_another_is_found() {
+    for condition in [
+        r#"event.provider == "sshd" && event.action == "sudo-command""#,
+        r#"event.action in ["su", "user-added"] && event.provider in ["sshd", "cron"]"#,
+        r#"event.provider != "sshd" && event.action == "ssh-login""#,
+    ] {
+        let found = of_lines(condition);
+        assert_eq!(found.iter().map(|(lint, _)| *lint).collect::<Vec<_>>(), [Lint::NeverMatches], "{condition}");
+    }
+    for condition in [
+        r#"event.provider == "sshd" && event.action == "ssh-login""#,
+        r#"event.provider in ["kernel", "auditd"] && event.action == "promiscuous-mode""#,
+        r#"event.provider != "sshd" && event.action in ["ssh-login", "su"]"#,
+        r#"event.provider == "" && event.action == """#,
+    ] {
+        assert_eq!(of_lines(condition), [], "{condition}");
+    }
+}
+
+#[test]
+fn group_that_is_a_version_or_another_resource_s_is_found() {
+    assert_conditions(
+        Lint::UnknownValue,
+        &[
+            r#"audit.objectRef.apiGroup == "v1""#,
+            r#"audit.objectRef.apiGroup in ["v1beta1"]"#,
+            r#"audit.objectRef.apiGroup == "apps/v1""#,
+            r#"audit.objectRef.apiVersion == "apps/v1""#,
+            r#"audit.objectRef.apiGroup == "core""#,
+            r#"audit.objectRef.apiGroup == "rbac""#,
+            r#"audit.objectRef.apiGroup == "rbac.authorisation.k8s.io""#,
+            r#"audit.objectRef.apiGroup == "" && audit.objectRef.resource == "deployments""#,
+            r#"audit.objectRef.apiGroup == "apps" && audit.objectRef.resource in ["pods", "secrets"]"#,
+            r#"user.name == "system:*""#,
+            r#"user.name.lowerAscii() == "a" || user.name == "^admin""#,
+            r#""system:*" in audit.user.groups"#,
+            r#"audit.objectRef.name == ".*admin""#,
+        ],
+        &[
+            r#"audit.objectRef.apiGroup == "" && audit.objectRef.apiVersion == "v1""#,
+            r#"audit.objectRef.apiGroup in ["apps", "rbac.authorization.k8s.io", "batch"]"#,
+            r#"audit.objectRef.apiGroup == "vaults.example.com""#,
+            r#"audit.objectRef.apiGroup == "example.com" && audit.objectRef.resource == "deployments""#,
+            r#"audit.objectRef.apiGroup in ["", "apps"] && audit.objectRef.resource in ["pods", "deployments"]"#,
+            r#"audit.objectRef.apiGroup == "extensions" && audit.objectRef.resource == "ingresses""#,
+            r#"audit.requestURI == "*" || user.name == "DESKTOP$""#,
+        ],
+    );
+    let hint = |condition| lint(&with_condition(condition))[0].hint.clone();
+    assert_eq!(
+        hint(r#"audit.objectRef.apiGroup == "v1""#),
+        "ask audit.objectRef.apiGroup == \"\" && audit.objectRef.apiVersion == \"v1\""
+    );
+    assert_eq!(hint(r#"audit.objectRef.apiGroup == "rbac""#), "did you mean \"rbac.authorization.k8s.io\"?");
+    assert_eq!(hint(r#"user.name == "system:*""#), "ask user.name.startsWith(\"system:\")");
+    assert_eq!(
+        hint(r#""system:*" in audit.user.groups"#),
+        "ask audit.user.groups.exists(g, g.startsWith(\"system:\"))"
+    );
+}

@@ -132,6 +132,43 @@ fn searches() -> Vec<String> {
     all
 }
 
+/// Classes of characters: those of Unicode, which are many ranges, and those that become as many when case is ignored.
+pub const CLASSES: &[&str] =
+    &[r"\p{L}", r"\P{L}", r"[\p{L}\p{N}]", r"[^\pL\pM]", r"\p{Han}", r"\w", r"[^\w]", r"[^a]", r"[\x{80}-\x{10ffff}]"];
+
+/// So many of a class, in as many patterns as an expression may have.
+fn spread(class: &str, flags: &str, count: usize) -> String {
+    let patterns = 16.min(count.max(1));
+    let of = |n: usize| class.repeat((count + n) / patterns);
+    let one = |n: usize| format!("audit.verb.matches(r'{flags}{}')", of(n));
+    (0..patterns).map(one).collect::<Vec<_>>().join("||")
+}
+
+/// Classes of Unicode: at the bound of an expression (32) and of a pattern that is no literal (8), one less, one more, and as
+/// many as a source has room for; each again and again in loops.
+fn classes() -> Vec<String> {
+    let mut all = vec![];
+    for (class, flags) in CLASSES.iter().flat_map(|class| [(*class, ""), (*class, "(?i)")]) {
+        for repeated in ["{2}", "{20}", "{300}", "*", "{1,99}"] {
+            all.push(format!("audit.verb.matches(r'{flags}{class}{repeated}')"));
+            all.push(format!("audit.verb.find(r'{flags}({class}{repeated}x)+')"));
+        }
+        let named = class.matches(r"\p").count() + class.matches(r"\P").count();
+        let room = (4096 - 16 * 32) / class.len();
+        for count in [31, 32, 33, 64, 160, room] {
+            all.push(spread(class, flags, count / named.max(1)));
+        }
+        for count in [7, 8, 9, 900 / class.len()] {
+            let many = class.repeat(count / named.max(1));
+            for call in ["matches", "findAll"] {
+                all.push(format!("lists.range(2000).map(i,'aé日'.{call}(r'{flags}{many}'+string(i))).size()"));
+                all.push(format!("lists.range(40).map(i,'aé日'.{call}(r'{flags}({many})*'+string(i))).size()"));
+            }
+        }
+    }
+    all
+}
+
 /// The worst by hand.
 pub fn worst() -> Vec<String> {
     let mut all =
@@ -159,6 +196,7 @@ pub fn worst() -> Vec<String> {
     // A zone that is looked up at each of many steps.
     all.push("lists.range(24000).map(i, event.created.getFullYear('America/New_York')).size() > 0".to_owned());
     all.extend(searches());
+    all.extend(classes());
     all.push(format!("{hundred}.map(a,{hundred}.map(b,{hundred}.map(c,[a,b,c])))"));
     all.push(format!("{hundred}.transformMap(a,b,{hundred}.transformMap(c,d,'aaaaaaaa'))"));
     all.push((0..14).fold("[1]".to_owned(), |inner, _| format!("[{inner}].map(x, [x, x, x, x])[0]")));

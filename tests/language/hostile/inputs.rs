@@ -6,7 +6,7 @@ use super::{
         generate,
         types::{Type, named, signatures},
     },
-    corpus::{CHAINS, NESTS, PATTERNS},
+    corpus::{CHAINS, CLASSES, NESTS, PATTERNS},
 };
 
 const WORDS: &[&str] = &[
@@ -144,8 +144,9 @@ fn nest(dice: &mut Dice) -> String {
 fn pattern(dice: &mut Dice) -> String {
     let parts =
         ["a", "(", ")", "[", "]", "{1000}", "{0,999}", "*", "+", "?", "|", r"\\w", r"\\pL", "(?i)", "é", "^", "$", "."];
-    match dice.below(3) {
+    match dice.below(4) {
         0 => dice.pick(PATTERNS).to_owned(),
+        3 => (0..dice.below(12)).map(|_| dice.pick(CLASSES).replace('\\', r"\\")).collect(),
         1 => (0..dice.below(60)).map(|_| dice.pick(&parts)).collect(),
         _ => {
             let (inner, times) = (pattern(dice), dice.pick(&["{500}", "{2,}", "*", "{1,1000}"]));
