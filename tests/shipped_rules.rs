@@ -3,12 +3,7 @@
 mod refusals;
 mod ways_around;
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use kubewitness::{
     api::{ClusterSecurityRule, Span, rule::DetectionType, rule_test::RuleTest},

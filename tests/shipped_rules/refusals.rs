@@ -28,7 +28,11 @@ fn a_rule_on_refusals_is_rated_no_higher_than_those_on_what_was_refused() {
     let rules: BTreeMap<_, _> = shipped().into_iter().map(|(file, rule)| (file, rule.spec.0)).collect();
     for (refused, done) in FAMILIES {
         let least = done.iter().map(|name| rules[*name].severity).min().unwrap();
-        assert!(rules[refused].severity <= least, "{refused}: {:?}, what it tells of: {least:?}", rules[refused].severity);
+        assert!(
+            rules[refused].severity <= least,
+            "{refused}: {:?}, what it tells of: {least:?}",
+            rules[refused].severity
+        );
     }
     // Those that look for nothing but refusals of the API server: each has a family.
     let of_refusals: BTreeSet<_> = rules
@@ -36,7 +40,9 @@ fn a_rule_on_refusals_is_rated_no_higher_than_those_on_what_was_refused() {
         .filter(|(_, spec)| {
             spec.selectors.iter().all(|selector| {
                 let asks = &selector.where_;
-                ["audit.responseStatus.code == 403", "audit.responseStatus.code == 401"].iter().any(|c| asks.contains(c))
+                ["audit.responseStatus.code == 403", "audit.responseStatus.code == 401"]
+                    .iter()
+                    .any(|c| asks.contains(c))
                     || asks.contains("event.outcome == \"failure\"") && asks.contains("system:anonymous")
             })
         })
@@ -88,7 +94,8 @@ fn rating(event: &Value) -> Option<Severity> {
 
 #[test]
 fn the_same_requests_are_rated_no_higher_when_they_are_refused() {
-    let rbac = json!({"resource": "clusterroles", "apiGroup": "rbac.authorization.k8s.io", "name": "x", "apiVersion": "v1"});
+    let rbac =
+        json!({"resource": "clusterroles", "apiGroup": "rbac.authorization.k8s.io", "name": "x", "apiVersion": "v1"});
     let omni = json!({"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]});
     for (what, event, message) in [
         (
@@ -98,16 +105,34 @@ fn the_same_requests_are_rated_no_higher_when_they_are_refused() {
         ),
         ("commands in pods", request("get", "pods", "exec", json!({"requestURI": "/x?command=ls"})), "cannot get"),
         ("forwarded ports", request("create", "pods", "portforward", json!({})), "cannot create"),
-        ("debugging containers", request("patch", "pods", "ephemeralcontainers", json!({"requestObject": {}})), "cannot patch"),
-        ("all secrets", request("list", "secrets", "", json!({"objectRef": {"resource": "secrets", "apiVersion": "v1"}})), "cannot list"),
+        (
+            "debugging containers",
+            request("patch", "pods", "ephemeralcontainers", json!({"requestObject": {}})),
+            "cannot patch",
+        ),
+        (
+            "all secrets",
+            request("list", "secrets", "", json!({"objectRef": {"resource": "secrets", "apiVersion": "v1"}})),
+            "cannot list",
+        ),
         (
             "privileged pods",
-            request("create", "pods", "", json!({"requestObject": {"spec": {"hostPID": true, "containers": [{"name": "a"}]}}})),
+            request(
+                "create",
+                "pods",
+                "",
+                json!({"requestObject": {"spec": {"hostPID": true, "containers": [{"name": "a"}]}}}),
+            ),
             "pods \"x\" is forbidden: violates PodSecurity \"baseline:latest\"",
         ),
         (
             "a role for everything",
-            request("create", "clusterroles", "", json!({"objectRef": rbac, "requestObject": omni, "responseObject": omni})),
+            request(
+                "create",
+                "clusterroles",
+                "",
+                json!({"objectRef": rbac, "requestObject": omni, "responseObject": omni}),
+            ),
             "clusterroles is forbidden: user \"eve\" is attempting to grant RBAC permissions not currently held",
         ),
     ] {
@@ -134,10 +159,15 @@ fn no_account_that_a_rule_leaves_out_is_to_be_had_unseen() {
     accounts.retain(|account| !account.is_empty() && account != "cloud-controller-manager");
     assert!(accounts.len() > 20, "{accounts:?}");
     for account in accounts {
-        let mut event = request("update", "deployments", "", json!({
-            "objectRef": {"resource": "deployments", "apiGroup": "apps", "namespace": "kube-system", "name": "x", "apiVersion": "v1"},
-            "requestObject": {"spec": {"template": {"spec": {"serviceAccountName": account, "containers": [{"name": "a"}]}}}},
-        }));
+        let mut event = request(
+            "update",
+            "deployments",
+            "",
+            json!({
+                "objectRef": {"resource": "deployments", "apiGroup": "apps", "namespace": "kube-system", "name": "x", "apiVersion": "v1"},
+                "requestObject": {"spec": {"template": {"spec": {"serviceAccountName": account, "containers": [{"name": "a"}]}}}},
+            }),
+        );
         assert!(rating(&event) >= Some(Severity::High), "{account}: a pod with it is not reported");
         event["objectRef"]["namespace"] = json!("shop");
         assert_eq!(rating(&event), None, "{account}: means nothing elsewhere");
