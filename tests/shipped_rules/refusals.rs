@@ -74,22 +74,30 @@ fn refused(event: &Value, message: &str) -> Value {
     event
 }
 
-/// The rating of twelve such requests, a second apart; none when nothing is raised.
-fn rating(event: &Value) -> Option<Severity> {
+/// What the rules make of these requests, a millisecond apart: of each alert its subject and its rating.
+fn alerts(requests: impl IntoIterator<Item = Value>) -> Vec<(String, Severity)> {
     let mut pipeline = crate::quiet::pipeline();
     let origin = Origin { cluster: "test".into(), reporter: "api".into(), provenance: Provenance::AuditLog };
-    for n in 0..12_u64 {
-        let mut event = event.clone();
+    for (n, mut event) in (1..).zip(requests) {
         event["auditID"] = json!(format!("{n}"));
-        event["objectRef"]["name"] = json!(format!("x{n}"));
-        let at = format!("2026-03-01T12:00:{n:02}Z");
+        let at = format!("2026-03-01T12:00:00.{n:03}Z");
         event["requestReceivedTimestamp"] = json!(at);
         event["stageTimestamp"] = json!(at);
         let bytes = serde_json::to_vec(&event).unwrap();
         let outcome = redact::audit_event(redact::Input { bytes: &bytes, oversize: false });
-        pipeline.push(n + 1, &redact::record(outcome, &bytes, &origin, at.parse().unwrap(), &IdKey::OFFLINE));
+        pipeline.push(n, &redact::record(outcome, &bytes, &origin, at.parse().unwrap(), &IdKey::OFFLINE));
     }
-    pipeline.alerts().map(|alert| alert.severity()).max()
+    pipeline.alerts().map(|alert| (alert.subject(), alert.severity())).collect()
+}
+
+/// Twelve such requests of one user, each for another object.
+fn in_a_row(user: String, event: Value) -> impl Iterator<Item = Value> {
+    (0..12).map(move |n| {
+        let mut event = event.clone();
+        event["user"]["username"] = json!(user);
+        event["objectRef"]["name"] = json!(format!("x{n}"));
+        event
+    })
 }
 
 #[test]
@@ -97,14 +105,22 @@ fn the_same_requests_are_rated_no_higher_when_they_are_refused() {
     let rbac =
         json!({"resource": "clusterroles", "apiGroup": "rbac.authorization.k8s.io", "name": "x", "apiVersion": "v1"});
     let omni = json!({"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]});
-    for (what, event, message) in [
+    let cases = [
         (
             "acting as a colleague",
             request("get", "pods", "", json!({"impersonatedUser": {"username": "dana", "groups": ["dev"]}})),
             "users \"dana\" is forbidden: User \"eve\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope",
         ),
-        ("commands in pods", request("get", "pods", "exec", json!({"requestURI": "/x?command=ls"})), "cannot get"),
-        ("forwarded ports", request("create", "pods", "portforward", json!({})), "cannot create"),
+        (
+            "commands in pods",
+            request("get", "pods", "exec", json!({"stage": "ResponseStarted", "requestURI": "/x?command=ls"})),
+            "cannot get",
+        ),
+        (
+            "forwarded ports",
+            request("create", "pods", "portforward", json!({"stage": "ResponseStarted"})),
+            "cannot create",
+        ),
         (
             "debugging containers",
             request("patch", "pods", "ephemeralcontainers", json!({"requestObject": {}})),
@@ -135,8 +151,17 @@ fn the_same_requests_are_rated_no_higher_when_they_are_refused() {
             ),
             "clusterroles is forbidden: user \"eve\" is attempting to grant RBAC permissions not currently held",
         ),
-    ] {
-        let (done, not_done) = (rating(&event), rating(&refused(&event, message)));
+    ];
+    let users = |n: usize| (format!("lucky-{n}."), format!("unlucky-{n}."));
+    let requests = cases.iter().enumerate().flat_map(|(n, (_, event, message))| {
+        let (lucky, unlucky) = users(n);
+        in_a_row(lucky, event.clone()).chain(in_a_row(unlucky, refused(event, message)))
+    });
+    let alerts = alerts(requests);
+    let rating = |user: &str| alerts.iter().filter(|(subject, _)| subject.starts_with(user)).map(|(_, s)| *s).max();
+    for (n, (what, ..)) in cases.iter().enumerate() {
+        let (lucky, unlucky) = users(n);
+        let (done, not_done) = (rating(&lucky), rating(&unlucky));
         assert!(done.is_some(), "{what}: raises nothing when it is done");
         assert!(not_done <= done, "{what}: {done:?} when it is done, {not_done:?} when it is refused");
     }
@@ -158,18 +183,24 @@ fn no_account_that_a_rule_leaves_out_is_to_be_had_unseen() {
     // A prefix alone is no account. The cloud's controller manager is a pod, everywhere.
     accounts.retain(|account| !account.is_empty() && account != "cloud-controller-manager");
     assert!(accounts.len() > 20, "{accounts:?}");
-    for account in accounts {
-        let mut event = request(
+    let with = |account: &str, namespace: &str| {
+        request(
             "update",
             "deployments",
             "",
             json!({
-                "objectRef": {"resource": "deployments", "apiGroup": "apps", "namespace": "kube-system", "name": "x", "apiVersion": "v1"},
+                "objectRef": {"resource": "deployments", "apiGroup": "apps", "namespace": namespace, "name": account, "apiVersion": "v1"},
                 "requestObject": {"spec": {"template": {"spec": {"serviceAccountName": account, "containers": [{"name": "a"}]}}}},
             }),
-        );
-        assert!(rating(&event) >= Some(Severity::High), "{account}: a pod with it is not reported");
-        event["objectRef"]["namespace"] = json!("shop");
-        assert_eq!(rating(&event), None, "{account}: means nothing elsewhere");
+        )
+    };
+    let found = alerts(accounts.iter().map(|account| with(account, "kube-system")));
+    for account in &accounts {
+        let seen = |(subject, severity): &(String, Severity)| {
+            subject.ends_with(&format!(" {account}")) && *severity >= Severity::High
+        };
+        assert!(found.iter().any(seen), "{account}: a pod with it is not reported among {found:?}");
     }
+    let elsewhere = alerts(accounts.iter().map(|account| with(account, "shop")));
+    assert_eq!(elsewhere, [], "means nothing elsewhere");
 }
