@@ -23,7 +23,7 @@ pub const NAMESPACE: &str = "kubewitness";
 /// The path that the API server's credential is bound to.
 pub const AUDIT_PATH: &str = "/audit/testbed/apiserver-1";
 /// For what takes a second on an idle machine and many beside builds.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(180);
 
 /// A cluster and its controller. Dropping it ends all of them.
 pub struct WatchedCluster {
