@@ -72,7 +72,7 @@ fn what_controller_and_collector_take_under_load() {
     let source = log_source("app", json!({"source": "Node", "paths": ["/var/log/app.log"]}));
     stage.watched.apply(&source.to_string()).unwrap();
     wait_until("the first events are taken", LONG, || (stage.stored() > 0.0).then_some(())).unwrap();
-    wait_until("the file is read", LONG, || (read(&stage, "files") >= 2.0).then_some(())).unwrap();
+    wait_until("the file is read", LONG, || (read(&stage, "files_open") >= 2.0).then_some(())).unwrap();
     let mut corpus = Corpus::new(1);
     println!("events/s  lines/s  controller: CPU   peak MiB  collector with relay: CPU   peak MiB");
     for (events, lines) in LOADS {

@@ -4,12 +4,12 @@
 use super::super::own::Own;
 use super::SOON;
 use crate::charts::{CHARTS, template, values::objects};
-use crate::support::{NAMESPACE, cert_manager, wait_until};
+use crate::support::{NAMESPACE, Process, cert_manager, wait_until};
 use std::path::Path;
 
 const SERVER: &str = "kubewitness-server";
 
-fn install(own: &mut Own) {
+fn install(own: &mut Own) -> Process {
     let built = cert_manager().unwrap();
     let admin = own.cluster.kubectl();
     let definitions = built.join("crds").display().to_string();
@@ -17,7 +17,7 @@ fn install(own: &mut Own) {
     admin.run(&["wait", "--for=condition=Established", "-f", &definitions]).success().unwrap();
     let kubeconfig = format!("KUBECONFIG={}", own.cluster.kubeconfig().display());
     let program = built.join("cert-manager").display().to_string();
-    own.cluster.spawn("cert-manager", Path::new("/usr/bin/env"), &[kubeconfig, program]).unwrap();
+    own.cluster.spawn("cert-manager", Path::new("/usr/bin/env"), &[kubeconfig, program]).unwrap()
 }
 
 /// As `cmctl renew` does it.
@@ -32,7 +32,7 @@ fn renew(own: &Own, certificate: &str) {
 fn what_cert_manager_issues_for_the_chart_is_shown_and_its_renewal_is_taken_up() {
     let mut own = Own::start();
     own.stop();
-    install(&mut own);
+    let cert_manager = install(&mut own);
     let flags = "tls.certManager.enabled=true,tls.names={localhost,127.0.0.1},collector.namespace=nodes";
     let shown = ["--show-only", "templates/rbac.yaml", "--show-only", "templates/certmanager.yaml"];
     let rendered = template(CHARTS[0], &[&["--set", flags][..], &shown].concat()).unwrap();
@@ -43,6 +43,8 @@ fn what_cert_manager_issues_for_the_chart_is_shown_and_its_renewal_is_taken_up()
             admin.stdin(object.to_string()).run(&["apply", "-f", "-"]).success().unwrap();
         }
     }
+    let ready = ["wait", "--for=condition=Ready", "certificate", SERVER, "-n", NAMESPACE, "--timeout=60s"];
+    admin.run(&ready).success().unwrap_or_else(|error| panic!("{error}: {}", cert_manager.log_tail()));
     own.replace_argument("--tls-secret=kubewitness-tls", "--tls-secret=kubewitness-server");
     own.spawn();
     own.wait_ready();
