@@ -1,7 +1,7 @@
 //! The index of conditions against evaluating every rule: the same matches, in the same order, whatever rules and events.
 
 #[path = "../benches/corpus.rs"]
-mod corpus;
+pub mod corpus;
 mod grammar;
 #[path = "../benches/rules.rs"]
 mod rules;

@@ -60,8 +60,11 @@ pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The binary under test: cargo names it to tests; an example finds it one directory up.
+/// The binary under test: cargo names it to tests; an example finds it one directory up. `KUBEWITNESS_BINARY` names another one.
 pub fn kubewitness() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("KUBEWITNESS_BINARY") {
+        return Ok(path.into());
+    }
     if let Some(path) = option_env!("CARGO_BIN_EXE_kubewitness") {
         return Ok(path.into());
     }
