@@ -27,7 +27,9 @@ trap clean EXIT
 stand_in() {
   command -v mmdebstrap >/dev/null || { say "and to make one like it mmdebstrap is needed and is not on PATH (Debian: apt-get install mmdebstrap)"; exit 1; }
   local root=$work/root suite=${base##*-} tool container
-  mmdebstrap --quiet --variant=minbase --include=gcc,libc6-dev,binutils,ca-certificates "$suite" "$root"
+  mmdebstrap --quiet --variant=minbase --include=gcc,libc6-dev,binutils,ca-certificates "$suite" "$root" \
+    "deb http://deb.debian.org/debian $suite main" "deb http://deb.debian.org/debian $suite-updates main" \
+    "deb http://deb.debian.org/debian-security $suite-security main"
   mkdir -p "$root"/usr/local/{cargo/bin,rustup}
   cp -a "$(rustc --print sysroot)" "$root/usr/local/rustup/toolchain"
   for tool in cargo rustc; do ln -s "/usr/local/rustup/toolchain/bin/$tool" "$root/usr/local/cargo/bin/$tool"; done

@@ -1,5 +1,5 @@
 //! The image that `make image` packs and the document that `make sbom` writes: the same each time, and nothing in them that
-//! should not be. No engine builds the Dockerfile here: it is read, and held against what `make image` packs.
+//! should not be. No engine builds the Dockerfile here: it is read, and held against what `make image` packs; `make dockerfile` builds it.
 
 use crate::support::{kubewitness, repository};
 use serde_json::Value;

@@ -117,6 +117,10 @@ impl Reader<'_> {
     /// What the chart's own page says of an install and of what stays after it.
     fn chart_page(&self) {
         let page = "charts/kubewitness/README.md";
+        // The node has one volume and nobody who makes more.
+        self.run_on_node("a provisioner's part", "rm -rf /var/volumes/a/*");
+        let unbind = r#"[{"op":"remove","path":"/spec/claimRef"}]"#;
+        self.run("a provisioner's part", &format!("kubectl patch pv a --type=json -p '{unbind}'"));
         self.follow(page, |text| {
             if text.contains("helm install") {
                 self.run(
