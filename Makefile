@@ -11,12 +11,14 @@ TESTBED := tests/testbed
 # The image: its name (the tag is the version), and `release` or `debug` for the binary in it.
 IMAGE ?= ghcr.io/kubewitness/kubewitness
 PROFILE ?= release
+# Where the image, its SBOM and the packages that it is made of are written.
+IMAGE_DIR ?= target/image
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 
 # need TOOL REMEDY: one clear line when a tool is missing.
 need = command -v $(1) >/dev/null || { echo "make: $(1) is needed and is not on PATH: $(2)" >&2; exit 1; }
 
-.PHONY: help build fmt lint test soak bench bench-replay verify generate demo test-node image sbom recordings clean rust prerequisites testbed
+.PHONY: help build fmt lint test soak bench bench-replay size verify generate demo test-node image sbom dockerfile recordings clean rust prerequisites testbed
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +48,11 @@ soak: rust ## Random tests for KUBEWITNESS_SOAK_SECONDS (3600), from KUBEWITNESS
 bench: rust ## Measure speed and memory in a release build (two minutes); a table, and target/bench.json
 	$(CARGO) bench $(LOCKED) --bench throughput
 
+size: testbed ## Measure what controller and collector take of CPU and memory under a stated load, in a release build (four minutes)
+	$(CARGO) build $(LOCKED) --release --bin kubewitness
+	@KUBEWITNESS_BINARY="$$(realpath "$${CARGO_TARGET_DIR:-target}/release/kubewitness")" \
+	  $(CARGO) test $(LOCKED) --quiet --test it -- --ignored --nocapture cluster::size::
+
 bench-replay: rust ## Measure `kubewitness replay` alone, on one thread and on two (a minute)
 	$(CARGO) bench $(LOCKED) --bench throughput -- replay
 
@@ -68,10 +75,13 @@ endif
 
 image: rust ## Pack the image as an OCI archive, target/image/kubewitness.tar, from Debian packages; PROFILE=debug for a quick one
 	$(CARGO) build $(LOCKED) --bin kubewitness $(if $(filter release,$(PROFILE)),--release)
-	@image/build.sh "$${CARGO_TARGET_DIR:-target}/$(PROFILE)/kubewitness" target/image/kubewitness.tar $(IMAGE):$(VERSION)
+	@image/build.sh "$${CARGO_TARGET_DIR:-target}/$(PROFILE)/kubewitness" $(IMAGE_DIR)/kubewitness.tar $(IMAGE):$(VERSION)
 
 sbom: image ## Write what the image is made of, target/image/sbom.cdx.json (CycloneDX)
-	@image/sbom.py target/image/debs target/image/sbom.cdx.json
+	@image/sbom.py $(IMAGE_DIR)/debs $(IMAGE_DIR)/sbom.cdx.json
+
+dockerfile: image ## Build the Dockerfile with buildah, and hold what it makes against `make image`: root, 20 minutes
+	@image/dockerfile.sh $(IMAGE_DIR)/kubewitness.tar
 
 recordings: ## Record real daemons of a node and a cluster at work again for the tests: root, Debian, 30 minutes
 	@tests/node/record.sh

@@ -175,6 +175,7 @@ fn measured(scale: &Scale) -> Report {
     report.set("snapshot_1m_keys_pause_ms", found.snapshot_pause_ms);
     report.set("snapshot_1m_keys_worst_step_ms", found.snapshot_worst_step_ms);
     report.set("snapshot_1m_keys_write_ms", found.snapshot_write_ms);
+    standing::run(&mut report, scale);
     hostile::run(&mut report, scale, &records(&raw));
     report
 }

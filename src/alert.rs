@@ -182,9 +182,14 @@ impl Alert {
         wording::subject(self)
     }
 
-    /// Resolved when the rule's quiet time has passed since the last completing event.
+    /// When the rule's quiet time has passed since the last completing event.
+    pub fn resolves_at(&self) -> Timestamp {
+        self.current().quiet_from(quiet_time(&self.rule))
+    }
+
+    /// Resolved behind `resolves_at`.
     pub fn state_at(&self, now: Timestamp, acknowledged: bool) -> AlertState {
-        if now > self.current().quiet_from(quiet_time(&self.rule)) {
+        if now > self.resolves_at() {
             AlertState::Resolved
         } else if acknowledged {
             AlertState::Acknowledged

@@ -17,7 +17,6 @@ mod kept;
 mod lanes;
 mod new_value;
 mod plan;
-mod shared;
 mod shares;
 mod stamp;
 mod state;

@@ -8,7 +8,7 @@ mod timeline;
 
 use jiff::Timestamp;
 
-pub use self::inventory::{Holder, Inventory, InventoryPart, MAX_NODES, MAX_PODS};
+pub use self::inventory::{Holder, Inventory, InventoryPart, KeptInventory, MAX_NODES, MAX_PODS};
 use crate::{
     event::{AuditEvent, Event, Place, audit::UserInfo},
     record::PodFacts,

@@ -10,6 +10,7 @@
 pub mod api;
 pub mod record;
 pub mod event;
+pub mod shared;
 // Rules
 pub mod ruleset;
 // Stages

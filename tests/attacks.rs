@@ -1,6 +1,7 @@
 //! Attacks with the real kubectl against a real API server that a real controller watches, under the shipped audit policy and the
 //! shipped rules: each is seen, by the rules that are meant for it.
 
+mod kinds;
 mod kubelet;
 mod nulls;
 mod raw;
@@ -58,6 +59,12 @@ impl Scene {
         raw::send(&self.kubeconfig, method, path, headers, body);
     }
 
+    /// As another user of the intruder's, who may do everything as well.
+    fn send_as(&self, user: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) {
+        let kubeconfig = self.watched.client_certificate(user, &["system:masters"]).unwrap();
+        raw::send(&kubeconfig, method, path, headers, body);
+    }
+
     /// Rule of every alert on the intruder, with its key and summary: some rules tell by object, and name the actor in the text.
     fn found(&self) -> BTreeSet<(String, String)> {
         let alerts = self.watched.alerts().unwrap();
@@ -111,6 +118,16 @@ fn other_ways_to_the_same_ends_are_seen() {
     }
 }
 
+/// The same in each kind of object, by each kind of patch, and by requests that no usual client sends.
+#[test]
+fn other_kinds_and_shapes_of_the_same_are_seen() {
+    let scene = Scene::start();
+    for technique in kinds::kinds().into_iter().chain(kinds::shapes()) {
+        (technique.act)(&scene);
+        scene.expect(technique.name, technique.alerts);
+    }
+}
+
 /// What only asks or fails is not reported as done.
 #[test]
 fn attempts_that_fail_are_rated_lower() {
@@ -158,4 +175,22 @@ fn an_apply_of_yaml_leaves_nothing_but_its_coming() {
     .unwrap();
     let written = usize::from(release() != "1.34");
     assert_eq!((of_it("RequestReceived"), of_it("ResponseComplete")), (1, written));
+}
+
+/// Rules name paths and resources as the API server does: other spellings of them are no requests for the same.
+#[test]
+fn paths_of_other_spelling_are_not_served() {
+    let cluster = TestCluster::start(ClusterOptions::default()).unwrap();
+    let asked = |path: &str| raw::status(cluster.kubeconfig(), path);
+    assert_eq!(asked("/api/v1/secrets"), 200, "as it is spelt");
+    for path in [
+        "/api/v1/Secrets",
+        "/API/v1/secrets",
+        "/api/V1/secrets",
+        "/api/v1beta1/secrets",
+        "/api/v1//secrets",
+        "/api/v1/./secrets",
+    ] {
+        assert_eq!(asked(path), 404, "{path}");
+    }
 }

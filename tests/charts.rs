@@ -163,6 +163,7 @@ fn wrong_values_are_refused_by_the_key_that_is_wrong() {
         (CHARTS[0], "networkPolicy.ingestFrom[0].ipBlock.cdir=10.0.0.0/8", "cdir"),
         (CHARTS[0], "controller.extraArgs[0]=alert-writes=10", "extraArgs"),
         (CHARTS[0], "global.x=y,tls.certmanager.enabled=true", "certmanager"),
+        (CHARTS[0], "prometheusRule.runbookBaseURL=wiki", "runbookBaseURL"),
         (CHARTS[0], "relay.enabled=true,relay.port=9445,relay.adminPort=9445", "relay.adminPort"),
         (CHARTS[1], "audits.enabled=false", "audits"),
         (CHARTS[1], "audit.enable=false", "enable"),

@@ -18,6 +18,7 @@ mod rules;
 mod secrets;
 pub mod seen;
 mod shipping;
+mod size;
 mod sources;
 pub mod steps;
 mod tenants;

@@ -1,5 +1,5 @@
 //! The image that `make image` packs and the document that `make sbom` writes: the same each time, and nothing in them that
-//! should not be. No engine builds the Dockerfile here: it is read, and held against what `make image` packs.
+//! should not be. No engine builds the Dockerfile here: it is read, and held against what `make image` packs; `make dockerfile` builds it.
 
 use crate::support::{kubewitness, repository};
 use serde_json::Value;
@@ -109,6 +109,27 @@ fn sbom_names_what_the_image_is_made_of_and_not_what_tests_it() {
             assert!(listed.contains(needed.as_str().unwrap()), "{needed} is needed and not listed");
         }
     }
+}
+
+/// For the debug binary: a release build takes ten minutes. The flags that leave out paths are for the compiler, not for what is tested.
+#[test]
+fn make_packs_the_image_and_its_sbom_as_the_release_page_says() {
+    let page = fs::read_to_string(repository("docs/release.md")).unwrap();
+    let line = page.lines().find(|line| line.starts_with("make image sbom")).unwrap();
+    let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+    // Packages are looked for where the other tests have them, and the archive of a release build stays as it is.
+    let out = directory();
+    let mut make = Command::new("make");
+    make.args(words).arg("PROFILE=debug").arg(format!("IMAGE_DIR={}", out.display())).arg("LOCKED=--locked --offline");
+    make.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap());
+    let said = run(make.current_dir(repository("")));
+    for name in ["kubewitness.tar", "sbom.cdx.json"] {
+        assert!(page.contains(&format!("`target/image/{name}`")), "{name}");
+        assert!(fs::metadata(out.join(name)).unwrap().len() > 10_000, "{name}");
+    }
+    let last = said.lines().find(|line| line.contains("@sha256:") || line.contains(" sha256:"));
+    let named = format!("ghcr.io/kubewitness/kubewitness:{} sha256:", env!("CARGO_PKG_VERSION"));
+    assert!(last.is_some_and(|line| line.starts_with(&named)), "{said}");
 }
 
 /// Instructions of a Dockerfile, continued lines joined, by stage; each stage begins with its FROM.

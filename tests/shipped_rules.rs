@@ -1,11 +1,9 @@
 //! The rules that we ship: each file is one rule that reads, says what on-call needs, and proves itself both ways.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-    sync::Arc,
-};
+mod refusals;
+mod ways_around;
+
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use kubewitness::{
     api::{ClusterSecurityRule, Span, rule::DetectionType, rule_test::RuleTest},
@@ -120,51 +118,4 @@ fn shipped_rules_draw_no_warning() {
         .flat_map(|file| lint(&file.source).into_iter().map(|warning| format!("{}: {warning}", file.path.display())))
         .collect();
     assert!(warnings.is_empty(), "{}", warnings.join("\n"));
-}
-
-/// The page of ways around names each rule in one row of its table, and quotes no test that isn't there: of the row's
-/// rules, of a rule that closes the way instead, or of the attacks on a real API server.
-#[test]
-fn each_audit_rule_has_its_row_among_the_ways_around() {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = |path: &str| fs::read_to_string(top.join(path)).unwrap();
-    let audit: BTreeMap<_, _> = shipped()
-        .into_iter()
-        .filter(|(file, _)| top.join(format!("manifests/rules/audit/{file}.yaml")).exists())
-        .map(|(file, rule)| (file, rule.spec.0.tests.iter().map(|test| test.name.clone()).collect::<BTreeSet<_>>()))
-        .collect();
-    let (ways, attacks) = (read("tests/attacks/ways.rs"), read("tests/attacks.rs"));
-    let live =
-        |quote: &str| ways.contains(&format!("name: \"{quote}\",")) || attacks.contains(&format!("fn {quote}()"));
-    let page = read("docs/evasion.md");
-    let (_, groups) = page.split_once("## By group").unwrap();
-    let (mut named, mut wrong) = (BTreeSet::new(), Vec::new());
-    for row in groups.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| rules |")) {
-        // A pipe of a command is written with a backslash.
-        let row = row.replace("\\|", " ");
-        let cells: Vec<_> = row.split('|').map(str::trim).collect();
-        let [_, rules, _, closed, open, _] = cells[..] else { panic!("not four cells: {row}") };
-        assert!(!open.is_empty(), "says nothing of what stays open: {row}");
-        let rules: Vec<_> = rules.split(", ").collect();
-        named.extend(rules.iter().map(|rule| (*rule).to_owned()));
-        let helpers = closed.split(|c: char| c != '-' && !c.is_ascii_lowercase());
-        let tests: Vec<_> = rules.iter().copied().chain(helpers).filter_map(|rule| audit.get(rule)).flatten().collect();
-        // Each second part stands between quotes; one that ends in an ellipsis is the beginning of a name.
-        let quotes: Vec<_> = closed.split('"').skip(1).step_by(2).collect();
-        let is_there = |quote: &&str| match quote.strip_suffix(" …") {
-            Some(begin) => {
-                tests.iter().any(|test| test.starts_with(begin)) || ways.contains(&format!("name: \"{begin}"))
-            }
-            None => tests.iter().any(|test| test == quote) || live(quote),
-        };
-        wrong.extend(quotes.iter().filter(|quote| !is_there(quote)).map(|quote| format!("no such test: {quote}")));
-        if quotes.is_empty() {
-            wrong.push(format!("names no test: {row}"));
-        }
-    }
-    let shipped: BTreeSet<_> = audit.into_keys().collect();
-    wrong.extend(
-        named.symmetric_difference(&shipped).map(|rule| format!("a rule without row, or a row without rule: {rule}")),
-    );
-    assert!(wrong.is_empty(), "docs/evasion.md: {wrong:#?}");
 }

@@ -26,7 +26,7 @@ mod waiting;
 mod watched;
 
 pub use cluster::{ClusterOptions, TestCluster};
-pub use commands::{helm, prometheus_binaries, release};
+pub use commands::{cert_manager, helm, prometheus_binaries, release};
 pub use forwarder::Forwarder;
 pub use kubeconfig::AuditWebhook;
 pub use kubectl::{Kubectl, Output};

@@ -43,7 +43,7 @@ pub fn expected() -> Vec<Row> {
     let refused = PROBED.len() as u64;
     [
         // The tenth refusal completes the burst, and each one after it does so again.
-        ("forbidden-burst", "Medium", &[("identity", FRONTEND)][..], refused - BURST + 1),
+        ("forbidden-burst", "Low", &[("identity", FRONTEND)][..], refused - BURST + 1),
         ("secrets-listed-by-service-account", "High", &[("account", "system:serviceaccount:shop:backup")], 2),
         ("anonymous-request-allowed", "High", &[("source", "127.0.0.1")], 2),
         ("privileged-pod-created", "High", &[("actor", "eve"), ("namespace", "shop"), ("risks", "privileged")], 1),

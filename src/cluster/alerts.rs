@@ -27,6 +27,7 @@ use crate::{
 };
 use budget::Bucket;
 use object::{Existing, ObjectKey, merged, object_key};
+use tray::Left;
 pub use tray::Tray;
 
 /// What the watch and the writer of this module need.
@@ -54,7 +55,8 @@ pub struct AlertArgs {
     /// the same size for themselves.
     #[arg(long, env = "KUBEWITNESS_ALERT_WRITES", default_value_t = 5, value_name = "N")]
     pub alert_writes: u32,
-    /// Hours after which a resolved alert's object is deleted.
+    /// Hours between an alert's resolution and the deletion of its object. What is found is shown at least once before,
+    /// however old it is.
     #[arg(long, env = "KUBEWITNESS_ALERT_TTL", default_value_t = 168, value_name = "HOURS",
         value_parser = clap::value_parser!(i64).range(0..=87_600))]
     pub alert_ttl: i64,
@@ -65,6 +67,15 @@ struct Ours {
     alert: Alert,
     dirty: bool,
     written_at: Option<Timestamp>,
+    /// Something was found that no object shows yet: its time is not over before one does.
+    is_owed: bool,
+}
+
+impl Ours {
+    /// Resolved for so long, and shown.
+    fn is_over(&self, now: Timestamp, ttl: SignedDuration) -> bool {
+        !self.is_owed && now.duration_since(self.alert.resolves_at()) > ttl
+    }
 }
 
 /// What is to be done about an alert that is due.
@@ -172,11 +183,12 @@ impl<J: Journal> AlertWriter<J> {
             let keys: Vec<_> = self.ours.keys().filter(|key| key.1 == name).cloned().collect();
             keys.iter().for_each(|key| self.forget(key));
         }
-        for (_, alert) in contents.alerts {
+        for (_, Left { alert, is_news }) in contents.alerts {
             let namespace = alert.namespace().unwrap_or(&self.namespace).to_owned();
             let key = (namespace, alert.id.to_string());
-            let written_at = self.ours.get(&key).and_then(|ours| ours.written_at);
-            self.ours.insert(key, Ours { alert, dirty: true, written_at });
+            let before = self.ours.get(&key);
+            let (written_at, owed) = before.map_or((None, false), |ours| (ours.written_at, ours.is_owed));
+            self.ours.insert(key, Ours { alert, dirty: true, written_at, is_owed: is_news || owed });
         }
         self.bound_waiting();
     }
@@ -325,10 +337,10 @@ impl<J: Journal> AlertWriter<J> {
     fn task(&self, key: &ObjectKey, ours: &Ours, now: Timestamp) -> Task {
         let existing = self.existing.get(key);
         // A replay after a restart finds alerts again whose objects had their time; those stay away.
-        let resolved = ours.alert.state_at(now, false) == AlertState::Resolved;
-        if existing.is_none() && resolved && now.duration_since(ours.alert.last_seen()) > self.ttl() {
+        if existing.is_none() && ours.is_over(now, self.ttl()) {
             return Task::Over;
         }
+        let resolved = ours.alert.state_at(now, false) == AlertState::Resolved;
         // What was journaled, not what the object says: one that is written again is acknowledged from its first moment.
         let status = merged(ours.alert.status(now, self.triage.get(key)), existing);
         if existing.is_some_and(|e| e.status.as_ref() == Some(&status)) {
@@ -392,6 +404,7 @@ impl<J: Journal> AlertWriter<J> {
     fn written(&mut self, key: &ObjectKey, now: Timestamp, status: Option<SecurityAlertStatus>) {
         let Some(ours) = self.ours.get_mut(key) else { return };
         ours.dirty = false;
+        ours.is_owed = false;
         ours.written_at = Some(now);
         if let Some(status) = status {
             let triage = self.triage.get(key).cloned();
@@ -402,10 +415,11 @@ impl<J: Journal> AlertWriter<J> {
     }
 
     async fn delete(&mut self, key: &ObjectKey, reason: &str) -> Result<(), ClusterError> {
-        object::delete(&self.client, key).await?;
+        // The watch may tell of it once more as it was before, and is then answered again.
+        let was_there = object::delete(&self.client, key).await?;
         self.existing.remove(key);
         self.forget(key);
-        self.metrics.alerts_evicted.with_label_values(&[reason]).inc();
+        self.metrics.alerts_evicted.with_label_values(&[reason]).inc_by(u64::from(was_there));
         Ok(())
     }
 
@@ -415,15 +429,19 @@ impl<J: Journal> AlertWriter<J> {
         let ttl = self.ttl();
         let mut expired = Vec::new();
         for (key, existing) in &self.existing {
-            let last = existing.status.as_ref().map(|s| s.last_seen).or(existing.created);
-            let old = last.is_some_and(|at| now.duration_since(at) > ttl);
-            let known = self.ours.get_mut(key).map(|ours| {
-                let acknowledged = self.triage.get(key).is_some_and(|t| ours.alert.acknowledged_by(t));
-                let state = ours.alert.state_at(now, acknowledged);
-                ours.dirty |= existing.status.as_ref().is_some_and(|s| s.state != state);
-                state
-            });
-            if old && known.is_none_or(|state| state == AlertState::Resolved) {
+            let is_over = match self.ours.get_mut(key) {
+                Some(ours) => {
+                    let acknowledged = self.triage.get(key).is_some_and(|t| ours.alert.acknowledged_by(t));
+                    let state = ours.alert.state_at(now, acknowledged);
+                    ours.dirty |= existing.status.as_ref().is_some_and(|s| s.state != state);
+                    ours.is_over(now, ttl)
+                }
+                None => {
+                    let last = existing.status.as_ref().map(|s| s.last_seen).or(existing.created);
+                    last.is_some_and(|at| now.duration_since(at) > ttl)
+                }
+            };
+            if is_over {
                 expired.push(key.clone());
             }
         }

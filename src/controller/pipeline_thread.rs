@@ -2,7 +2,7 @@
 //! restart finds the state that it left; then follows what is committed. CPU-bound work never sits on an I/O thread.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{metrics::PipelineMetrics, snapshots::Snapshots};
 use crate::{
     admin::Check,
+    alert::AlertId,
     cluster::{alerts::Tray, rules::Activity, status::RuleNews},
     pipeline::{Pipeline, PipelineConfig},
     record::{RuleId, Seq},
@@ -42,6 +43,10 @@ pub struct PipelineThread {
     snapshots: Snapshots,
     /// Evictions and rules over their budget, when the statuses were last told.
     told: Option<(u64, usize)>,
+    /// The last record whose alerts were handed over before this start.
+    handed_over: Seq,
+    /// Alerts that changed behind it, and were not handed over yet.
+    news: BTreeSet<AlertId>,
 }
 
 impl PipelineThread {
@@ -55,7 +60,24 @@ impl PipelineThread {
         snapshots: Snapshots,
     ) -> PipelineThread {
         let committed = store.committed();
-        PipelineThread { store, committed, own_user, tray, activity, waits, metrics, snapshots, told: None }
+        let handed_over = store.offset(OFFSET).unwrap_or_else(|error| {
+            tracing::warn!(%error, "what was handed over before is unknown; resolved alerts may be written again");
+            None
+        });
+        let (handed_over, news) = (handed_over.unwrap_or_default(), BTreeSet::new());
+        PipelineThread {
+            store,
+            committed,
+            own_user,
+            tray,
+            activity,
+            waits,
+            metrics,
+            snapshots,
+            told: None,
+            handed_over,
+            news,
+        }
     }
 
     /// Ends when `shutdown` is cancelled and everything committed is evaluated. `alive` turns false if it panics.
@@ -87,6 +109,9 @@ impl PipelineThread {
                 }
             };
             for (seq, record) in &batch {
+                if *seq > self.handed_over && next <= self.handed_over + 1 {
+                    drop(pipeline.take_changed()); // by what was handed over before
+                }
                 pipeline.push(*seq, record);
                 next = seq + 1;
             }
@@ -127,17 +152,22 @@ impl PipelineThread {
         self.metrics.observe(pipeline, lag);
         self.waits.store(pipeline.waits(), Ordering::Relaxed);
         let (changed, forgotten) = (pipeline.take_changed(), pipeline.take_forgotten());
+        if last > self.handed_over {
+            self.news.extend(changed);
+        }
         if !caught_up {
+            self.news.retain(|id| pipeline.alert(id).is_some()); // no more of them than alerts are kept
             return;
         }
         self.tray.forget(forgotten);
+        let news = std::mem::take(&mut self.news);
         if self.metrics.is_replayed() {
-            self.tray.put(changed.iter().filter_map(|id| pipeline.alert(id).cloned()));
+            self.tray.put(news.iter().filter_map(|id| Some((pipeline.alert(id)?.clone(), true))));
         } else {
-            self.tray.put(pipeline.alerts().cloned());
+            self.tray.put(pipeline.alerts().map(|alert| (alert.clone(), news.contains(&alert.id))));
             self.metrics.replayed();
         }
-        self.tell_news(pipeline, !changed.is_empty());
+        self.tell_news(pipeline, !news.is_empty());
         if let Err(error) = self.store.set_offset(OFFSET, last) {
             tracing::warn!(%error, "the pipeline's offset is not stored");
         }

@@ -110,6 +110,19 @@ impl Accounts {
         lost
     }
 
+    /// The same by number, to be written down.
+    pub fn evicted(&self) -> Vec<(RuleNo, u64)> {
+        let of = |number: &RuleNo| Some((*number, self.accounts.get(number.0 as usize)?.as_ref()?.evicted));
+        self.numbers.values().filter_map(of).filter(|(_, evicted)| *evicted > 0).collect()
+    }
+
+    /// A rule had lost so many before this process.
+    pub fn put_evicted(&mut self, number: RuleNo, matches: u64) {
+        if let Some(account) = self.accounts.get_mut(number.0 as usize).and_then(Option::as_mut) {
+            account.evicted = account.evicted.saturating_add(matches);
+        }
+    }
+
     /// One more entry is kept.
     pub fn kept(&mut self, number: RuleNo) {
         let Some(account) = self.accounts.get(number.0 as usize).and_then(Option::as_ref) else { return };

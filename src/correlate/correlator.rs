@@ -71,7 +71,8 @@ impl Correlator {
     pub fn keep(&self) -> Kept {
         let (marks, waits) = self.waits.keep();
         let rules = self.accounts.numbers().map(|(number, rule)| (number, rule.clone())).collect();
-        Kept { received: self.received, rules, windows: self.windows.keep(), marks, waits }
+        let evicted = self.accounts.evicted();
+        Kept { received: self.received, rules, windows: self.windows.keep(), marks, waits, evicted }
     }
 
     /// Takes in a part of another correlator. `rules` is the list that its writer kept. The error is what is wrong with it.
@@ -96,6 +97,10 @@ impl Correlator {
                 let place = Place { number: self.number(rule), rule, key: &key };
                 let put = self.waits.put(place, wait, &mut self.accounts);
                 put.ok_or("the rule does not wait, or for a source that is not known")?;
+            }
+            Part::Evicted { rule: place, matches } => {
+                let number = self.number(rule(place)?);
+                self.accounts.put_evicted(number, matches);
             }
         }
         Ok(())

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{accounts::RuleNo, body::Body, entry::Digest128, shared::Shared};
+use super::{accounts::RuleNo, body::Body, entry::Digest128};
+use crate::shared::Shared;
 
 /// Names a holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +23,8 @@ pub struct Holder {
     /// Neighbours in the queue; `next` also chains free places.
     previous: Slot,
     next: Slot,
-    /// Second since 1970 after which its oldest entry can no longer be joined.
-    due: Due,
+    /// Second since 1970 after which its oldest entry can no longer be joined; 0 before it is known.
+    pub due: Due,
     pub body: Body,
 }
 
@@ -76,7 +77,7 @@ impl Holders {
 
     /// A new holder, empty and in no queue.
     pub fn add(&mut self, rule: RuleNo, key: Digest128) -> Slot {
-        let holder = Holder { key, rule, previous: NOWHERE, next: NOWHERE, due: NEVER, body: Body::default() };
+        let holder = Holder { key, rule, previous: NOWHERE, next: NOWHERE, due: 0, body: Body::default() };
         self.live += 1;
         match self.free {
             NOWHERE => {
@@ -117,11 +118,6 @@ impl Holders {
     pub fn soonest(&self) -> Option<(Due, Class, Slot)> {
         let (due, rule, class) = self.by_due.first()?;
         Some((*due, *class, self.queues.get(&(*rule, *class, *due))?.first))
-    }
-
-    /// Due when `enqueue` last said so.
-    pub fn due(&self, slot: Slot) -> Due {
-        self.get(slot).map_or(NEVER, |holder| holder.due)
     }
 
     /// Puts a holder that is in no queue behind those that are like it.

@@ -12,7 +12,7 @@ use super::{
     watermark::Watermarks,
     windows::{KeptWindows, WindowPart},
 };
-use crate::{detect::Key, ruleset::CompiledRule};
+use crate::{detect::Key, ruleset::CompiledRule, shared::Copied};
 
 /// The state as it stood at one moment. What is large is shared with the state that goes on.
 #[derive(Debug)]
@@ -21,7 +21,9 @@ pub struct Kept {
     pub(super) rules: HashMap<RuleNo, Arc<CompiledRule>>,
     pub(super) windows: KeptWindows,
     pub(super) marks: Watermarks,
-    pub(super) waits: Vec<Arc<Waiting>>,
+    pub(super) waits: Copied<Waiting>,
+    /// What rules lost, of those that did.
+    pub(super) evicted: Vec<(RuleNo, u64)>,
 }
 
 /// A part of the state. A rule is the place in a list that the writer keeps.
@@ -41,6 +43,11 @@ pub enum Part {
         key: Key,
         wait: WaitPart,
     },
+    /// Matches that the rule lost for want of room.
+    Evicted {
+        rule: u32,
+        matches: u64,
+    },
 }
 
 impl Kept {
@@ -51,7 +58,7 @@ impl Kept {
 
     pub fn parts(&self, place: impl Fn(&Arc<CompiledRule>) -> u32) -> impl Iterator<Item = Part> {
         let places = Rc::new(move |number| self.rules.get(&number).map(|rule| (place(rule), rule)));
-        let of = places.clone();
+        let (of, lost) = (places.clone(), places.clone());
         let windows = self.windows.holders().filter_map(move |holder| {
             let (rule, compiled) = of(holder.rule)?;
             Some(Part::Window { rule, window: self.windows.part(holder, compiled)? })
@@ -60,7 +67,11 @@ impl Kept {
             let (rule, _) = places(waiting.number)?;
             Some(Part::Wait { rule, key: waiting.key.clone(), wait: waiting.part() })
         });
+        let evicted = self.evicted.iter().filter_map(move |(number, matches)| {
+            let (rule, _) = lost(*number)?;
+            Some(Part::Evicted { rule, matches: *matches })
+        });
         let head = [Part::Received(self.received), Part::Marks(self.marks.clone())];
-        head.into_iter().chain(windows).chain(waits)
+        head.into_iter().chain(windows).chain(waits).chain(evicted)
     }
 }

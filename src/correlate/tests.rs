@@ -2,6 +2,7 @@
 //! about room: who gives way when it is short, and what that costs the others.
 
 mod cases;
+mod kept;
 mod oracle;
 mod packed;
 mod room;

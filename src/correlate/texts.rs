@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{accounts::RuleNo, entry::Entry, shared::Shared, shares::Shares};
+use super::{accounts::RuleNo, entry::Entry, shares::Shares};
 use crate::{
     api::{
         alert::{Entity, EntityKind},
         rule::Severity,
     },
     detect::Evidence,
+    shared::Shared,
 };
 
 /// Stands for the message of an event whose text was forgotten.

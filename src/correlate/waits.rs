@@ -27,6 +27,7 @@ use crate::{
     api::rule::Source,
     detect::{Evidence, Key},
     ruleset::CompiledDetection,
+    shared::{Copied, Slab},
 };
 
 /// Sources of one key that are waited for. One seen by more waits for the first.
@@ -43,7 +44,7 @@ pub struct Decided {
 }
 
 /// Names a `Waiting`.
-type Slot = u64;
+type Slot = u32;
 
 #[derive(Debug, Clone)]
 enum Detection {
@@ -174,13 +175,11 @@ pub struct Waits {
     /// None: nothing is late, and all is decided at the end.
     lateness: Option<SignedDuration>,
     slots: HashMap<RuleNo, HashMap<Key, Slot>>,
-    /// Shared with the copies that are being written out: a change makes its own.
-    keys: HashMap<Slot, Arc<Waiting>>,
+    keys: Slab<Waiting>,
     queues: HashMap<SourceNo, Queue>,
     wakes: BTreeSet<(Timestamp, SourceNo)>,
     /// The keys of each rule by their newest event: what to evict.
     by_age: BTreeSet<(RuleNo, Timestamp, Slot)>,
-    next_slot: Slot,
 }
 
 impl State for Waits {
@@ -194,7 +193,7 @@ impl State for Waits {
             return;
         }
         let Some(slot) = known.or_else(|| self.open(place, desk.accounts)) else { return };
-        let Some(waiting) = self.keys.get_mut(&slot).map(Arc::make_mut) else { return };
+        let Some(waiting) = self.keys.get_mut(slot) else { return };
         let before = waiting.detection.weight();
         if !waiting.detection.arrive(arrival) {
             desk.accounts.counters.repeated += 1;
@@ -224,7 +223,7 @@ impl State for Waits {
         let mut keys = self.by_age.range((rule, Timestamp::MIN, 0)..=(rule, Timestamp::MAX, Slot::MAX));
         let first = keys.next().map(|(.., slot)| *slot);
         let last = keys.next_back().map(|(.., slot)| *slot).or(first);
-        let waits = first.and_then(|slot| self.keys.get(&slot)).map(|waiting| &waiting.detection);
+        let waits = first.and_then(|slot| self.keys.get(slot)).map(|waiting| &waiting.detection);
         let slot = match waits {
             Some(Detection::Absence(..)) => last,
             Some(Detection::NewValue(..)) | None => first,
@@ -252,17 +251,16 @@ impl Waits {
             marks: Watermarks::new(lateness.is_some()),
             lateness,
             slots: HashMap::new(),
-            keys: HashMap::new(),
+            keys: Slab::default(),
             queues: HashMap::new(),
             wakes: BTreeSet::new(),
             by_age: BTreeSet::new(),
-            next_slot: 0,
         }
     }
 
-    /// All of it as it is now.
-    pub fn keep(&self) -> (Watermarks, Vec<Arc<Waiting>>) {
-        (self.marks.clone(), self.keys.values().cloned().collect())
+    /// All of it as it is now; it copies no key.
+    pub fn keep(&self) -> (Watermarks, Copied<Waiting>) {
+        (self.marks.clone(), self.keys.copied())
     }
 
     /// Takes the marks of another, whose sources' numbers its keys name. They come before the keys.
@@ -278,7 +276,7 @@ impl Waits {
             return None;
         }
         let slot = self.open(place, accounts)?;
-        let waiting = self.keys.get_mut(&slot).map(Arc::make_mut)?;
+        let waiting = self.keys.get_mut(slot)?;
         self.by_age.remove(&(place.number, waiting.newest, slot));
         self.by_age.insert((place.number, newest, slot));
         *waiting = Waiting { detection, sources, horizon, newest, ..waiting.clone() };
@@ -319,8 +317,7 @@ impl Waits {
     /// before it.
     pub fn end(&mut self, until: Option<Timestamp>, accounts: &mut Accounts) -> Vec<Finding> {
         self.marks.end(until.unwrap_or(self.marks.received()));
-        let mut slots: Vec<Slot> = self.keys.keys().copied().collect();
-        slots.sort_unstable();
+        let slots: Vec<Slot> = self.keys.iter().map(|(slot, _)| slot).collect();
         let mut findings = Vec::new();
         for slot in slots {
             let end = self.passed(slot);
@@ -330,7 +327,7 @@ impl Waits {
     }
 
     fn pass(&mut self, slot: Slot, passed: Passed, accounts: &mut Accounts, findings: &mut Vec<Finding>) {
-        let Some(waiting) = self.keys.get_mut(&slot).map(Arc::make_mut) else { return };
+        let Some(waiting) = self.keys.get_mut(slot) else { return };
         if let Passed::Before(horizon) = passed {
             waiting.horizon = waiting.horizon.max(horizon);
         }
@@ -352,7 +349,7 @@ impl Waits {
 
     /// Up to where the time of all its sources has passed.
     fn passed(&self, slot: Slot) -> Timestamp {
-        let sources = self.keys.get(&slot).map(|waiting| waiting.sources.as_slice()).unwrap_or_default();
+        let sources = self.keys.get(slot).map(|waiting| waiting.sources.as_slice()).unwrap_or_default();
         sources.iter().map(|source| self.marks.of(*source)).min().unwrap_or(Timestamp::MIN)
     }
 
@@ -364,18 +361,14 @@ impl Waits {
     /// the decision.
     fn is_late(&self, source: SourceNo, known: Option<Slot>, stamp: &Stamp) -> bool {
         let Some(lateness) = self.lateness else { return false };
-        let decided = known.and_then(|slot| self.keys.get(&slot)).map_or(Timestamp::MIN, |waiting| waiting.horizon);
+        let decided = known.and_then(|slot| self.keys.get(slot)).map_or(Timestamp::MIN, |waiting| waiting.horizon);
         stamp.at < decided || stamp.at < minus(self.marks.of(source), lateness)
     }
 
     fn open(&mut self, place: Place<'_>, accounts: &mut Accounts) -> Option<Slot> {
         let detection = Detection::of(&place.rule.detection)?;
-        let slot = self.next_slot;
-        self.next_slot += 1;
-        self.slots.entry(place.number).or_default().insert(place.key.clone(), slot);
-        self.by_age.insert((place.number, Timestamp::MIN, slot));
         accounts.counters.keys += 1;
-        let waiting = Waiting {
+        let slot = self.keys.add(Waiting {
             number: place.number,
             key: place.key.clone(),
             detection,
@@ -383,14 +376,15 @@ impl Waits {
             queued: None,
             horizon: Timestamp::MIN,
             newest: Timestamp::MIN,
-        };
-        self.keys.insert(slot, Arc::new(waiting));
+        });
+        self.slots.entry(place.number).or_default().insert(place.key.clone(), slot);
+        self.by_age.insert((place.number, Timestamp::MIN, slot));
         Some(slot)
     }
 
     fn close(&mut self, slot: Slot, why: Loss, accounts: &mut Accounts) {
         self.unqueue(slot);
-        let Some(waiting) = self.keys.remove(&slot) else { return };
+        let Some(waiting) = self.keys.remove(slot) else { return };
         self.by_age.remove(&(waiting.number, waiting.newest, slot));
         accounts.lost(waiting.number, waiting.detection.weight() as u64, why);
         accounts.counters.keys -= 1;
@@ -404,7 +398,7 @@ impl Waits {
 
     /// Puts the key into the queue where it waits now, or removes it when nothing is left in it.
     fn settle(&mut self, slot: Slot, accounts: &mut Accounts) {
-        let Some(waiting) = self.keys.get(&slot) else { return };
+        let Some(waiting) = self.keys.get(slot) else { return };
         let Some(due) = waiting.detection.due() else { return self.close(slot, Loss::Expired, accounts) };
         if self.lateness.is_none() {
             return; // decided at the end
@@ -416,15 +410,14 @@ impl Waits {
         self.unqueue(slot);
         let Some((source, due)) = place else { return };
         self.queues.entry(source).or_default().due.insert((due, slot));
-        if let Some(waiting) = self.keys.get_mut(&slot).map(Arc::make_mut) {
+        if let Some(waiting) = self.keys.get_mut(slot) {
             waiting.queued = place;
         }
         self.wake(source);
     }
 
     fn unqueue(&mut self, slot: Slot) {
-        let Some((source, due)) = self.keys.get_mut(&slot).map(Arc::make_mut).and_then(|waiting| waiting.queued.take())
-        else {
+        let Some((source, due)) = self.keys.get_mut(slot).and_then(|waiting| waiting.queued.take()) else {
             return;
         };
         if let Some(queue) = self.queues.get_mut(&source) {

@@ -18,13 +18,12 @@ use super::{
     entry::{Digest128, Entry, Form, MAX_SIZE, digest},
     holders::{Class, Due, Holder, Holders, NEVER, Slot, class},
     plan::{Plan, indices},
-    shared::Shared,
     stamp::{minus, plus},
     state::{Desk, Place, State},
     texts::{TextNo, Texts},
     window::{Arrival, Completion},
 };
-use crate::{detect::Evidence, ruleset::CompiledRule};
+use crate::{detect::Evidence, ruleset::CompiledRule, shared::Shared};
 
 /// Entries that one call of `expire` drops at most, so that no event waits for a whole flood to expire. It is far more
 /// than one event adds.
@@ -136,6 +135,7 @@ impl State for Windows {
 pub struct KeptWindows {
     places: Shared<Holder>,
     texts: Texts,
+    lateness: SignedDuration,
 }
 
 /// The window of one rule and key as it is written down: packed, in Base64.
@@ -144,6 +144,10 @@ pub struct WindowPart {
     key: String,
     /// Entries with their texts, which are empty when they were forgotten.
     entries: Vec<(String, String)>,
+    /// Second since 1970 until which it stays, where that does not follow from its oldest entry: what came late stays
+    /// from its receipt on. Builds before this one neither wrote nor asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due: Option<Due>,
 }
 
 impl KeptWindows {
@@ -153,22 +157,28 @@ impl KeptWindows {
 
     /// None for a holder that holds nothing.
     pub fn part(&self, holder: &Holder, rule: &CompiledRule) -> Option<WindowPart> {
-        let entries = holder.body.entries(Layout::of(Plan::of(&rule.detection)));
+        let layout = Layout::of(Plan::of(&rule.detection));
+        let entries = holder.body.entries(layout);
+        let regular = holder.body.oldest(layout).map(|oldest| due(oldest, Timestamp::MIN, kept(layout, self.lateness)));
+        let due = Some(holder.due).filter(|due| Some(*due) != regular);
         let entry = |entry: &Entry| {
             let text = self.texts.packed(holder.rule, entry).unwrap_or_default();
             // The number of the text is that of this process.
             let entry = Entry { text: TextNo::NONE, ..*entry };
             (BASE64.encode(&entry.pack()), BASE64.encode(text))
         };
-        (!entries.is_empty())
-            .then(|| WindowPart { key: BASE64.encode(&holder.key), entries: entries.iter().map(entry).collect() })
+        (!entries.is_empty()).then(|| WindowPart {
+            key: BASE64.encode(&holder.key),
+            entries: entries.iter().map(entry).collect(),
+            due,
+        })
     }
 }
 
 impl Windows {
     /// All of it as it is now.
     pub fn keep(&self) -> KeptWindows {
-        KeptWindows { places: self.holders.places().clone(), texts: self.texts.clone() }
+        KeptWindows { places: self.holders.places().clone(), texts: self.texts.clone(), lateness: self.lateness }
     }
 
     /// Takes in the window of a rule. None when it is not one.
@@ -189,7 +199,9 @@ impl Windows {
         entries.sort_unstable_by_key(|entry| entry.stamp);
         let slot = self.slot(number, key, desk.accounts);
         (0..entries.len()).for_each(|_| desk.accounts.kept(number));
-        self.holders.get_mut(slot)?.body = Body::of(layout, entries);
+        let holder = self.holders.get_mut(slot)?;
+        holder.body = Body::of(layout, entries);
+        holder.due = part.due.unwrap_or_default();
         self.settle(slot, 0, true, (layout, Timestamp::MIN), desk.accounts);
         Some(())
     }
@@ -244,12 +256,8 @@ impl Windows {
         accounts: &mut Accounts,
     ) {
         let Some(holder) = self.holders.get(slot) else { return };
-        let now = class(holder.body.len(layout));
-        let known = if is_new { 0 } else { self.holders.due(slot) };
-        let due = holder.body.oldest(layout).map(|oldest| {
-            let kept = within(layout).saturating_add(self.lateness);
-            self.due(plus(oldest, kept).max(stays), kept).max(known)
-        });
+        let (now, known) = (class(holder.body.len(layout)), holder.due);
+        let due = holder.body.oldest(layout).map(|at| due(at, stays, kept(layout, self.lateness)).max(known));
         if !is_new && due == Some(known) && now == before {
             return;
         }
@@ -260,14 +268,6 @@ impl Windows {
             Some(due) => self.holders.enqueue(slot, now, due),
             None => self.remove(slot, accounts),
         }
-    }
-
-    /// A deadline of entries that are kept so long, rounded up.
-    fn due(&self, at: Timestamp, kept: SignedDuration) -> Due {
-        let part = (kept.as_secs() / DEADLINE_PARTS).max(1);
-        let second = at.as_second().saturating_add(1);
-        let rounded = second.saturating_add((-second).rem_euclid(part));
-        Due::try_from(rounded.max(0)).unwrap_or(NEVER)
     }
 
     /// Puts completions into words.
@@ -313,6 +313,19 @@ impl Windows {
 
 fn within(layout: Layout<'_>) -> SignedDuration {
     layout.plan.map_or(SignedDuration::ZERO, Plan::within)
+}
+
+/// How long entries are kept.
+fn kept(layout: Layout<'_>, lateness: SignedDuration) -> SignedDuration {
+    within(layout).saturating_add(lateness)
+}
+
+/// The deadline of what is kept so long from `oldest` on, and until `stays` at least; rounded up.
+fn due(oldest: Timestamp, stays: Timestamp, kept: SignedDuration) -> Due {
+    let part = (kept.as_secs() / DEADLINE_PARTS).max(1);
+    let second = plus(oldest, kept).max(stays).as_second().saturating_add(1);
+    let rounded = second.saturating_add((-second).rem_euclid(part));
+    Due::try_from(rounded.max(0)).unwrap_or(NEVER)
 }
 
 // A million of these are most of what a million keys take.

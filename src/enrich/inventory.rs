@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::registry::{Findable, Handle, Part, Registry};
+use super::registry::{Findable, Handle, KeptRegistry, Part, Registry};
 use crate::record::{InventoryChange, NodeFacts, PodFacts};
 
 /// Kubernetes is tested up to 150,000 pods and 5,000 nodes a cluster.
@@ -39,8 +39,22 @@ pub enum Holder<'a> {
     Several,
 }
 
+/// An inventory as it stood at one moment.
+#[derive(Debug)]
+pub struct KeptInventory {
+    pods: KeptRegistry<PodFacts>,
+    nodes: KeptRegistry<NodeFacts>,
+}
+
+impl KeptInventory {
+    /// All that it knew, in parts that `put` takes in this order.
+    pub fn parts(&self) -> impl Iterator<Item = InventoryPart> {
+        self.pods.parts().map(InventoryPart::Pods).chain(self.nodes.parts().map(InventoryPart::Nodes))
+    }
+}
+
 /// A part of an inventory, to make it again.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum InventoryPart {
     Pods(Part<PodFacts>),
@@ -106,10 +120,9 @@ impl Inventory {
         (self.pods.live(), self.nodes.live())
     }
 
-    /// All that it knows, in parts that `put` takes in this order.
-    pub fn parts(&self) -> Vec<InventoryPart> {
-        let pods = self.pods.parts().into_iter().map(InventoryPart::Pods);
-        pods.chain(self.nodes.parts().into_iter().map(InventoryPart::Nodes)).collect()
+    /// All that it knows now; it copies no pod and no node.
+    pub fn keep(&self) -> KeptInventory {
+        KeptInventory { pods: self.pods.keep(), nodes: self.nodes.keep() }
     }
 
     /// Takes a part of another inventory in.
@@ -281,5 +294,36 @@ mod tests {
         assert_eq!((inventory.live(), inventory.overflow()), ((2, 1), 2), "room was made");
         inventory.apply(&InventoryChange::Pod(mk_pod("", "nameless", "10.1.0.4")), at(2));
         assert_eq!(uid_at_address(&inventory, "10.1.0.4", 2), None, "an empty key is nobody's");
+    }
+
+    /// Taking a snapshot of 200,000 pods keeps evaluation waiting: it may name chunks, and no pod.
+    #[test]
+    fn keeping_an_inventory_names_no_pod_and_a_change_names_those_of_one_chunk() {
+        let mut inventory = Inventory::default();
+        let pod = |number: u32, node: &str| {
+            let (uid, addresses) = (format!("u{number}"), vec![format!("10.0.0.{}", number % 200)]);
+            let pod = PodFacts { uid, node: node.into(), addresses, ..PodFacts::default() };
+            InventoryChange::Pod(PodFacts { namespace: "shop".into(), name: format!("web-{number}"), ..pod })
+        };
+        let now = Timestamp::UNIX_EPOCH;
+        (0..2_000).for_each(|number| inventory.apply(&pod(number, "n1"), now));
+        let named = |kept: &KeptInventory| -> (usize, usize) {
+            let (mut once, mut twice) = (0, 0);
+            for part in kept.parts() {
+                let count = match part {
+                    InventoryPart::Pods(Part::Object(pod)) => std::sync::Arc::strong_count(&pod),
+                    InventoryPart::Pods(Part::Shared(behind)) => std::sync::Arc::strong_count(&behind),
+                    InventoryPart::Pods(Part::Gone(..)) | InventoryPart::Nodes(_) => continue,
+                };
+                // By this part, and by a chunk that both have.
+                if count == 2 { once += 1 } else { twice += 1 }
+            }
+            (once, twice)
+        };
+        let kept = inventory.keep();
+        assert_eq!(named(&kept), (2_000 + 200, 0));
+        inventory.apply(&pod(7, "n2"), now);
+        let (once, twice) = named(&kept);
+        assert_eq!((once + twice, twice), (2_000 + 200, 255), "the rest of a chunk, and nothing behind a handle");
     }
 }

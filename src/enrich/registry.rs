@@ -1,16 +1,13 @@
 //! Objects of one kind with their timelines and an index by name and address. In: changes. Out: look-ups as of a time.
 //! Bounded: live objects, gone objects and objects behind one key each have a limit; what is turned away is counted.
 
-use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::timeline::{Timeline, is_forgotten};
+use crate::shared::{Copied, Map, Shared};
 
 /// What an object can be found by, besides its own key. Several objects can share one, at a time or one after another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,28 +33,51 @@ pub trait Findable: PartialEq {
 /// Objects behind one handle: a crash-looping StatefulSet takes one name with many uids in an hour.
 const MAX_BEHIND_HANDLE: usize = 64;
 
+/// An object's key, and what it was when.
+type Object<F> = (Arc<str>, Timeline<F>);
+/// The keys behind a handle, the one that was learnt of last at the end.
+type Behind = (Handle, Vec<Arc<str>>);
+
 #[derive(Clone, Debug)]
 pub struct Registry<F> {
     max_live: usize,
     max_gone: usize,
-    /// Shared with the copies that are being written out: a change makes its own.
-    objects: HashMap<Arc<str>, Arc<Timeline<F>>>,
-    index: HashMap<Handle, Vec<Arc<str>>>,
+    objects: Map<Arc<str>, Timeline<F>>,
+    index: Map<Handle, Vec<Arc<str>>>,
     live: usize,
     /// In the order in which they went.
-    gone: VecDeque<(Timestamp, Arc<str>)>,
+    gone: Shared<(Timestamp, Arc<str>)>,
     overflow: u64,
 }
 
-/// A part of a registry, to make it again. Timelines are shared, so that taking them costs little.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A registry as it stood at one moment, but for the limits and the counter.
+#[derive(Debug)]
+pub struct KeptRegistry<F> {
+    objects: Copied<Object<F>>,
+    index: Copied<Behind>,
+    gone: Shared<(Timestamp, Arc<str>)>,
+}
+
+/// A part of a registry, to make it again.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Part<F> {
-    Object(Arc<str>, Arc<Timeline<F>>),
-    /// The keys behind a handle that several objects share, the one that was learnt of last at the end.
-    Shared(Handle, Vec<Arc<str>>),
+    Object(Arc<Object<F>>),
+    /// A handle that several objects share.
+    Shared(Arc<Behind>),
     /// In the order in which they went.
     Gone(Timestamp, Arc<str>),
+}
+
+impl<F> KeptRegistry<F> {
+    /// All of it, objects first.
+    pub fn parts(&self) -> impl Iterator<Item = Part<F>> {
+        let objects = self.objects.iter().map(|object| Part::Object(Arc::clone(object)));
+        let shared = self.index.iter().filter(|behind| behind.1.len() > 1);
+        let shared = shared.map(|behind| Part::Shared(Arc::clone(behind)));
+        let gone = self.gone.iter().map(|(until, key)| Part::Gone(*until, Arc::clone(key)));
+        objects.chain(shared).chain(gone)
+    }
 }
 
 impl<F: Findable + Clone> Registry<F> {
@@ -65,39 +85,37 @@ impl<F: Findable + Clone> Registry<F> {
         Registry {
             max_live,
             max_gone,
-            objects: HashMap::new(),
-            index: HashMap::new(),
+            objects: Map::default(),
+            index: Map::default(),
             live: 0,
-            gone: VecDeque::new(),
+            gone: Shared::default(),
             overflow: 0,
         }
     }
 
-    /// Everything but the limits and the counter, objects first.
-    pub fn parts(&self) -> Vec<Part<F>> {
-        let objects = self.objects.iter().map(|(key, timeline)| Part::Object(key.clone(), timeline.clone()));
-        let shared = self.index.iter().filter(|(_, keys)| keys.len() > 1);
-        let shared = shared.map(|(handle, keys)| Part::Shared(handle.clone(), keys.clone()));
-        let gone = self.gone.iter().map(|(until, key)| Part::Gone(*until, key.clone()));
-        objects.chain(shared).chain(gone).collect()
+    /// All of it as it is now; it copies no object.
+    pub fn keep(&self) -> KeptRegistry<F> {
+        KeptRegistry { objects: self.objects.copied(), index: self.index.copied(), gone: self.gone.clone() }
     }
 
     /// Takes a part of another registry in. An object over the limit is turned away and counted.
     pub fn put(&mut self, part: Part<F>) {
         match part {
-            Part::Object(_, timeline) if timeline.is_live() && self.live >= self.max_live => self.overflow += 1,
-            Part::Object(key, timeline) => {
+            Part::Object(object) if object.1.is_live() && self.live >= self.max_live => self.overflow += 1,
+            Part::Object(object) => {
+                let (key, timeline) = Arc::unwrap_or_clone(object);
                 self.live += usize::from(timeline.is_live());
                 self.reindex(&key, &HashSet::new(), &handles(&timeline));
                 self.objects.insert(key, timeline);
             }
-            Part::Shared(handle, keys) => {
-                let known: Vec<_> = keys.into_iter().filter(|key| self.objects.contains_key(key)).collect();
-                if !known.is_empty() && known.len() <= MAX_BEHIND_HANDLE {
-                    self.index.insert(handle, known);
+            Part::Shared(behind) => {
+                let (handle, mut keys) = Arc::unwrap_or_clone(behind);
+                keys.retain(|key| self.objects.get(key).is_some());
+                if !keys.is_empty() && keys.len() <= MAX_BEHIND_HANDLE {
+                    self.index.insert(handle, keys);
                 }
             }
-            Part::Gone(until, key) => self.gone.push_back((until, key)),
+            Part::Gone(until, key) => self.gone.push((until, key)),
         }
     }
 
@@ -118,41 +136,42 @@ impl<F: Findable + Clone> Registry<F> {
             self.overflow += u64::from(!key.is_empty());
             return;
         }
-        let (key, mut timeline) =
-            self.objects.remove_entry(key).unwrap_or_else(|| (Arc::from(key), Arc::new(Timeline::new())));
-        let before = handles(&timeline);
-        Arc::make_mut(&mut timeline).set(facts, at);
-        self.reindex(&key, &before, &handles(&timeline));
-        self.objects.insert(key, timeline);
+        if self.objects.get(key).is_none() {
+            self.objects.insert(Arc::from(key), Timeline::new());
+        }
+        let Some((key, timeline)) = self.objects.entry_mut(key) else { return };
+        let before = handles(timeline);
+        timeline.set(facts, at);
+        let (key, after) = (Arc::clone(key), handles(timeline));
+        self.reindex(&key, &before, &after);
         self.live += usize::from(!was_live);
     }
 
     /// The object `key` is gone from `at` on.
     pub fn end(&mut self, key: &str, at: Timestamp) {
         self.forget(at);
-        let Some((key, mut timeline)) = self.objects.remove_entry(key) else { return };
+        let Some((key, timeline)) = self.objects.entry_mut(key) else { return };
         let was_live = timeline.is_live();
-        let until = Arc::make_mut(&mut timeline).end(at);
-        self.objects.insert(Arc::clone(&key), timeline);
+        let (until, key) = (timeline.end(at), Arc::clone(key));
         if was_live {
             self.live -= 1;
-            self.gone.push_back((until, key));
+            self.gone.push((until, key));
             self.forget(at);
         }
     }
 
     /// Drops what went long ago, or first, when too many went.
     fn forget(&mut self, now: Timestamp) {
-        while let Some((until, _)) = self.gone.front() {
+        while let Some((until, _)) = self.gone.get(0) {
             if !is_forgotten(*until, now) && self.gone.len() <= self.max_gone {
                 return;
             }
-            let Some((until, key)) = self.gone.pop_front() else { return };
+            let Some((until, key)) = self.gone.pop() else { return };
             // It may have come back meanwhile, and gone again (a node of the same name).
             if self.objects.get(&key).is_some_and(|t| t.ended() == Some(until))
-                && let Some(timeline) = self.objects.remove(&key)
+                && let Some(object) = self.objects.remove(&key)
             {
-                self.reindex(&key, &handles(&timeline), &HashSet::new());
+                self.reindex(&key, &handles(&object.1), &HashSet::new());
             }
         }
     }
@@ -167,7 +186,10 @@ impl<F: Findable + Clone> Registry<F> {
             }
         }
         for handle in after.difference(before) {
-            let keys = self.index.entry(handle.clone()).or_default();
+            let Some(keys) = self.index.get_mut(handle) else {
+                self.index.insert(handle.clone(), vec![Arc::clone(key)]);
+                continue;
+            };
             if keys.len() >= MAX_BEHIND_HANDLE {
                 keys.remove(0);
                 self.overflow += 1;

@@ -59,7 +59,10 @@ They go by the clock of the event's **source**: an API server, or a node. Its ti
 the source lags behind (the least that any of its events did). So a node whose clock is wrong, or whose lines come late, is waited for
 by its own keys and by no others. A key that several sources tell of waits for the slowest, of at most 16; one that has not told
 of the key yet is not known to be waited for. Something is decided when the time of its sources has passed it by **five minutes**. What comes later than that is ignored by these two types, and counted
-(`kubewitness_pipeline_matches_late_total`): it answers nothing, teaches nothing and asks nothing. An outage of the controller itself makes
+(`kubewitness_pipeline_matches_late_total`): it answers nothing, teaches nothing and asks nothing. All files of a node are one source: what one of
+them brings over five minutes further behind than the promptest of them is late. An Absence is then found though the event that was expected
+happened, and a value that such a file is the first to show is neither found nor learned. So let both selectors of a rule read files
+that are shipped alike. An outage of the controller itself makes
 nothing late: time in which nobody was there to receive does not count until a source is heard again.
 
 So that silence is noticed at all, the clock is recorded: while such a rule is at work and nothing else is received, the controller writes a

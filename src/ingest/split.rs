@@ -3,12 +3,10 @@
 //! as in a log file ([`Splitter::lines`]). Out: each event as bytes, with the line it begins on.
 //! Looks at structure only: what is inside an event is for redaction to judge, however deep or broken it is.
 
-use std::{fmt, sync::LazyLock};
-
-use memchr::memmem::Finder;
+use std::fmt;
 
 use super::{
-    scan::ValueEnd,
+    scan::{ValueEnd, quote_or_backslash},
     slim::{Form, Held, Limits},
 };
 
@@ -411,16 +409,47 @@ impl Splitter {
     }
 }
 
-/// The length of the one object that a whole line holds, and that is no list: nearly all lines of an audit log. The line is not
-/// looked at by its keys, so one that may hold a list, as far as its text tells, is none of them.
+/// The length of the one object that a whole line holds, and that is no list: nearly all lines of an audit log. Of its keys and
+/// values only texts are looked at: one that makes it a list, or that may say so by an escape, leaves the line to others.
 fn one_value(line: &[u8], most: usize) -> Option<usize> {
-    static LISTS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| ["\"items\"", "EventList", "\\u"].map(Finder::new));
     let text = line.strip_suffix(b"\n")?;
-    if text.first() != Some(&b'{') || text.len() > most || LISTS.iter().any(|mark| mark.find(text).is_some()) {
+    if text.first() != Some(&b'{') || text.len() > most {
         return None;
     }
-    let (used, ended) = ValueEnd::default().advance(text);
-    (ended && used == text.len()).then_some(used)
+    let (mut at, mut depth) = (1, 1_usize);
+    while let Some(byte) = text.get(at) {
+        at += 1;
+        match byte {
+            b'"' => {
+                let start = at;
+                at = text_end(text, start)?;
+                let within = text.get(start..at - 1).filter(|_| depth == 1).unwrap_or_default();
+                if matches!(within, b"items" | b"EventList") || within.contains(&b'\\') {
+                    return None;
+                }
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return (at == text.len()).then_some(at);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Behind the quote that ends the text which begins at `at`.
+fn text_end(text: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += quote_or_backslash(text.get(at..)?)?;
+        match text.get(at) {
+            Some(b'"') => return Some(at + 1),
+            _ => at += 2,
+        }
+    }
 }
 
 #[cfg(test)]

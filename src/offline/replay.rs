@@ -260,6 +260,7 @@ impl Replay {
     }
 
     fn take(&mut self, looked: Looked) {
+        self.progress.show(self.events);
         let Looked { line, outcome } = looked;
         let (id, seen) = match outcome {
             Ok(seen) => seen,
@@ -274,7 +275,6 @@ impl Replay {
         }
         self.events += 1;
         self.pipeline.take_in(seen);
-        self.progress.show(self.events);
     }
 
     fn reject(&mut self, problem: &str) {
@@ -388,7 +388,8 @@ fn table(lines: &[AlertLine<'_>], out: &mut impl Write) -> io::Result<()> {
 pub(super) struct Progress {
     terminal: bool,
     started: Instant,
-    shown: Option<Instant>,
+    /// After how long it was shown last.
+    shown: Option<Duration>,
 }
 
 impl Progress {
@@ -397,16 +398,41 @@ impl Progress {
     }
 
     pub(super) fn show(&mut self, events: u64) {
-        let since = self.shown.unwrap_or(self.started);
-        if self.terminal && since.elapsed() >= Duration::from_secs(1) {
-            eprint!("\rkubewitness: {events} events, {} s", self.started.elapsed().as_secs());
-            self.shown = Some(Instant::now());
+        if let Some(line) = self.line(events, self.started.elapsed()) {
+            eprint!("{line}");
         }
+    }
+
+    /// What to show when so much time has passed: once a second, over what was shown before.
+    fn line(&mut self, events: u64, passed: Duration) -> Option<String> {
+        let is_due = self.terminal && passed.saturating_sub(self.shown.unwrap_or_default()) >= Duration::from_secs(1);
+        is_due.then(|| {
+            self.shown = Some(passed);
+            format!("\rkubewitness: {events} events, {} s", passed.as_secs())
+        })
     }
 
     pub(super) fn clear(&self) {
         if self.shown.is_some() {
             eprint!("\r\x1b[K");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_shown_once_a_second_and_on_a_terminal_alone() {
+        let at = |terminal| {
+            let mut progress = Progress { terminal, ..Progress::new() };
+            let lines =
+                [0, 999, 1000, 1900, 2000, 9500].map(|millis| progress.line(millis, Duration::from_millis(millis)));
+            lines.into_iter().flatten().collect::<Vec<_>>()
+        };
+        let told = |events: u64, seconds: u64| format!("\rkubewitness: {events} events, {seconds} s");
+        assert_eq!(at(true), [told(1000, 1), told(2000, 2), told(9500, 9)]);
+        assert!(at(false).is_empty());
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     alert::{Alert, AlertId, AlertPart},
     api::RuleSpec,
     correlate,
-    enrich::InventoryPart,
+    enrich::{InventoryPart, KeptInventory},
     record::{RecordId, RuleId, Seq},
     ruleset::{
         CompiledRule,
@@ -29,15 +29,19 @@ use crate::{
     },
 };
 
-/// Of the lines below. A build reads its own version alone: state of another is made anew from the log.
-const VERSION: u32 = 2;
+/// Of the lines below: a build writes its own version, and reads it and those before in which only what may be left out is
+/// missing. State of another is made anew from the log.
+///
+/// 3: how long a window stays that was late, and what rules lost. 2: as it was before.
+const VERSION: u32 = 3;
+const OLDEST: u32 = 2;
 /// Longest line that is read, in bytes: an alert with its evidence has far less.
 const MAX_LINE: u64 = 64 * 1024 * 1024;
 
 /// Why a snapshot can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    #[error("its version is {found}, this build reads {VERSION}")]
+    #[error("its version is {found}, this build reads {OLDEST} to {VERSION}")]
     Version { found: u32 },
     #[error("line {line}: {source}")]
     Line { line: u64, source: serde_json::Error },
@@ -89,7 +93,7 @@ pub struct Snapshot {
     rules: BTreeMap<RuleId, Arc<CompiledRule>>,
     activity: BTreeMap<RuleId, RuleActivity>,
     budgets: BudgetsPart,
-    inventory: Vec<InventoryPart>,
+    inventory: KeptInventory,
     correlator: correlate::Kept,
     alerts: Vec<Arc<Alert>>,
     forgotten: BTreeSet<AlertId>,
@@ -125,7 +129,7 @@ impl Pipeline {
             rules: self.rules.clone(),
             activity: self.activity.clone(),
             budgets: self.budgets.part(),
-            inventory: self.inventory.parts(),
+            inventory: self.inventory.keep(),
             correlator: self.correlator.keep(),
             alerts: self.book.shared(),
             forgotten: self.went.iter().cloned().collect(),
@@ -157,8 +161,8 @@ impl Snapshot {
             lines.put(&Line::Activity(rule.clone(), *activity))?;
         }
         lines.put(&Line::Budgets(self.budgets.clone()))?;
-        for part in &self.inventory {
-            lines.put(&Line::Inventory(part.clone()))?;
+        for part in self.inventory.parts() {
+            lines.put(&Line::Inventory(part))?;
         }
         for part in self.correlator.parts(|rule| places.known(rule)) {
             lines.put(&Line::State(part))?;
@@ -222,7 +226,9 @@ impl Restoring {
             return Err(wrong("its first line alone is a head"));
         }
         match line {
-            Line::Head(head) if head.version != VERSION => return Err(SnapshotError::Version { found: head.version }),
+            Line::Head(head) if !(OLDEST..=VERSION).contains(&head.version) => {
+                return Err(SnapshotError::Version { found: head.version });
+            }
             Line::Head(head) => self.seq = head.seq,
             Line::Rule(part) => self.rule(part)?,
             Line::Activity(rule, activity) => drop(pipeline.activity.insert(rule, activity)),

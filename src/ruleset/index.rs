@@ -12,6 +12,7 @@
 //! what is triggered alone, and once for all alternatives that ask the same.
 
 mod build;
+mod bodies;
 mod check;
 mod condition;
 mod derive;
@@ -21,6 +22,7 @@ mod pattern;
 mod rank;
 mod spans;
 mod trie;
+mod usual;
 
 #[cfg(test)]
 mod tests;

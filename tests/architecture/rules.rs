@@ -35,6 +35,7 @@ pub const MODULES: &[Module] = &[
     module(0, "api", &[]),
     module(0, "record", &[To("api")]),
     module(0, "event", &[To("api"), To("record")]),
+    module(0, "shared", &[]),
     // Rules
     module(1, "ruleset", &[]),
     // Stages

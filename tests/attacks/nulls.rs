@@ -31,6 +31,8 @@ fn what_is_taken_away_by_null_is_seen() {
             ),
         ),
         ("node-labels-or-taints-changed", patch("nodes", "", "n", json!({"spec": {"taints": null}}))),
+        ("node-labels-or-taints-changed", patch("nodes", "", "n", json!({"spec": null}))),
+        ("node-labels-or-taints-changed", patch("nodes", "", "n", json!({"metadata": {"labels": null}}))),
         (
             "admission-control-weakened",
             patch("validatingwebhookconfigurations", "admissionregistration.k8s.io", "h", json!({"webhooks": null})),

@@ -23,3 +23,13 @@ pub fn send(kubeconfig: &Path, method: &str, path: &str, headers: &[(&str, &str)
     })
     .unwrap_or_else(|error| panic!("{method} {path}: {error:#}"));
 }
+
+/// The code of the answer to a read of that path, as it is spelt: kubectl would tidy it up.
+pub fn status(kubeconfig: &Path, path: &str) -> u16 {
+    block_on(async {
+        let client = TestCluster::client_of(kubeconfig).await?;
+        let request = http::Request::get(path).body(kube::client::Body::empty())?;
+        Ok(client.send(request).await?.status().as_u16())
+    })
+    .unwrap_or_else(|error| panic!("GET {path}: {error:#}"))
+}

@@ -32,11 +32,11 @@ metadata: {name: web, namespace: shop}
 spec: {nodeName: node-1, containers: [{name: web, image: web}]}
 "#;
 
-fn run(scene: &Scene, arguments: &[&str]) {
+pub fn run(scene: &Scene, arguments: &[&str]) {
     scene.intruder.run(arguments).success().unwrap();
 }
 
-fn apply(scene: &Scene, manifest: &serde_json::Value) {
+pub fn apply(scene: &Scene, manifest: &serde_json::Value) {
     scene.intruder.stdin(manifest.to_string()).run(&["create", "-f", "-"]).success().unwrap();
 }
 
@@ -47,16 +47,21 @@ fn exec(scene: &Scene, command: &[&str]) {
     scene.intruder.run(&arguments);
 }
 
-fn sign_and_approve(scene: &Scene, name: &str, common_name: &str) {
+/// A request for a certificate of that name, as an object holds it; the API server skips what stands before.
+pub fn certificate_request(before: &[u8], common_name: &str) -> String {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, common_name);
     let request = params.serialize_request(&KeyPair::generate().unwrap()).unwrap().pem().unwrap();
+    BASE64_STANDARD.encode([before, request.as_bytes()].concat())
+}
+
+fn sign_and_approve(scene: &Scene, name: &str, common_name: &str) {
     apply(
         scene,
         &json!({
             "apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": name},
             "spec": {
-                "request": BASE64_STANDARD.encode(request), "usages": ["client auth"],
+                "request": certificate_request(b"", common_name), "usages": ["client auth"],
                 "signerName": "kubernetes.io/kube-apiserver-client",
             },
         }),

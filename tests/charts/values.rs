@@ -109,6 +109,34 @@ fn schemas_and_values_name_the_same_keys() {
     }
 }
 
+#[test]
+fn runbooks_are_linked_where_the_user_keeps_them_and_else_in_this_repository() {
+    let links = |more: &[&str]| {
+        let flags = [&["--set", "prometheusRule.enabled=true"], more].concat();
+        let text =
+            template(CHARTS[0], &[&flags[..], &["--show-only", "templates/observability.yaml"]].concat()).unwrap();
+        let [rule] = objects(&text).try_into().unwrap();
+        let rules =
+            rule["spec"]["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
+        rules
+            .map(|rule| (rule["alert"].as_str().unwrap().to_owned(), rule["annotations"]["runbook_url"].clone()))
+            .collect::<Vec<_>>()
+    };
+    let repository = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/runbooks");
+    let own = "https://wiki.example.com/a/b";
+    for (more, base) in [
+        (&[][..], repository),
+        (&["--set", "prometheusRule.runbookBaseURL=https://wiki.example.com/a/b"], own),
+        (&["--set", "prometheusRule.runbookBaseURL=https://wiki.example.com/a/b/"], own),
+    ] {
+        let all = links(more);
+        assert!(all.len() > 40, "{}", all.len());
+        for (alert, url) in all {
+            assert_eq!(url, format!("{base}/{alert}.md"));
+        }
+    }
+}
+
 /// The arguments of a workload's container.
 fn arguments(objects: &[Value], kind: &str, name: &str) -> Vec<String> {
     let workload = objects.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name);

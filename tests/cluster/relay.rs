@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(120);
-const TOKEN: &str = "token-of-the-relay";
+pub(super) const TOKEN: &str = "token-of-the-relay";
 
 /// The webhook's kubeconfig: over plain HTTP the token stands in the address.
 fn webhook(port: u16) -> String {
@@ -40,16 +40,18 @@ fn shipped_source() -> Value {
     log_source("apiserver-relay", source["spec"].clone())
 }
 
-struct Stage {
-    watched: WatchedCluster,
+/// A cluster whose API server sends to a collector's relay, and the controller behind that.
+pub(super) struct Stage {
+    pub watched: WatchedCluster,
     arguments: Vec<String>,
-    admin: u16,
-    collector: Process,
+    pub relay: u16,
+    pub admin: u16,
+    pub collector: Process,
     _files: tempfile::TempDir,
 }
 
 impl Stage {
-    fn set() -> Stage {
+    pub fn set() -> Stage {
         let files = tempfile::tempdir().unwrap();
         let (relay, admin) = (free_port().unwrap(), free_port().unwrap());
         let kubeconfig = files.path().join("relay.kubeconfig");
@@ -89,14 +91,20 @@ impl Stage {
             format!("--relay-credentials={}", credentials.display()),
         ];
         let collector = watched.spawn("collector", &kubewitness().unwrap(), &arguments).unwrap();
-        Stage { watched, arguments, admin, collector, _files: files }
+        Stage { watched, arguments, relay, admin, collector, _files: files }
     }
 
     fn start_collector(&mut self) {
         self.collector = self.watched.spawn("collector", &kubewitness().unwrap(), &self.arguments).unwrap();
     }
 
-    fn stored(&self) -> f64 {
+    /// What the collector takes for the node's root directory.
+    pub fn host(&self) -> PathBuf {
+        self.watched.dir().join("host")
+    }
+
+    /// Audit events that the relay has on its disk.
+    pub fn stored(&self) -> f64 {
         self.watched.metric_of(self.admin, "kubewitness_collector_relay_events_stored_total").unwrap_or(0.0)
     }
 

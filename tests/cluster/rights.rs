@@ -1,5 +1,6 @@
 //! The controller under its generated ClusterRole: all that it does is allowed, and all that is allowed it does.
 
+mod canary;
 mod removed;
 
 use super::collectors::{AUDIENCE, ask, token};

@@ -1,6 +1,7 @@
 //! The controller's own certificate and its senders' credentials, on a real API server and under the generated roles alone:
 //! the first start, renewals under traffic, `webhook-config`, and what goes wrong.
 
+mod cert_manager;
 mod foreign;
 
 use super::own::Own;

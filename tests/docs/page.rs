@@ -32,8 +32,17 @@ pub enum By {
 }
 
 /// Pages whose every command is accounted for, beside the runbooks.
-pub const PAGES: [&str; 5] =
-    ["README.md", "docs/quickstart.md", "docs/connect.md", "docs/operations.md", "docs/tutorial.md"];
+pub const PAGES: [&str; 9] = [
+    "README.md",
+    "charts/kubewitness/README.md",
+    "charts/kubewitness-rules/README.md",
+    "docs/connect.md",
+    "docs/operations.md",
+    "docs/quickstart.md",
+    "docs/reference/rule-language.md",
+    "docs/release.md",
+    "docs/tutorial.md",
+];
 
 /// Page, what a line of the block begins with, and who runs the block. Of runbooks see [`of_runbook`].
 const ACCOUNTS: &[(&str, &str, By)] = &[
@@ -61,6 +70,10 @@ const ACCOUNTS: &[(&str, &str, By)] = &[
     ("docs/connect.md", "helm test", By::Node),
     ("docs/connect.md", "", By::Bed),
     ("docs/operations.md", "", By::Node),
+    ("docs/reference/rule-language.md", "kubewitness ", By::Bed),
+    ("docs/release.md", "make image sbom", By::Test("make_packs_the_image_and_its_sbom_as_the_release_page_says")),
+    ("charts/kubewitness/README.md", "", By::Node),
+    ("charts/kubewitness-rules/README.md", "", By::Same("docs/quickstart.md")),
 ];
 
 /// Needs pods that run, or a node.

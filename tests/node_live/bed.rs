@@ -49,6 +49,15 @@ pub fn image(tag: &str) -> PathBuf {
 impl Bed {
     /// Boots the node; builds its programs first where they are missing. `KEEP=1` leaves it running and says where.
     pub fn start() -> Bed {
+        Bed::start_with("5s")
+    }
+
+    /// The same with a kubelet that looks at volumes as rarely as it does by default.
+    pub fn start_as_shipped() -> Bed {
+        Bed::start_with("1m")
+    }
+
+    fn start_with(sync: &str) -> Bed {
         // Whoever panicked with it has ended its node.
         let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let since = Instant::now();
@@ -68,7 +77,7 @@ impl Bed {
         let mut images = said(&mut Command::new(script("images.sh"))).trim().to_owned();
         images += &format!(" {}", image(env!("CARGO_PKG_VERSION")).display());
         let bed = Bed { dir, since, guard, _alone: alone };
-        said(Command::new(script("up.sh")).arg(&bed.dir).env("IMAGES", images));
+        said(Command::new(script("up.sh")).arg(&bed.dir).env("IMAGES", images).env("SYNC", sync));
         bed.tell("the node is ready");
         if keep {
             bed.tell(&format!("it will stay: {} {} kubectl get pods -A", script("ns.sh").display(), bed.dir.display()));

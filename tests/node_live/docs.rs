@@ -5,7 +5,9 @@ use super::bed::Bed;
 use crate::page::{By, blocks, judged, runbook_commands};
 use crate::support::{kubewitness, repository};
 use std::fs;
-use std::process::Command;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
 /// Where commands are run on the node: what they see of a checkout.
 const CHECKOUT: &str = "/run/checkout";
@@ -90,8 +92,7 @@ impl Reader<'_> {
             let pods =
                 "-n kubewitness get pods -l app.kubernetes.io/component=relay -o jsonpath={.items[0].metadata.name}";
             if command.contains("--previous") {
-                // Of a container that ended: there is none while all is well.
-                continue;
+                self.controller_ends();
             }
             let command = match command.as_str() {
                 of if of.contains(" POD") => of.replace("POD", &self.bed.kubectl(pods)),
@@ -103,6 +104,37 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
+    /// A container of the controller's pod that ended, and the next one at work.
+    fn controller_ends(&self) {
+        self.bed.run(&["pkill", "-KILL", "-f", "^/kubewitness controller"]);
+        let status = "-n kubewitness get pod kubewitness-controller-0 -o jsonpath={.status.containerStatuses[0].restartCount},{.status.containerStatuses[0].ready}";
+        self.bed.until("the controller is back in the same pod", || {
+            let said = self.bed.try_kubectl(&status.split_whitespace().collect::<Vec<_>>()).stdout;
+            said.split_once(',').is_some_and(|(restarts, ready)| restarts != "0" && ready == "true").then_some(())
+        });
+    }
+
+    /// What the chart's own page says of an install and of what stays after it.
+    fn chart_page(&self) {
+        let page = "charts/kubewitness/README.md";
+        // The node has one volume and nobody who makes more.
+        self.run_on_node("a provisioner's part", "rm -rf /var/volumes/a/*");
+        let unbind = r#"[{"op":"remove","path":"/spec/claimRef"}]"#;
+        self.run("a provisioner's part", &format!("kubectl patch pv a --type=json -p '{unbind}'"));
+        self.follow(page, |text| {
+            if text.contains("helm install") {
+                self.run(
+                    page,
+                    "helm uninstall kubewitness-rules -n kubewitness; helm uninstall kubewitness -n kubewitness",
+                );
+            }
+        });
+        for kind in ["crd", "pvc,secret,configmap -n kubewitness"] {
+            let left = self.bed.kubectl(&format!("get {kind} -o name -l app.kubernetes.io/name=kubewitness"));
+            assert_eq!(left, "", "{kind}");
+        }
+    }
+
     /// A rule of one's own from the README, to its alert, and what a person says of that.
     fn read_me(&self) {
         let page = blocks("README.md");
@@ -121,11 +153,47 @@ fn on_this_machine() {
     for block in
         blocks("README.md").into_iter().filter(|block| block.by() == Some(By::Node) && block.text.starts_with("make "))
     {
-        for line in block.lines().filter(|line| line.starts_with("make ") && !line.contains("KEEP")) {
-            let status = Command::new("bash").args(["-euc", line]).current_dir(repository("")).status().unwrap();
-            assert!(status.success(), "README.md: {line}");
+        for line in block.lines().filter(|line| line.starts_with("make ")) {
+            let mut command = Command::new("bash");
+            command.args(["-euc", line]).current_dir(repository(""));
+            match line.contains("KEEP") {
+                true => until_ctrl_c(line, &mut command),
+                false => assert!(command.status().unwrap().success(), "README.md: {line}"),
+            }
         }
     }
+}
+
+/// Runs a command that goes on until Ctrl-C, follows what it invites to, and ends it as a terminal would.
+fn until_ctrl_c(line: &str, command: &mut Command) {
+    let mut child = command.process_group(0).stdout(Stdio::piped()).spawn().unwrap();
+    let mut invited = Vec::new();
+    for said in BufReader::new(child.stdout.as_mut().unwrap()).lines().map(|said| said.unwrap()) {
+        println!("{said}");
+        let is_first = said.contains("In another terminal:");
+        let is_last = said.contains("/log") && said.trim_start().starts_with("ls ");
+        if is_first || !invited.is_empty() {
+            invited.push(said.trim().to_owned());
+        }
+        if is_last {
+            break;
+        }
+    }
+    assert!(invited.len() > 10, "README.md: {line} ended, and did not say how to look around: {invited:?}");
+    // An alias is for people's shells, and a look is enough of what would watch without an end.
+    let typed = invited[1..].iter().map(|line| match line.strip_prefix("alias kubectl=") {
+        Some(program) => format!("kubectl() {{ {program} \"$@\"; }}"),
+        None => line.replace(" --watch", ""),
+    });
+    let typed = typed.collect::<Vec<_>>().join("\n");
+    let output = Command::new("bash").args(["-eo", "pipefail", "-c", &typed]).output().unwrap();
+    let group = format!("-{}", child.id());
+    assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+    let mut rest = String::new();
+    child.stdout.as_mut().unwrap().read_to_string(&mut rest).unwrap();
+    child.wait().unwrap();
+    assert!(rest.contains("removing what the demo started"), "README.md: {line}: {rest}");
+    assert!(output.status.success(), "README.md: {line}: {output:?}");
 }
 
 #[test]
@@ -135,7 +203,7 @@ fn documents_hold_to_the_letter_on_an_empty_cluster() {
         return;
     }
     on_this_machine();
-    let bed = Bed::start();
+    let bed = Bed::start_as_shipped();
     let reader = Reader { bed: &bed };
     reader.prepare();
     reader.follow("docs/quickstart.md", |text| {
@@ -164,5 +232,7 @@ fn documents_hold_to_the_letter_on_an_empty_cluster() {
         }
     });
     assert_eq!(bed.kubectl("get crd -o name").matches("kubewitness.io").count(), 0);
+    reader.chart_page();
+    reader.run("what an install of its own made", "kubectl delete namespace kubewitness");
     assert!(!bed.try_kubectl(&["get", "namespace", "kubewitness"]).ok);
 }

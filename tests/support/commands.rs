@@ -55,6 +55,12 @@ pub fn helm() -> Result<&'static Path> {
     directory(&BUILT, "helm.sh")
 }
 
+/// The directory of cert-manager's controllers and definitions. The first call of a machine builds them.
+pub fn cert_manager() -> Result<&'static Path> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    directory(&BUILT, "cert-manager.sh")
+}
+
 /// What a script of `tests/testbed` prints, asked once.
 fn directory(cell: &'static OnceLock<Result<PathBuf, String>>, script: &str) -> Result<&'static Path> {
     let run = || -> Result<PathBuf> {

@@ -119,10 +119,27 @@ impl Process {
 
     /// Resident memory in MiB, as the kernel counts it now.
     pub fn resident_mib(&self) -> Option<u64> {
+        self.memory_mib("VmRSS:")
+    }
+
+    /// The most that it ever was.
+    pub fn peak_mib(&self) -> Option<u64> {
+        self.memory_mib("VmHWM:")
+    }
+
+    fn memory_mib(&self, row: &str) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
         let kib: u64 =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()?;
+            status.lines().find_map(|line| line.strip_prefix(row))?.split_whitespace().next()?.parse().ok()?;
         Some(kib / 1024)
+    }
+
+    /// Processor time of all its threads, its own and the kernel's for it: fields 14 and 15 of proc_pid_stat(5), in hundredths.
+    pub fn cpu_seconds(&self) -> Option<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let mut next = || fields.next()?.parse::<f64>().ok();
+        Some((next()? + next()?) / 100.0)
     }
 
     /// All of its output.

@@ -23,7 +23,7 @@ pub const NAMESPACE: &str = "kubewitness";
 /// The path that the API server's credential is bound to.
 pub const AUDIT_PATH: &str = "/audit/testbed/apiserver-1";
 /// For what takes a second on an idle machine and many beside builds.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(180);
 
 /// A cluster and its controller. Dropping it ends all of them.
 pub struct WatchedCluster {
@@ -60,8 +60,11 @@ pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The binary under test: cargo names it to tests; an example finds it one directory up.
+/// The binary under test: cargo names it to tests; an example finds it one directory up. `KUBEWITNESS_BINARY` names another one.
 pub fn kubewitness() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("KUBEWITNESS_BINARY") {
+        return Ok(path.into());
+    }
     if let Some(path) = option_env!("CARGO_BIN_EXE_kubewitness") {
         return Ok(path.into());
     }

@@ -102,12 +102,13 @@ pub(super) async fn write(
     call(alerts.patch_status(name, &parameters, &Patch::Apply(body("status", json!(status))))).await.map(drop)
 }
 
-/// An object that is gone already is deleted too.
-pub(super) async fn delete(client: &Client, key: &ObjectKey) -> Result<(), ClusterError> {
+/// False when there was nothing to delete any more.
+pub(super) async fn delete(client: &Client, key: &ObjectKey) -> Result<bool, ClusterError> {
     let alerts: Api<SecurityAlert> = Api::namespaced(client.clone(), &key.0);
     match call(alerts.delete(&key.1, &DeleteParams::default())).await {
-        Err(error) if !is_status(&error, 404) => Err(error),
-        _ => Ok(()),
+        Ok(_) => Ok(true),
+        Err(error) if is_status(&error, 404) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

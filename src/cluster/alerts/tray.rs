@@ -19,10 +19,17 @@ pub struct Tray {
     filled: Notify,
 }
 
+/// An alert as it is now.
+pub struct Left {
+    pub alert: Alert,
+    /// Something was found that the writer has not been told of yet: it is owed to people, however old it is.
+    pub is_news: bool,
+}
+
 /// What lies in the tray.
 #[derive(Default)]
 pub struct Contents {
-    pub alerts: BTreeMap<AlertId, Alert>,
+    pub alerts: BTreeMap<AlertId, Left>,
     /// Alerts whose rule is gone with its namespace's owner: nothing of them may be written any more.
     pub forgotten: BTreeSet<AlertId>,
     /// Alerts that found no room.
@@ -30,11 +37,13 @@ pub struct Contents {
 }
 
 impl Tray {
-    pub fn put(&self, alerts: impl IntoIterator<Item = Alert>) {
+    /// Leaves alerts, each with whether something new was found.
+    pub fn put(&self, alerts: impl IntoIterator<Item = (Alert, bool)>) {
         self.change(|contents| {
-            for alert in alerts {
+            for (alert, is_news) in alerts {
                 contents.forgotten.remove(&alert.id);
-                contents.alerts.insert(alert.id.clone(), alert);
+                let before = contents.alerts.get(&alert.id).is_some_and(|left| left.is_news);
+                contents.alerts.insert(alert.id.clone(), Left { alert, is_news: is_news || before });
                 if contents.alerts.len() > MOST {
                     contents.drop_least();
                 }
@@ -70,8 +79,8 @@ impl Tray {
 
 impl Contents {
     fn drop_least(&mut self) {
-        let least = self.alerts.values().min_by_key(|alert| (alert.severity(), alert.last_seen()));
-        if let Some(id) = least.map(|alert| alert.id.clone()) {
+        let least = self.alerts.values().min_by_key(|left| (left.alert.severity(), left.alert.last_seen()));
+        if let Some(id) = least.map(|left| left.alert.id.clone()) {
             self.alerts.remove(&id);
             self.dropped += 1;
         }

@@ -268,6 +268,22 @@ fn a_node_whose_clock_is_wrong_makes_no_other_late() {
     assert_eq!(correlator.counters().late, 0);
 }
 
+/// All files of a node have its clock, so the one that is read up first decides; what the other brings is counted.
+#[test]
+fn what_a_file_brings_that_lags_behind_its_node_is_late() {
+    for (detection, found_by_then) in [(absence(1, Some(0), 5), vec![1]), (new_value(1, 60), vec![])] {
+        let rule = with(detection);
+        let mut correlator = Correlator::new(live());
+        let mut found = take(&mut correlator, &rule, &Sent { value: "known".into(), ..Sent::of(1, 0, 0) });
+        found.extend(tick(&mut correlator, 0, 40 * SECOND));
+        let slow = Sent { received: 40 * SECOND, value: "other".into(), ..Sent::of(2, 2, 1) };
+        found.extend(take(&mut correlator, &rule, &slow));
+        found.extend(tick(&mut correlator, 40 * SECOND, 80 * SECOND));
+        let found: Vec<u64> = found.iter().map(|finding| finding.completing.seq).collect();
+        assert_eq!((found, correlator.counters().late), (found_by_then, 1), "{:?}", rule.detection);
+    }
+}
+
 #[test]
 fn full_state_is_counted_and_hides_no_older_absence() {
     let mut correlator = Correlator::new(Limits { max_entries: 100 * WITH_WORDS, ..live() });

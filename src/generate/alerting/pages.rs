@@ -23,10 +23,11 @@ pub fn pages() -> Vec<(String, String)> {
     pages
 }
 
-/// What stands below a command that no test can run.
-fn untested(command: &str) -> &'static str {
+/// What stands below a command that no test can run, or that is no use to everybody.
+fn remark(command: &str) -> &'static str {
     match command {
         _ if command.starts_with("kubectl top ") => "No test runs this: it needs metrics-server.\n\n",
+        _ if command.contains(" --previous") => "That one fails while no container of the pod has ended.\n\n",
         _ if command.contains("kube-apiserver-NODE") => {
             "No test runs this: the API server of the tests runs in no pod.\n\n"
         }
@@ -43,7 +44,7 @@ fn page(alert: &Alert) -> String {
     );
     for step in *diagnose {
         match step {
-            Step::Run(command) => write!(text, "```sh\n{command}\n```\n\n{}", untested(command)),
+            Step::Run(command) => write!(text, "```sh\n{command}\n```\n\n{}", remark(command)),
             Step::Ask(query) => write!(text, "```promql\n{query}\n```\n\n"),
         }
         .expect("writing to a String does not fail");

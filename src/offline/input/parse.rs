@@ -1,8 +1,13 @@
 //! A piece of the input -> a record, by itself; and then its date, which may depend on the record before.
 
-use std::{borrow::Cow, path::Path, sync::Arc};
+use std::{
+    borrow::Cow,
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
 use jiff::Timestamp;
+use memchr::memmem::Finder;
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
@@ -194,8 +199,15 @@ fn envelope(bytes: &[u8]) -> Option<Result<Envelope, String>> {
         log: Option<IgnoredAny>,
         event: Option<IgnoredAny>,
     }
-    // Most inputs are audit events, which shall not be parsed twice.
-    memchr::memmem::find(bytes, b"\"source\"")?;
+    // Most inputs are audit events, which shall not be parsed twice. Objects of the kind Event have a `source`, and neither of the
+    // others. The keys may be written with escapes, but by nobody.
+    static MARKS: LazyLock<[Finder<'static>; 3]> =
+        LazyLock::new(|| ["\"source\"", "\"event\"", "\"log\""].map(Finder::new));
+    let has = |mark: &Finder<'_>| mark.find(bytes).is_some();
+    let [source, event, log] = &*MARKS;
+    if !has(source) || !(has(event) || has(log)) {
+        return None;
+    }
     let marks: Marks = serde_json::from_slice(bytes).ok()?;
     if marks.source.is_none() || (marks.log.is_none() && marks.event.is_none()) {
         return None;

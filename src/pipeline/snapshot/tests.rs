@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Pipeline, PipelineConfig, SnapshotError, VERSION};
+use super::{OLDEST, Pipeline, PipelineConfig, SnapshotError, VERSION};
 use crate::{
     api::ClusterSecurityRule,
     pipeline::rule_test,
@@ -120,7 +120,8 @@ fn a_snapshot_without_one_of_its_lines_is_refused() {
 fn what_another_build_wrote_is_refused() {
     let text = String::from_utf8(written(&filled(), 17)).unwrap();
     let of = |version: u32| format!("\"version\":{version}");
-    for other in [VERSION - 1, VERSION + 1] {
+    assert_eq!(read(text.replacen(&of(VERSION), &of(OLDEST), 1).as_bytes()).unwrap().1, 17, "one that lacks nothing");
+    for other in [OLDEST - 1, VERSION + 1] {
         let text = text.replacen(&of(VERSION), &of(other), 1);
         assert!(matches!(read(text.as_bytes()), Err(SnapshotError::Version { found }) if found == other));
     }

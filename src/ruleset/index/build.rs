@@ -164,7 +164,8 @@ impl Entry {
 
     /// The rarest of its terms that can trigger it.
     fn rarest(&self, costly: bool) -> Option<usize> {
-        let able = self.terms.iter().enumerate().filter(|(_, term)| !term.any.is_empty() && is_costly(term) == costly);
+        let can = |term: &Term| !term.any.is_empty() && term.subject != Subject::Bodies && is_costly(term) == costly;
+        let able = self.terms.iter().enumerate().filter(|(_, term)| can(term));
         able.min_by_key(|(place, term)| (share(term), *place)).map(|(place, _)| place)
     }
 }

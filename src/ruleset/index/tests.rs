@@ -69,6 +69,74 @@ fn an_expression_gives_what_it_can_not_match_without() {
 }
 
 #[test]
+fn a_condition_on_a_body_gives_texts_that_it_can_not_do_without() {
+    let bodies = |texts: &[&str]| {
+        let tests = texts.iter().map(|text| Test::Contains((*text).into())).collect();
+        vec![vec![Term::any(Subject::Bodies, tests)]]
+    };
+    let containers = "[audit.requestObject.?spec.?containers.orValue([])].filter(l, type(l) == list)";
+    let cases: Vec<(String, Vec<Vec<Term>>)> = vec![
+        ("audit.requestObject.?spec.?hostPID.orValue(false)".into(), bodies(&["\"hostPID\""])),
+        ("audit.requestObject.?spec.?hostPID.orValue(true)".into(), vec![vec![]]),
+        ("!audit.requestObject.?spec.?hostPID.orValue(false)".into(), vec![vec![]]),
+        ("!audit.requestObject.?spec.?hostPID.orValue(true)".into(), bodies(&["\"hostPID\""])),
+        ("has(audit.requestObject.spec.hostPID)".into(), bodies(&["\"hostPID\""])),
+        ("audit.requestObject.spec.hostPID == true".into(), bodies(&["\"hostPID\""])),
+        (r#"audit.requestObject.?spec[?"hostPID"].orValue(0) == 1"#.into(), bodies(&["\"hostPID\""])),
+        (r#"cel.bind(o, audit.requestObject, o.?type.orValue("none") == "Unconfined")"#.into(), bodies(&["\"Unconfined\""])),
+        (r#"cel.bind(o, audit.requestObject, o.?type.orValue("none") == "none")"#.into(), vec![vec![]]),
+        (r#"audit.requestObject.?type.orValue("none") in ["one", "two"]"#.into(), bodies(&["\"one\"", "\"two\""])),
+        (r#"audit.requestObject.?type.orValue("none").startsWith("Unc")"#.into(), bodies(&["Unc"])),
+        (r#"audit.requestObject.?procMount.orValue("none").matches("^U")"#.into(), bodies(&["\"procMount\""])),
+        (r#"audit.requestObject.?procMount.orValue("none").matches("^n")"#.into(), vec![vec![]]),
+        (r#"audit.requestObject.?labels[?"a\"b"].orValue("") == "\\n""#.into(), vec![vec![]]),
+        (
+            format!(
+                "{containers}.exists(l, l.exists(c, type(c) == map && c.?securityContext.?privileged.orValue(false) == true))"
+            ),
+            bodies(&["\"privileged\""]),
+        ),
+        (
+            format!(
+                r#"{containers}.exists(l, l.map(c, c.?hostPath.?path.orValue("none")).exists(p, p.matches("^/")))"#
+            ),
+            bodies(&["\"hostPath\""]),
+        ),
+        (
+            r#"cel.bind(s, audit.requestObject.?spec.orValue({}), (s.?hostPID.orValue(false) == true ? "a " : "")
+                + (s.?hostIPC.orValue(false) == true ? "b " : "")).trim() != """#
+                .into(),
+            bodies(&["\"hostPID\"", "\"hostIPC\""]),
+        ),
+        (
+            r#"(audit.verb == "get" ? "x" : audit.requestObject.?spec.?hostPID.orValue(false) ? "y" : "") != """#
+                .into(),
+            vec![vec![any("audit.verb", &[Test::Equal("get".into())])], bodies(&["\"hostPID\""]).remove(0)],
+        ),
+        (r#"[dyn(audit.requestObject.?labels.orValue({}))].exists(m, type(m) == map && "team" in m)"#.into(), bodies(&["\"team\""])),
+        (
+            r#"[audit.requestObject.?labels.orValue({})].filter(m, type(m) == map).filter(m, "team" in m).map(m, string(m.team)).join("") == "red""#
+                .into(),
+            bodies(&["\"team\""]),
+        ),
+        (r#"audit.requestObject.exists(o, o.?path.orValue("/x") == "/spec")"#.into(), bodies(&["\"/spec\""])),
+        // An annotation is no text of a body.
+        (r#"audit.annotations[?"privileged"].orValue("") == "true""#.into(), vec![vec![]]),
+    ];
+    for (expression, expected) in cases {
+        assert_eq!(derived(&expression), Alternatives(expected), "{expression}");
+    }
+}
+
+#[test]
+fn what_nests_without_end_is_given_up() {
+    let expression = (0..24).fold("audit.requestObject.spec.hostPID".to_owned(), |inner, _| {
+        format!("({inner} ? audit.requestObject.spec.hostPID : false)")
+    });
+    assert!(derived(&expression).0.len() <= 8);
+}
+
+#[test]
 fn many_alternatives_fold_into_what_they_share() {
     let branch = |i: usize| format!(r#"(audit.verb == "v{i}" && user.name == "u{i}" && source.ip != "a{i}")"#);
     let expression = (0..12).map(branch).collect::<Vec<_>>().join(" || ");

@@ -8,6 +8,7 @@
 #   up.sh DIRECTORY; ns.sh DIRECTORY kubectl get nodes; down.sh DIRECTORY
 #
 # IMAGES="FILE …"   OCI archives to import
+# SYNC=1m           how often kubelet looks at a pod's volumes: 5s, so that a test does not wait, or what kubelets do by default
 # Node node-1 has 10.200.0.1, pods 10.244.0.0/24, Services 10.96.0.0/16. Needs root and Debian. Ready in 10-20 s; the first run
 # of a machine builds the programs.
 set -euo pipefail
@@ -20,6 +21,7 @@ out=$(realpath -m "$1")
 bed=$("$here/../build.sh") dns=$("$here/../coredns.sh") helm=$("$here/../helm.sh")
 "$here/../../node/root.sh" bookworm >/dev/null
 mkdir -p "$out"/{run,log,images}
+echo "${SYNC:-5s}" >"$out/run/sync"
 for image in ${IMAGES:-}; do ln "$image" "$out/images/" 2>/dev/null || cp "$image" "$out/images/"; done
 
 group=kubewitness-cluster-$$

@@ -154,8 +154,8 @@ healthzBindAddress: 127.0.0.1
 volumePluginDir: /run/flex
 imageGCHighThresholdPercent: 100
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
-# Short, so that a test does not wait: how soon a mounted Secret or ConfigMap that changed is seen.
-syncFrequency: 5s
+# How soon a mounted Secret or ConfigMap that changed is seen.
+syncFrequency: $(cat /out/run/sync)
 configMapAndSecretChangeDetectionStrategy: Watch
 nodeStatusUpdateFrequency: 5s
 serverTLSBootstrap: false

@@ -1,7 +1,13 @@
 //! A list whose copies share what neither changes: a snapshot of millions of items takes no longer than it takes to name
-//! their chunks, and each chunk is copied once, when it is changed while the snapshot is written.
+//! their chunks, and each chunk is copied once, when it is changed while the snapshot is written. `Slab` and `Map` are made of it.
+
+mod map;
+mod slab;
 
 use std::{collections::VecDeque, sync::Arc};
+
+pub use map::Map;
+pub use slab::{Copied, Slab};
 
 /// Items that are copied together: few enough that one event's changes cost microseconds.
 const CHUNK: usize = 256;
@@ -68,7 +74,36 @@ impl<T: Clone + Default> Shared<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::{cell::Cell, rc::Rc};
+
     use super::*;
+
+    /// Counts how often it is copied.
+    #[derive(Debug, Default)]
+    struct Counted(Rc<Cell<usize>>);
+
+    impl Clone for Counted {
+        fn clone(&self) -> Counted {
+            self.0.set(self.0.get() + 1);
+            Counted(Rc::clone(&self.0))
+        }
+    }
+
+    #[test]
+    fn a_copy_copies_no_item_and_a_change_copies_one_chunk_once() {
+        let copied = Rc::new(Cell::new(0));
+        let mut shared = Shared::default();
+        (0..10 * CHUNK).for_each(|_| shared.push(Counted(Rc::clone(&copied))));
+        let copy = shared.clone();
+        assert_eq!(copied.get(), 0);
+        shared.get_mut(3 * CHUNK + 5);
+        assert_eq!(copied.get(), CHUNK);
+        (3 * CHUNK..4 * CHUNK).for_each(|place| drop(shared.get_mut(place)));
+        assert_eq!(copied.get(), CHUNK, "the chunk is its own by now");
+        drop(copy);
+        shared.get_mut(0);
+        assert_eq!(copied.get(), CHUNK, "nothing is shared any more");
+    }
 
     #[test]
     fn it_is_a_queue_and_its_copies_keep_what_they_were() {
