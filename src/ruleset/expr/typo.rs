@@ -83,6 +83,10 @@ pub(super) fn explain(source: &str, at: usize, words: &str) -> Told {
     }
     match token {
         "<EOF>" => early(source),
+        // A text in single quotes, which the parser quotes once more.
+        "" if quoted.starts_with('\'') => {
+            misplaced(source, at, &format!("'{}'", quoted.split('\'').nth(1).unwrap_or_default()), before)
+        }
         "" if source.contains('`') => told("not an expression", BACKTICKS),
         "" => told("not an expression", EXAMPLES),
         token => misplaced(source, at, token, before),
@@ -176,7 +180,7 @@ fn misplaced(source: &str, at: usize, token: &str, before: &str) -> Told {
         _ if is_word(token) && is_called(token) => format!("write it with brackets: text.{token}(\"…\")"),
         _ if is_word(token) && meant(token).is_some() => meant(token).unwrap_or_default().to_owned(),
         _ if token.starts_with(['"', '\'']) && is_called(last) => format!("write {last}({})", shown(token)),
-        _ if token.starts_with(".\"") || token.starts_with(".'") => {
+        "." if source.get(at..).is_some_and(|rest| rest.starts_with(".\"") || rest.starts_with(".'")) => {
             "a key that is no plain name stands in square brackets: a[\"b/c\"]".to_owned()
         }
         _ if token.starts_with("..") => "write a range as `a >= 1 && a <= 9`".to_owned(),

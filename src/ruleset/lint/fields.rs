@@ -60,8 +60,9 @@ fn keys(rule: &ParsedRule<'_>, expression: &Expression, reached: &Reached, warni
             reached.alternatives.is_empty() || reached.alternatives.iter().any(|facts| fits(facts, parser))
         })
         .collect();
+    let is_free = |facts: &Facts, quantity: &str| facts.domain(quantity).accepts(&Literal::Text(String::new()));
     let of_any =
-        reached.alternatives.iter().any(|facts| facts.domain("event.provider").accepts(&Literal::Text(String::new())));
+        reached.alternatives.iter().any(|facts| is_free(facts, "event.provider") && is_free(facts, "event.action"));
     Scope::new(&rule.variables).visit(&expression.ast, &mut |chain, ast, _| {
         let Some(key) = chain.first_key().filter(|_| chain.field.path == "fields") else { return };
         if OF_ANY_LINE.contains(&key) || taken.iter().any(|parser| parser.fields.contains(&key)) {
