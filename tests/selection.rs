@@ -189,9 +189,11 @@ fn a_body_without_what_a_rule_looks_for_leaves_it_out() {
     let plain = r#""securityContext": {"runAsNonRoot": true, "capabilities": {"drop": ["ALL"]}}"#;
     for (container, rule, is_left, matches) in [
         (plain, "privileged-pod-created", false, false),
+        (plain, "container-confinement-loosened", false, false),
         (r#""securityContext": {"privileged": false}"#, "privileged-pod-created", true, false),
         (r#""securityContext": {"privileged": true}"#, "privileged-pod-created", true, true),
         (r#""securityContext": {"p\u0072ivileged": true}"#, "privileged-pod-created", true, true),
+        (r#""securityContext": {"procMount": "Unmasked"}"#, "container-confinement-loosened", true, true),
     ] {
         let record = pod(container);
         compared(&ruleset, std::slice::from_ref(&record), &inventory()).unwrap();
