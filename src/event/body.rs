@@ -1,8 +1,7 @@
 //! A request or response body: kept as text, decoded when a rule reads it, at most once.
 
-use std::sync::{LazyLock, OnceLock};
+use std::sync::OnceLock;
 
-use memchr::memmem::Finder;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -15,13 +14,12 @@ const HEAD: usize = 128;
 pub struct Body<'a> {
     raw: &'a str,
     decoded: OnceLock<Node>,
-    spelled: OnceLock<bool>,
 }
 
 impl<'a> Body<'a> {
     /// A body of this JSON text, which is not read before `json` is asked for.
     pub fn of(raw: &'a str) -> Body<'a> {
-        Body { raw, decoded: OnceLock::new(), spelled: OnceLock::new() }
+        Body { raw, decoded: OnceLock::new() }
     }
 
     pub fn raw(&self) -> &str {
@@ -46,12 +44,6 @@ impl<'a> Body<'a> {
         head.contains("\"apiVersion\":\"meta.k8s.io/") && (has_kind("Table\"") || has_kind("PartialObjectMetadata"))
     }
 
-    /// Whether a letter or a slash may be written by an escape, so that a text of the body need not stand in its raw text.
-    pub fn is_spelled(&self) -> bool {
-        static ESCAPES: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| ["\\u", "\\/"].map(Finder::new));
-        *self.spelled.get_or_init(|| ESCAPES.iter().any(|escape| escape.find(self.raw.as_bytes()).is_some()))
-    }
-
     /// The decoded body. `Null` for text that does not decode (nested over serde_json's limit of 128), which redaction has
     /// already sent to the quarantine.
     pub fn json(&self) -> Json<'_> {
@@ -63,19 +55,5 @@ impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&'de RawValue>::deserialize(deserializer)?;
         Ok(Body::of(raw.get()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Body;
-
-    #[test]
-    fn letters_that_are_written_by_escapes_are_told() {
-        for (raw, spelled) in
-            [(r#"{"a":"\n\"\\"}"#, false), (r#"{"\u0061":1}"#, true), (r#"["\/"]"#, true), ("{}", false)]
-        {
-            assert_eq!(Body::of(raw).is_spelled(), spelled, "{raw}");
-        }
     }
 }

@@ -12,7 +12,6 @@
 //! what is triggered alone, and once for all alternatives that ask the same.
 
 mod build;
-mod bodies;
 mod check;
 mod condition;
 mod derive;
@@ -22,7 +21,6 @@ mod pattern;
 mod rank;
 mod spans;
 mod trie;
-mod usual;
 
 #[cfg(test)]
 mod tests;

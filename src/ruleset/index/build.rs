@@ -164,8 +164,7 @@ impl Entry {
 
     /// The rarest of its terms that can trigger it.
     fn rarest(&self, costly: bool) -> Option<usize> {
-        let can = |term: &Term| !term.any.is_empty() && term.subject != Subject::Bodies && is_costly(term) == costly;
-        let able = self.terms.iter().enumerate().filter(|(_, term)| can(term));
+        let able = self.terms.iter().enumerate().filter(|(_, term)| !term.any.is_empty() && is_costly(term) == costly);
         able.min_by_key(|(place, term)| (share(term), *place)).map(|(place, _)| place)
     }
 }

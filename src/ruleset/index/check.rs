@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use super::{
-    bodies::Parts,
     condition::{Subject, Term, Test},
     lookup::Lookup,
     pattern::fold,
@@ -195,23 +194,14 @@ pub(super) struct Check {
     reader: Reader,
     any: Option<Tests>,
     none: Option<Tests>,
-    /// Of `Subject::Bodies`; there are no tests then.
-    parts: Option<Box<Parts>>,
 }
 
 impl Check {
     pub fn new(term: &Term) -> Check {
-        let reader = Reader::new(&term.subject);
-        if term.subject == Subject::Bodies {
-            return Check { reader, any: None, none: None, parts: Some(Box::new(Parts::new(&term.any))) };
-        }
-        Check { reader, any: Tests::new(&term.any), none: Tests::new(&term.none), parts: None }
+        Check { reader: Reader::new(&term.subject), any: Tests::new(&term.any), none: Tests::new(&term.none) }
     }
 
     pub fn holds(&self, event: &Event<'_>, tenant: Option<&str>) -> bool {
-        if let Some(parts) = &self.parts {
-            return parts.may_hold(event);
-        }
         let (mut any, mut none) = (self.any.is_none(), true);
         self.reader.each(event, tenant, |read| {
             any = any || self.any.as_ref().is_some_and(|tests| tests.hold(&read));
@@ -222,8 +212,7 @@ impl Check {
 
     /// Bytes on the heap.
     pub fn memory(&self) -> usize {
-        self.any.iter().chain(&self.none).map(Tests::memory).sum::<usize>()
-            + self.parts.as_ref().map_or(0, |parts| parts.memory())
+        self.any.iter().chain(&self.none).map(Tests::memory).sum()
     }
 }
 

@@ -28,9 +28,6 @@ pub(super) enum Subject {
     Present(&'static str),
     /// The text in the body at this path under these keys. What is no text asks nothing.
     Body(&'static str, Arc<[Arc<str>]>),
-    /// The text of either body as it is written, where that writes no letter otherwise. Asked positively alone, and never a
-    /// trigger: a body with odd escapes has every part.
-    Bodies,
 }
 
 impl Subject {
@@ -42,7 +39,7 @@ impl Subject {
             | Subject::Folded(path)
             | Subject::Present(path)
             | Subject::Body(path, _) => Some(path),
-            Subject::Stage | Subject::Tenant | Subject::Bodies => None,
+            Subject::Stage | Subject::Tenant => None,
         }
     }
 }
@@ -98,14 +95,6 @@ impl Alternatives {
 
     pub fn never() -> Alternatives {
         Alternatives(Vec::new())
-    }
-
-    pub fn is_always(&self) -> bool {
-        self.0.iter().any(Vec::is_empty)
-    }
-
-    pub fn is_never(&self) -> bool {
-        self.0.is_empty()
     }
 
     pub fn known(holds: bool) -> Alternatives {

@@ -1,13 +1,12 @@
-//! An expression's typed tree -> what must hold of schema fields for it to be true (or false), and which texts must stand in
-//! bodies (`usual`). What it can't use, such as arithmetic, asks nothing. Sound under CEL's errors: an expression that ends in one does not match, and `&&`
+//! An expression's typed tree -> what must hold of schema fields for it to be true (or false). What it can't use, such as
+//! bodies and arithmetic, asks nothing. Sound under CEL's errors: an expression that ends in one does not match, and `&&`
 //! and `||` pass on only errors that no term absorbs.
 
-use std::{rc::Rc, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     condition::{Alternatives, Subject, Term, Test},
     pattern::{self, Needed},
-    usual::Usually,
 };
 use crate::{
     event::schema::{Field, FieldType},
@@ -22,30 +21,24 @@ const UNROLLED: usize = 32;
 
 /// Longest text that a value is searched for by the index, in bytes: nothing that people look for is longer, and it bounds
 /// how deep a trie is.
-pub(super) const PART: usize = 128;
-
-/// Nodes that are looked at for one expression, some of them several times: people's conditions take a tenth of it. What is left
-/// then asks nothing.
-const EFFORT: usize = 8_000;
+const PART: usize = 128;
 
 /// What holds of an event whenever `node` is true for it.
 pub(super) fn necessary(node: &Node) -> Alternatives {
-    Derivation { bound: Vec::new(), left: EFFORT }.is(node, true)
+    Derivation { bound: Vec::new() }.is(node, true)
 }
 
 /// What a macro's variable stands for.
-#[derive(Clone)]
-pub(super) enum Bound<'n> {
+#[derive(Clone, Copy)]
+enum Bound<'n> {
     /// Any element of a list field.
     Element(&'static Field),
     Text(&'n str),
-    Usually(Rc<Usually>),
     Unknown,
 }
 
-pub(super) struct Derivation<'n> {
-    pub bound: Vec<Bound<'n>>,
-    left: usize,
+struct Derivation<'n> {
+    bound: Vec<Bound<'n>>,
 }
 
 /// A side of a comparison.
@@ -56,31 +49,7 @@ enum Side<'n> {
 
 impl<'n> Derivation<'n> {
     /// What holds of an event whenever `node` is `wanted` for it.
-    pub fn is(&mut self, node: &'n Node, wanted: bool) -> Alternatives {
-        if !self.goes_on() {
-            return Alternatives::always();
-        }
-        let asked = self.of_fields(node, wanted);
-        let may_read_body = matches!(
-            node,
-            Node::Call { .. }
-                | Node::Pattern { .. }
-                | Node::Select(_)
-                | Node::Has(_)
-                | Node::Index { .. }
-                | Node::OrElse { .. }
-                | Node::Local(_)
-        );
-        if may_read_body && asked.is_always() { self.unusual(node, wanted) } else { asked }
-    }
-
-    /// Whether there is anything left to spend.
-    pub fn goes_on(&mut self) -> bool {
-        self.left = self.left.saturating_sub(1);
-        self.left > 0
-    }
-
-    fn of_fields(&mut self, node: &'n Node, wanted: bool) -> Alternatives {
+    fn is(&mut self, node: &'n Node, wanted: bool) -> Alternatives {
         match node {
             Node::Constant(Val::Bool(b)) => Alternatives::known(*b == wanted),
             Node::And(terms) => self.logic(terms, wanted, wanted),
@@ -104,10 +73,6 @@ impl<'n> Derivation<'n> {
                 _ => Alternatives::always(),
             },
             Node::Macro(comprehension) => self.quantified(comprehension, wanted),
-            Node::Bind { value, body } => {
-                let value = self.usually(value);
-                self.bound_to(Bound::Usually(Rc::new(value)), |within| within.is(body, wanted))
-            }
             _ => Alternatives::always(),
         }
     }
@@ -285,38 +250,19 @@ impl<'n> Derivation<'n> {
                 let of_element = self.with(*pair, Bound::Element(field), body, value);
                 if some { of_some(of_element, field) } else { of_every(of_element, field) }
             }
-            range if some => {
-                let (element, any) = self.elements(range);
-                any.and(self.with(*pair, Bound::Usually(Rc::new(element)), body, value))
-            }
+            _ if some => self.with(*pair, Bound::Unknown, body, value),
             _ => Alternatives::always(),
         }
     }
 
     /// The body's, with its variable bound. Of a `pair`, that is the second; the first is an index or a key.
-    pub fn with(&mut self, pair: bool, bound: Bound<'n>, body: &'n Node, wanted: bool) -> Alternatives {
+    fn with(&mut self, pair: bool, bound: Bound<'n>, body: &'n Node, wanted: bool) -> Alternatives {
         let outer = self.bound.len();
         self.bound.extend(pair.then_some(Bound::Unknown));
         self.bound.push(bound);
         let derived = self.is(body, wanted);
         self.bound.truncate(outer);
         derived
-    }
-
-    /// What `derive` gives with one more variable.
-    pub fn bound_to<T>(&mut self, bound: Bound<'n>, derive: impl FnOnce(&mut Self) -> T) -> T {
-        self.bound.push(bound);
-        let derived = derive(self);
-        self.bound.pop();
-        derived
-    }
-
-    /// A text that is known.
-    pub fn text(&self, node: &'n Node) -> Option<&'n str> {
-        match self.side(node) {
-            Some(Side::Text(text)) => Some(text),
-            _ => None,
-        }
     }
 
     fn side(&self, node: &'n Node) -> Option<Side<'n>> {
@@ -327,7 +273,7 @@ impl<'n> Derivation<'n> {
             Node::Local(depth) => match self.bound.iter().rev().nth(*depth)? {
                 Bound::Element(field) => Some(Side::Subject(Subject::Field(field.path))),
                 Bound::Text(text) => Some(Side::Text(text)),
-                Bound::Usually(_) | Bound::Unknown => None,
+                Bound::Unknown => None,
             },
             Node::Call { name: "lowerAscii", args, .. } => match args.as_slice() {
                 [inner] => match self.side(inner)? {
@@ -350,7 +296,7 @@ impl<'n> Derivation<'n> {
     }
 
     /// A list of texts, all known.
-    pub fn texts(&self, node: &'n Node) -> Option<Vec<&'n str>> {
+    fn texts(&self, node: &'n Node) -> Option<Vec<&'n str>> {
         match node {
             Node::Variable(inner) => self.texts(inner),
             Node::List(elements) => elements

@@ -99,7 +99,7 @@ fn is_kind(term: &Term) -> bool {
             holds_few(path)
                 || schema::lookup(path).is_some_and(|field| field.type_ == FieldType::Bool || !field.values.is_empty())
         }
-        Subject::Tenant | Subject::Lower(_) | Subject::Folded(_) | Subject::Body(..) | Subject::Bodies => false,
+        Subject::Tenant | Subject::Lower(_) | Subject::Folded(_) | Subject::Body(..) => false,
     }
 }
 

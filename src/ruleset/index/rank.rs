@@ -58,7 +58,7 @@ pub(super) fn share(term: &Term) -> u32 {
 /// Whether making the test needs more than a walk over the beginning or a hash of a short text.
 pub(super) fn is_costly(term: &Term) -> bool {
     let part = |test: &Test| matches!(test, Test::Contains(_));
-    matches!(term.subject, Subject::Body(..) | Subject::Bodies) || term.any.iter().chain(&term.none).any(part)
+    matches!(term.subject, Subject::Body(..)) || term.any.iter().chain(&term.none).any(part)
 }
 
 fn of_test(subject: &Subject, test: &Test) -> u32 {
