@@ -207,12 +207,13 @@ pub(super) fn substring<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {
         _ => return Err(no_overload(args)),
     };
     read(text, steps)?;
+    // Before their range is looked at, as cel-go does (ext/strings.go).
+    if let Some(end) = end.filter(|end| start > *end) {
+        return Err(EvalError::BadArgument(format!("substring from {start} to {end}")));
+    }
     let from = offset(text, start)?;
     let to = end.map_or(Ok(text.len()), |end| offset(text, end))?;
-    match text.get(from..to) {
-        Some(part) => Ok(Val::shared(part)),
-        None => Err(EvalError::BadArgument(format!("substring from {start} to {}", end.unwrap_or_default()))),
-    }
+    Ok(Val::shared(text.get(from..to).unwrap_or_default()))
 }
 
 pub(super) fn index_of<'a>(args: &[Val<'a>], steps: &mut Steps) -> Answer<'a> {

@@ -180,7 +180,8 @@ fn misplaced(source: &str, at: usize, token: &str, before: &str) -> Told {
         _ if is_word(token) && is_called(token) => format!("write it with brackets: text.{token}(\"…\")"),
         _ if is_word(token) && meant(token).is_some() => meant(token).unwrap_or_default().to_owned(),
         _ if token.starts_with(['"', '\'']) && is_called(last) => format!("write {last}({})", shown(token)),
-        "." if source.get(at..).is_some_and(|rest| rest.starts_with(".\"") || rest.starts_with(".'")) => {
+        // The place is that of the text behind the point, or of the point itself.
+        "." if source.get(at..).is_some_and(|rest| rest.trim_start_matches('.').starts_with(['"', '\''])) => {
             "a key that is no plain name stands in square brackets: a[\"b/c\"]".to_owned()
         }
         _ if token.starts_with("..") => "write a range as `a >= 1 && a <= 9`".to_owned(),
