@@ -47,7 +47,16 @@ impl Kind {
     pub fn of_theirs(message: &str) -> Kind {
         let has = |words: &[&str]| words.iter().any(|words| message.contains(words));
         match message {
-            _ if has(&["no such overload", "unsupported index type", "is not optional"]) => Kind::NoSuchOverload,
+            _ if has(&[
+                "no such overload",
+                "unsupported index type",
+                "is not optional",
+                "unsupported comprehension range",
+                "join: invalid input",
+            ]) =>
+            {
+                Kind::NoSuchOverload
+            }
             _ if has(&["no such key", "no such attribute"]) => Kind::NoSuchKey,
             _ if has(&["division by zero", "modulus by zero", "divide by zero"]) => Kind::DivisionByZero,
             _ if has(&["index out of bounds", "index out of range", "out of range in list"]) => Kind::IndexOutOfRange,
