@@ -235,11 +235,13 @@ pub fn detours() -> Vec<Technique> {
         Technique {
             name: "Pod Security moved to another label",
             act: |scene| {
-                run(scene, &["label", "namespace", "den", "--overwrite", "pod-security.kubernetes.io/enforce=restricted"]);
-                scene.send("PATCH", "/api/v1/namespaces/den", &[("Content-Type", raw::JSON_PATCH)],
+                // A namespace of its own: another way has lowered that of `den` before.
+                run(scene, &["create", "namespace", "lair"]);
+                run(scene, &["label", "namespace", "lair", "pod-security.kubernetes.io/enforce=restricted"]);
+                scene.send("PATCH", "/api/v1/namespaces/lair", &[("Content-Type", raw::JSON_PATCH)],
                     r#"[{"op": "move", "from": "/metadata/labels/pod-security.kubernetes.io~1enforce", "path": "/metadata/labels/x"}]"#);
             },
-            alerts: &[("pod-security-lowered", "mallory den")],
+            alerts: &[("pod-security-lowered", "mallory lair")],
         },
         Technique {
             name: "a policy whose expressions are replaced by a merge patch",
