@@ -165,6 +165,9 @@ fn wrong_values_are_refused_by_the_key_that_is_wrong() {
         (CHARTS[0], "global.x=y,tls.certmanager.enabled=true", "certmanager"),
         (CHARTS[0], "prometheusRule.runbookBaseURL=wiki", "runbookBaseURL"),
         (CHARTS[0], "relay.enabled=true,relay.port=9445,relay.adminPort=9445", "relay.adminPort"),
+        (CHARTS[0], r"commonLabels.app\.kubernetes\.io/name=x", "app.kubernetes.io~1name"),
+        (CHARTS[0], r"commonLabels.helm\.sh/chart=x", "helm.sh~1chart"),
+        (CHARTS[1], r"commonLabels.app\.kubernetes\.io/name=x", "app.kubernetes.io~1name"),
         (CHARTS[1], "audits.enabled=false", "audits"),
         (CHARTS[1], "audit.enable=false", "enable"),
         (CHARTS[1], "overrides.exec-into-pot.suspend=true", "overrides.exec-into-pot"),
@@ -201,11 +204,11 @@ fn overrides_of_a_rule_change_what_they_name_and_nothing_else() {
 #[test]
 fn the_canary_comes_back_where_its_rule_is_and_says_what_may_be_wrong_where_not() {
     let watched = WatchedCluster::start(ClusterOptions::default()).unwrap();
-    let canary = |seconds: &str| {
+    let both = |more: &[&str]| {
         let mut command = Command::new(kubewitness().unwrap());
-        command.env("KUBECONFIG", watched.kubeconfig()).args(["canary", "--skip-line", "--timeout", seconds]);
-        command.output().unwrap()
+        command.env("KUBECONFIG", watched.kubeconfig()).arg("canary").args(more).output().unwrap()
     };
+    let canary = |seconds: &str| both(&["--skip-line", "--timeout", seconds]);
     let lost = canary("5");
     let said = String::from_utf8(lost.stderr).unwrap();
     assert!(!lost.status.success() && said.contains("no alert of the audit event within 5 s"), "{said}");
@@ -215,4 +218,10 @@ fn the_canary_comes_back_where_its_rule_is_and_says_what_may_be_wrong_where_not(
     let back = canary("120");
     let said = String::from_utf8(back.stderr).unwrap();
     assert!(back.status.success() && said.contains("the audit event became an alert"), "{said}");
+    // Nobody reads its log here: one half that comes back is not enough, and the other is the one that is named.
+    let half = both(&["--timeout", "60"]);
+    let said = String::from_utf8(half.stderr).unwrap();
+    assert!(!half.status.success() && said.contains("the audit event became an alert"), "{said}");
+    assert!(said.contains("no alert of the log line within 60 s: does a collector run"), "{said}");
+    assert!(!said.contains("no alert of the audit event"), "{said}");
 }

@@ -105,12 +105,39 @@ fn demo() -> Command {
     Command::new(demo)
 }
 
+/// What is printed after the first command that begins so, up to an empty line or the end of the block.
+fn printed<'t>(text: &'t str, command: &str) -> Vec<&'t str> {
+    let (_, after) = text.split_once(command).unwrap_or_else(|| panic!("`{command}` is not in: {text}"));
+    after.lines().skip(1).take_while(|line| !line.is_empty() && *line != "```").collect()
+}
+
+/// A table of kubectl's as cells, which at least two blanks divide, without those that tell of time.
+fn cells(table: &[&str]) -> Vec<Vec<String>> {
+    let cells =
+        |line: &&str| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect();
+    let mut rows: Vec<Vec<String>> = table.iter().map(cells).collect();
+    rows.iter_mut().for_each(|row| row.truncate(7));
+    rows
+}
+
 #[test]
-fn demo_finds_what_it_promises() {
+fn demo_finds_what_it_promises_and_prints_what_the_readme_shows() {
     let output = demo().output().unwrap();
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(shown.contains("$ kubectl get securityalerts -A"), "{shown}");
+    let readme = fs::read_to_string(repository("README.md")).unwrap();
+    let table = "$ kubectl get securityalerts -A";
+    assert_eq!(cells(&printed(&readme, table)), cells(&printed(&shown, table)), "{shown}");
+    // One alert's story: the same command, the summary, and of the evidence all but the stamps.
+    let readme = readme.replace("\\\n    ", "");
+    let command = readme.lines().find(|line| line.starts_with("$ kubectl get securityalert ")).unwrap();
+    let (story, all) = (printed(&readme, command), printed(&shown, command));
+    assert!(story.len() > 3 && story[0] == all[0], "{all:?}");
+    let told = |line: &&str| line.split_once("  ").map_or_else(|| (*line).to_owned(), |(_, rest)| rest.to_owned());
+    let all: Vec<String> = all.iter().map(told).collect();
+    for line in story.iter().filter(|line| **line != "…").map(told) {
+        assert!(all.contains(&line), "README.md: {line}: {all:?}");
+    }
 }
 
 #[test]

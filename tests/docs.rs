@@ -5,10 +5,10 @@ mod bed;
 mod nodes;
 pub mod page;
 
-use crate::guarantees::tests_below;
 use crate::support::{self, repository};
 use page::{Block, By, PAGES, blocks, runbook_commands, runbooks};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// What no test runs, by what stands in the command.
 const NEEDS_MORE: [&str; 10] =
@@ -16,8 +16,21 @@ const NEEDS_MORE: [&str; 10] =
 /// Logs of an API server that is a static pod.
 const STATIC_POD: &str = "kubectl logs -n kube-system kube-apiserver-";
 
+/// Sources of tests, by the names of the functions in them.
+fn sources(directory: &Path, found: &mut BTreeMap<String, String>) {
+    for path in std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let names = text.split("#[test]\nfn ").skip(1).filter_map(|rest| rest.split('(').next());
+            names.for_each(|name| drop(found.insert(name.to_owned(), text.clone())));
+        }
+    }
+}
+
 /// What is wrong with how a block is accounted for.
-fn wrong(block: &Block, tests: &BTreeSet<String>) -> Option<String> {
+fn wrong(block: &Block, tests: &BTreeMap<String, String>) -> Option<String> {
     if let Some(reason) = &block.untested {
         let has_to = NEEDS_MORE.iter().chain([&STATIC_POD]).any(|what| block.text.contains(what));
         return (!has_to || reason.len() < 10).then(|| "it says that no test runs it, and could be run".to_owned());
@@ -25,14 +38,33 @@ fn wrong(block: &Block, tests: &BTreeSet<String>) -> Option<String> {
     match block.by() {
         None => Some("no test runs it, and it does not say so".to_owned()),
         Some(By::Bed | By::Node) => None,
-        Some(By::Test(name)) => (!tests.contains(name)).then(|| format!("there is no test {name}")),
+        Some(By::Test(name)) => match tests.get(name) {
+            None => Some(format!("there is no test {name}")),
+            // Else it can't know what the page says.
+            Some(source) => (!source.contains(&block.page)).then(|| format!("{name} does not read {}", block.page)),
+        },
         Some(By::Same(other)) => {
             let others = blocks(other);
             let known: BTreeSet<&str> = others.iter().flat_map(Block::lines).collect();
             let new = block.lines().find(|line| !known.contains(line))?;
             Some(format!("{new:?} does not stand in {other}"))
         }
+        Some(By::Until(other, end)) => {
+            let steps = run_until(other, end);
+            let ours: Vec<&str> = block.lines().collect();
+            (ours != steps)
+                .then(|| format!("it is not what {other} has run before `{end}`, which is\n{}", steps.join("\n")))
+        }
     }
+}
+
+/// The lines of a page that are run, in their order, up to the block that begins with `end`.
+fn run_until(page: &str, end: &str) -> Vec<String> {
+    let all = blocks(page);
+    assert!(all.iter().any(|block| block.text.starts_with(end)), "no block of {page} begins with {end}");
+    let before = all.iter().take_while(|block| !block.text.starts_with(end));
+    let run = before.filter(|block| block.is_commands() && block.untested.is_none());
+    run.flat_map(Block::lines).map(str::to_owned).collect()
 }
 
 /// Markdown below a directory, by paths from the root of the repository.
@@ -64,8 +96,8 @@ fn no_page_with_commands_is_overlooked() {
 
 #[test]
 fn every_command_is_accounted_for() {
-    let mut tests = BTreeSet::new();
-    tests_below(&repository("tests"), &mut tests);
+    let mut tests = BTreeMap::new();
+    sources(&repository("tests"), &mut tests);
     let pages = PAGES.iter().map(|page| (*page).to_owned()).chain(runbooks());
     let all: Vec<Block> = pages.flat_map(|page| blocks(&page)).filter(Block::is_commands).collect();
     assert!(all.len() > 120, "{} blocks were read", all.len());
@@ -79,6 +111,20 @@ fn every_command_is_accounted_for() {
     };
     assert!(new("README.md", "kubectl delete everything\n", None));
     assert!(new("README.md", "make image\nhelm install another\n", None));
+    let all = run_until("docs/quickstart.md", "helm test");
+    assert!(all.len() > 10, "{all:?}");
+    assert!(!new("README.md", &all.join("\n"), None));
+    for left_out in 0..all.len() {
+        let mut others = all.clone();
+        others.remove(left_out);
+        assert!(new("README.md", &others.join("\n"), None), "{} can be left out", all[left_out]);
+    }
+    let mut exchanged = all.clone();
+    exchanged.swap(0, 1);
+    assert!(new("README.md", &exchanged.join("\n"), None), "in another order");
+    let blind = tests.keys().map(|name| (name.clone(), String::new())).collect();
+    let block = blocks("docs/tutorial.md").into_iter().find(Block::is_commands).unwrap();
+    assert_ne!(wrong(&block, &blind), None, "its test reads no page");
     assert!(new("docs/operations.md", "kubectl get nodes\n", Some("it is late already")));
 }
 

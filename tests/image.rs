@@ -117,6 +117,9 @@ fn make_packs_the_image_and_its_sbom_as_the_release_page_says() {
     let page = fs::read_to_string(repository("docs/release.md")).unwrap();
     let line = page.lines().find(|line| line.starts_with("make image sbom")).unwrap();
     let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+    // The quick start makes the same image, without what it is made of.
+    let quick = fs::read_to_string(repository("docs/quickstart.md")).unwrap();
+    assert!(quick.contains("\nmake image  ") && quick.contains("target/image/kubewitness.tar"), "docs/quickstart.md");
     // Packages are looked for where the other tests have them, and the archive of a release build stays as it is.
     let out = directory();
     let mut make = Command::new("make");

@@ -43,9 +43,11 @@ fn both_sides(rule: &str, alert: &Value) -> Result<()> {
 
 /// What happened, then one line for each piece of evidence, of whichever source, in the order of time.
 fn timeline(kubectl: &Kubectl, alert: &str) -> Result<()> {
-    const LINES: &str = r#"jsonpath={.status.summary}{"\n"}{range .status.evidence[*]}{.time}{"\t"}{.source}{"\t"}{.host}{"\t"}{.message}{"\n"}{end}"#;
-    println!("\n$ kubectl get {alert} -o '{LINES}'");
-    let arguments: Vec<&str> = ["get"].into_iter().chain(alert.split_whitespace()).chain(["-o", LINES]).collect();
+    const LINES: &str =
+        r#"{.status.summary}{"\n"}{range .status.evidence[*]}{.time}  {.source}  {.host}  {.message}{"\n"}{end}"#;
+    println!("\n$ kubectl get {alert} -o jsonpath='{LINES}'");
+    let format = format!("jsonpath={LINES}");
+    let arguments: Vec<&str> = ["get"].into_iter().chain(alert.split_whitespace()).chain(["-o", &format]).collect();
     print!("{}", kubectl.run(&arguments).success()?);
     Ok(())
 }

@@ -94,6 +94,13 @@ fn what_people_and_the_controller_wrote_outlives_upgrade_rollback_and_uninstall(
 
     let refused = installed.helm(&format!("install another {controller} -n elsewhere --create-namespace")).unwrap_err();
     assert!(refused.contains("as release kubewitness in namespace kubewitness"), "{refused}");
+    // Whatever each of them has: rules, or log sources alone.
+    let no_rules =
+        "--set audit.enabled=false --set node.enabled=false --set joint.enabled=false --set canary.enabled=false";
+    for more in ["", no_rules] {
+        let refused = installed.helm(&format!("install others {rules} -n kubewitness {more}")).unwrap_err();
+        assert!(refused.contains("as release kubewitness-rules in namespace kubewitness"), "{refused}");
+    }
 
     installed.helm(&format!("upgrade kubewitness {controller} -n kubewitness --set log.filter=debug")).unwrap();
     installed.assert_filled("upgrade");
@@ -132,6 +139,15 @@ fn what_people_and_the_controller_wrote_outlives_upgrade_rollback_and_uninstall(
     installed.assert_filled("a second install");
     installed.kubectl("get securityalert seen -n kubewitness").unwrap();
     assert_eq!(installed.kubectl(claim).unwrap(), made, "and the next install goes on with it");
+
+    // No volume comes or goes without a new StatefulSet, which is what the notes say.
+    let without = format!("upgrade kubewitness {controller} -n kubewitness --set persistence.enabled=false");
+    let refused = installed.helm(&without).unwrap_err();
+    assert!(refused.contains("updates to statefulset spec"), "{refused}");
+    for upgrade in [&without, &format!("upgrade kubewitness {controller} -n kubewitness")] {
+        installed.kubectl("delete statefulset kubewitness-controller -n kubewitness").unwrap();
+        installed.helm(upgrade).unwrap();
+    }
 
     installed.helm(&format!("upgrade kubewitness {controller} -n kubewitness --set crds.keep=false")).unwrap();
     installed.kubectl("get securityalert seen -n kubewitness").unwrap();

@@ -100,4 +100,5 @@ fn notes_print_the_very_commands_of_each_distribution_and_way() {
     assert!(said.contains(MANAGED) && !said.contains("webhook-config"), "{said}");
     let said = notes("persistence.enabled=false");
     assert!(said.contains("!! persistence.enabled is false"), "{said}");
+    assert!(said.contains("!!   kubectl delete statefulset kubewitness-controller -n security\n"), "{said}");
 }
