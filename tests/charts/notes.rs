@@ -98,6 +98,22 @@ fn notes_print_the_very_commands_of_each_distribution_and_way() {
     }
     let said = notes("distribution=managed");
     assert!(said.contains(MANAGED) && !said.contains("webhook-config"), "{said}");
+    let (turned_away, unseen) =
+        ("!! networkPolicy.ingestFrom names no ipBlock", "!! relay.adminHost is a loopback address");
+    let peer = "relay.enabled=true,networkPolicy.ingestFrom[0]";
+    for (set, warnings) in [
+        ("relay.enabled=true", [false, false]),
+        (&format!("{peer}.podSelector.matchLabels.a=b"), [true, false]),
+        (&format!("{peer}.ipBlock.cidr=192.0.2.0/24"), [false, false]),
+        (&format!("{peer}.podSelector.matchLabels.a=b,networkPolicy.enabled=false"), [false, false]),
+        ("relay.enabled=true,serviceMonitor.enabled=true", [false, true]),
+        ("relay.enabled=true,prometheusRule.enabled=true", [false, true]),
+        ("relay.enabled=true,prometheusRule.enabled=true,relay.adminHost=node", [false, false]),
+        ("serviceMonitor.enabled=true", [false, false]),
+    ] {
+        let said = notes(set);
+        assert_eq!([said.contains(turned_away), said.contains(unseen)], warnings, "{set}: {said}");
+    }
     let said = notes("persistence.enabled=false");
     assert!(said.contains("!! persistence.enabled is false"), "{said}");
 }
