@@ -1,7 +1,7 @@
 //! What `helm install` prints: for each way that API servers reach the controller, and each distribution.
 
 use super::{CHARTS, run_helm};
-use crate::support::{ClusterOptions, TestCluster};
+use crate::support::{ClusterOptions, TestCluster, repository};
 
 /// What each distribution is told to set, and how to take it back.
 const TOLD: [(&str, &[&str], &str); 5] = [
@@ -57,6 +57,10 @@ const MANAGED: &str = "MANAGED CLUSTERS (EKS, GKE, AKS and their kin) let nobody
 fn notes_print_the_very_commands_of_each_distribution_and_way() {
     // Even a dry run asks for the cluster's version.
     let cluster = TestCluster::start(ClusterOptions::default()).unwrap();
+    // Nor does it take kinds that are not there.
+    let operators = repository("tests/charts/operators.yaml").display().to_string();
+    cluster.kubectl().run(&["apply", "--server-side", "-f", &operators]).success().unwrap();
+    cluster.kubectl().run(&["wait", "--for=condition=Established", "-f", &operators]).success().unwrap();
     let home = tempfile::tempdir().unwrap();
     let kubeconfig = cluster.kubeconfig().display().to_string();
     let notes = |set: &str| {
