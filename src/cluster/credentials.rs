@@ -60,8 +60,8 @@ pub async fn follow(
     }
 }
 
-/// Between two looks at a Secret that may be got and not watched. A change of it takes the kubelet as long.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// Between two looks at a Secret that may be got and not watched. The kubelet takes longer to show a change of it.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Keeps `content` filled with the YAML of a Secret that need not exist, until `shutdown`. One that goes away changes nothing.
 pub async fn look(

@@ -39,7 +39,10 @@ impl Secrets {
             ca_overlap: args.ingest.tls_ca_overlap,
             published_in: args.ingest.collector_namespaces(&args.namespace),
         };
-        let namespaces = args.ingest.collector_namespaces(&args.namespace);
+        // Who keeps credentials in files has no role for Secrets.
+        let has_secrets = args.ingest.ingest_credentials_secret.is_some();
+        let namespaces =
+            if has_secrets { args.ingest.collector_namespaces(&args.namespace) } else { Default::default() };
         let relayed = namespaces.into_iter().map(|namespace| {
             let (sender, content) = watch::channel(None);
             ((namespace, sender), content)
