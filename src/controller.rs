@@ -37,7 +37,7 @@ use crate::{
         sources::SourcesWatch,
         tokens,
     },
-    ingest::{Bearer, Collection, Ingest, IngestArgs, ReviewFailed, Reviewer},
+    ingest::{Bearer, Collection, Ingest, IngestArgs, IngestConfig, ReviewFailed, Reviewer},
     pipeline::rule_test,
     record::{IdKey, Payload, Record, RecordId},
     store::{Appender, Store, StoreArgs, Writer},
@@ -131,8 +131,8 @@ pub fn main(args: ControllerArgs) -> anyhow::Result<()> {
 
 async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     let metrics = register_metrics()?;
-    let (secrets, certificate, credentials) = Secrets::new(&args);
-    let config = args.ingest.config(&args.namespace, certificate, credentials)?;
+    let (secrets, certificate, credentials, relays) = Secrets::new(&args);
+    let config = IngestConfig { relays, ..args.ingest.config(&args.namespace, certificate, credentials)? };
     let client = Client::try_default().await.context("no API server: set KUBECONFIG, or run in a pod")?;
     let (store, appender, writer) = Store::open(args.store.config(), metrics.store.clone())?;
     let collection =

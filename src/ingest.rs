@@ -33,6 +33,7 @@ mod reading;
 mod records;
 mod redactions;
 pub mod relay;
+mod relayed;
 mod room;
 mod route;
 mod scan;
@@ -51,6 +52,7 @@ pub use slim::Form;
 use collectors::Collectors;
 use desk::Desk;
 use live::Live;
+use relayed::Relayed;
 
 /// How soon silence and new credentials show in metrics.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
@@ -88,6 +90,7 @@ pub enum IngestError {
 pub struct Ingest {
     live: Arc<Live>,
     desk: Arc<Desk>,
+    relayed: Relayed,
     limits: IngestLimits,
     metrics: Metrics,
 }
@@ -103,13 +106,14 @@ impl Ingest {
         metrics: Metrics,
     ) -> Result<Ingest, IngestError> {
         let limits = config.limits;
-        let (cluster, accounts) = (config.cluster.clone(), config.collectors.clone());
+        let (cluster, accounts, relays) = (config.cluster.clone(), config.collectors.clone(), config.relays.clone());
         let live = Arc::new(Live::load(config, &metrics)?);
         let cluster = cluster.map(Arc::from).or_else(|| live.credentials.load().only_cluster());
         let cluster = cluster.unwrap_or_else(|| "default".into());
+        let relayed = Relayed::new(relays, cluster.clone());
         let collectors = Collectors::new(collection, &accounts, cluster, metrics.clone());
         let desk = Arc::new(Desk::new(live.clone(), collectors, appender, key, metrics.clone(), limits));
-        Ok(Ingest { live, desk, limits, metrics })
+        Ok(Ingest { live, desk, relayed, limits, metrics })
     }
 
     /// Serves until `shutdown`, then answers what is under way and returns; at most [`IngestLimits::drain`] later.
@@ -121,7 +125,7 @@ impl Ingest {
             metrics: self.metrics.clone(),
             shutdown: shutdown.clone(),
         };
-        let silence = show_silence(&self.desk, shutdown.clone());
+        let silence = show_silence(&self.desk, self.relayed, shutdown.clone());
         let reload = self.live.reload_until(shutdown, self.limits.reload_every, &self.metrics);
         tokio::join!(acceptor.run(listener), reload, silence);
         Ok(())
@@ -129,9 +133,11 @@ impl Ingest {
 }
 
 /// Keeps the gauges of who is expected and who was heard.
-async fn show_silence(desk: &Desk, shutdown: CancellationToken) {
+async fn show_silence(desk: &Desk, mut relayed: Relayed, shutdown: CancellationToken) {
     loop {
-        desk.metrics.senders.expect(&desk.live.credentials.load().apiservers());
+        let mut apiservers = desk.live.credentials.load().apiservers();
+        apiservers.extend(relayed.apiservers(&desk.metrics));
+        desk.metrics.senders.expect(&apiservers);
         desk.collectors.count_nodes();
         if shutdown.run_until_cancelled(tokio::time::sleep(COUNT_EVERY)).await.is_none() {
             return;

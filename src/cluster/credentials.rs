@@ -1,7 +1,7 @@
 //! The Secrets with credentials of API servers: followed by the controller, added to by `webhook-config`.
 //! In: watch events. Out: the YAML as it is, for whoever reads it. Keeps hashes of tokens, never a token.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
@@ -26,7 +26,7 @@ pub const KEY: &str = "credentials.yaml";
 /// What following and adding need.
 pub const ACCESS: &[NamedAccess] =
     &[NamedAccess { resource: "secrets", name: SECRET, verbs: &["get", "list", "patch", "watch"] }];
-/// What adding needs; the relay reads it as a file.
+/// What adding needs, and knowing whom to expect; the relay reads it as a file.
 pub const RELAY_ACCESS: &[NamedAccess] =
     &[NamedAccess { resource: "secrets", name: RELAY_SECRET, verbs: &["get", "patch"] }];
 
@@ -58,6 +58,39 @@ pub async fn follow(
             ),
         }
     }
+}
+
+/// Between two looks at a Secret that may be got and not watched. The kubelet takes longer to show a change of it.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Keeps `content` filled with the YAML of a Secret that need not exist, until `shutdown`. One that goes away changes nothing.
+pub async fn look(
+    client: Client,
+    namespace: String,
+    name: &str,
+    content: watch::Sender<Option<Arc<[u8]>>>,
+    shutdown: CancellationToken,
+) {
+    let mut is_told = false;
+    let looks = async {
+        loop {
+            match read(&client, &namespace, name).await {
+                Ok(None) => {}
+                Ok(Some(held)) => {
+                    let yaml: Arc<[u8]> = held.yaml.into_bytes().into();
+                    content.send_if_modified(|old| old.replace(yaml.clone()) != Some(yaml));
+                    is_told = false;
+                }
+                // Not every install has relays, or lets its controller look.
+                Err(error) if !std::mem::replace(&mut is_told, true) => {
+                    tracing::info!(secret = name, namespace, %error, "not read: an API server behind a relay is missed only once it has spoken");
+                }
+                Err(error) => tracing::debug!(secret = name, namespace, %error, "not read"),
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    shutdown.run_until_cancelled(looks).await;
 }
 
 fn yaml(secret: &Secret) -> Arc<[u8]> {

@@ -22,12 +22,14 @@ type Sender = watch::Sender<Option<Arc<[u8]>>>;
 pub struct Secrets {
     tls: Option<(TlsConfig, Sender)>,
     credentials: Option<(String, Sender)>,
+    /// Of relays, by namespace. Nobody waits for them: there may be none.
+    relays: Vec<(String, Sender)>,
     namespace: String,
 }
 
 impl Secrets {
-    /// And what ingest reads: the certificate, the credentials. Where a flag names no Secret, nothing ever comes.
-    pub fn new(args: &ControllerArgs) -> (Secrets, Content, Content) {
+    /// And what ingest reads: the certificate, the credentials, those of relays. Where a flag names no Secret, nothing ever comes.
+    pub fn new(args: &ControllerArgs) -> (Secrets, Content, Content, Vec<Content>) {
         let (certificate, certificate_in) = watch::channel(None);
         let (tokens, tokens_in) = watch::channel(None);
         let config = |secret: &String| TlsConfig {
@@ -37,12 +39,22 @@ impl Secrets {
             ca_overlap: args.ingest.tls_ca_overlap,
             published_in: args.ingest.collector_namespaces(&args.namespace),
         };
+        // Who keeps credentials in files has no role for Secrets.
+        let has_secrets = args.ingest.ingest_credentials_secret.is_some();
+        let namespaces =
+            if has_secrets { args.ingest.collector_namespaces(&args.namespace) } else { Default::default() };
+        let relayed = namespaces.into_iter().map(|namespace| {
+            let (sender, content) = watch::channel(None);
+            ((namespace, sender), content)
+        });
+        let (relays, relays_in) = relayed.unzip();
         let secrets = Secrets {
             tls: args.ingest.tls_secret.as_ref().map(config).map(|config| (config, certificate)),
             credentials: args.ingest.ingest_credentials_secret.clone().map(|name| (name, tokens)),
+            relays,
             namespace: args.namespace.clone(),
         };
-        (secrets, certificate_in, tokens_in)
+        (secrets, certificate_in, tokens_in, relays_in)
     }
 
     /// Nothing has to be waited for.
@@ -75,6 +87,13 @@ impl Secrets {
             let (namespace, shutdown) = (self.namespace, shutdown.clone());
             tasks.spawn(async move {
                 credentials::follow(client, namespace, name, metrics, sender, shutdown).await;
+                Ok(())
+            });
+        }
+        for (namespace, sender) in self.relays {
+            let (client, shutdown) = (client.clone(), shutdown.clone());
+            tasks.spawn(async move {
+                credentials::look(client, namespace, credentials::RELAY_SECRET, sender, shutdown).await;
                 Ok(())
             });
         }

@@ -64,16 +64,19 @@ impl Metrics {
     /// Registers every series of ingest.
     pub fn register(registry: &Registry) -> prometheus::Result<Metrics> {
         let series = Series { registry, part: "ingest" };
-        Metrics::register_as(&series, &series)
+        let quarantined = "Events that could not be read, kept as length, keyed hash and error.";
+        Metrics::register_as(&series, &series, quarantined)
     }
 
     /// The same series of a relay, under its own name. It shows no certificate, no collector sends to it, and it knows one API
     /// server alone.
     pub(super) fn register_relay(series: &Series<'_>) -> prometheus::Result<Metrics> {
-        Metrics::register_as(series, &Series { registry: &Registry::new(), part: series.part })
+        let quarantined = "Events that could not be read: counted and logged by length, reason and error, answered 200, since sending them \
+                           again would change nothing, and not kept.";
+        Metrics::register_as(series, &Series { registry: &Registry::new(), part: series.part }, quarantined)
     }
 
-    fn register_as(series: &Series<'_>, of_controller: &Series<'_>) -> prometheus::Result<Metrics> {
+    fn register_as(series: &Series<'_>, of_controller: &Series<'_>, quarantined: &str) -> prometheus::Result<Metrics> {
         let registry = series.registry;
         let metrics = Metrics {
             requests: series.counters(
@@ -91,7 +94,7 @@ impl Metrics {
             )?,
             events_quarantined: series.counters(
                 "events_quarantined_total",
-                "Events that could not be read, kept as length, keyed hash and error.",
+                quarantined,
                 "reason",
                 QuarantineReason::ALL.iter().map(|reason| reason.as_str()),
             )?,

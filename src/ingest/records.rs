@@ -123,6 +123,7 @@ impl Batch {
             metrics.collectors.stored.inc_by(appended.stored);
             metrics.collectors.duplicate.inc_by(appended.duplicates);
             if has_audit {
+                metrics.last_event.set(now.as_millisecond() as f64 / 1000.0);
                 metrics.senders.stored(&self.sender.cluster, &self.sender.node, now);
             }
         }

@@ -28,7 +28,7 @@ use super::{
     split::Element,
 };
 use crate::{
-    record::Origin,
+    record::{Origin, Quarantined},
     redact::{Redacted, Rejected},
     telemetry::Series,
 };
@@ -294,7 +294,7 @@ impl<S: Shelf> Keeper for Door<S> {
                         S::line(&event, &mut lines);
                         stored += 1;
                     }
-                    Err(Rejected(rejected)) => quarantined.push(rejected.reason),
+                    Err(Rejected(rejected)) => quarantined.push(rejected),
                 }
             }
             (lines, stored, quarantined)
@@ -304,7 +304,21 @@ impl<S: Shelf> Keeper for Door<S> {
             self.shelf.append(lines).await.map_err(|why| self.unkept(why))?;
             self.metrics.stored.inc_by(stored);
         }
-        Ok(Kept { stored, duplicates: 0, quarantined })
+        if let Some(Quarantined { length, reason, error }) = quarantined.first() {
+            let (count, reason) = (quarantined.len(), reason.as_str());
+            tracing::warn!(
+                count,
+                length,
+                reason,
+                error,
+                "events could not be read and are not kept; this is the first"
+            );
+        }
+        Ok(Kept {
+            stored,
+            duplicates: 0,
+            quarantined: quarantined.into_iter().map(|rejected| rejected.reason).collect(),
+        })
     }
 }
 

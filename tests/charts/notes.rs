@@ -1,7 +1,7 @@
 //! What `helm install` prints: for each way that API servers reach the controller, and each distribution.
 
 use super::{CHARTS, run_helm};
-use crate::support::{ClusterOptions, TestCluster};
+use crate::support::{ClusterOptions, TestCluster, repository};
 
 /// What each distribution is told to set, and how to take it back.
 const TOLD: [(&str, &[&str], &str); 5] = [
@@ -57,6 +57,10 @@ const MANAGED: &str = "MANAGED CLUSTERS (EKS, GKE, AKS and their kin) let nobody
 fn notes_print_the_very_commands_of_each_distribution_and_way() {
     // Even a dry run asks for the cluster's version.
     let cluster = TestCluster::start(ClusterOptions::default()).unwrap();
+    // Nor does it take kinds that are not there.
+    let operators = repository("tests/charts/operators.yaml").display().to_string();
+    cluster.kubectl().run(&["apply", "--server-side", "-f", &operators]).success().unwrap();
+    cluster.kubectl().run(&["wait", "--for=condition=Established", "-f", &operators]).success().unwrap();
     let home = tempfile::tempdir().unwrap();
     let kubeconfig = cluster.kubeconfig().display().to_string();
     let notes = |set: &str| {
@@ -98,6 +102,22 @@ fn notes_print_the_very_commands_of_each_distribution_and_way() {
     }
     let said = notes("distribution=managed");
     assert!(said.contains(MANAGED) && !said.contains("webhook-config"), "{said}");
+    let (turned_away, unseen) =
+        ("!! networkPolicy.ingestFrom names no ipBlock", "!! relay.adminHost is a loopback address");
+    let peer = "relay.enabled=true,networkPolicy.ingestFrom[0]";
+    for (set, warnings) in [
+        ("relay.enabled=true", [false, false]),
+        (&format!("{peer}.podSelector.matchLabels.a=b"), [true, false]),
+        (&format!("{peer}.ipBlock.cidr=192.0.2.0/24"), [false, false]),
+        (&format!("{peer}.podSelector.matchLabels.a=b,networkPolicy.enabled=false"), [false, false]),
+        ("relay.enabled=true,serviceMonitor.enabled=true", [false, true]),
+        ("relay.enabled=true,prometheusRule.enabled=true", [false, true]),
+        ("relay.enabled=true,prometheusRule.enabled=true,relay.adminHost=node", [false, false]),
+        ("serviceMonitor.enabled=true", [false, false]),
+    ] {
+        let said = notes(set);
+        assert_eq!([said.contains(turned_away), said.contains(unseen)], warnings, "{set}: {said}");
+    }
     let said = notes("persistence.enabled=false");
     assert!(said.contains("!! persistence.enabled is false"), "{said}");
     assert!(said.contains("!!   kubectl delete statefulset kubewitness-controller -n security\n"), "{said}");

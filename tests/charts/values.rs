@@ -235,3 +235,37 @@ fn collectors_have_no_right_and_the_role_names_the_secret_in_use() {
         server.iter().find(|o| o["kind"] == "Certificate" && o["metadata"]["name"] == "kubewitness-server").unwrap();
     assert_eq!(made["spec"]["secretName"], "kubewitness-server");
 }
+
+#[test]
+fn relays_are_scraped_where_prometheus_can_reach_them_and_nowhere_else() {
+    let of_relays = |set: &str| {
+        let rendered = objects(&template(CHARTS[0], &["--set", &format!("relay.enabled=true,{set}")]).unwrap());
+        let listens = arguments(&rendered, "DaemonSet", "kubewitness-relay");
+        let listens = listens.iter().find_map(|flag| flag.strip_prefix("--admin-listen=")).unwrap().to_owned();
+        let daemon_set =
+            |object: &&Value| object["kind"] == "DaemonSet" && object["metadata"]["name"] == "kubewitness-relay";
+        let container = &rendered.iter().find(daemon_set).unwrap()["spec"]["template"]["spec"]["containers"][0];
+        let ports = container["ports"].clone();
+        let env = container["env"].clone();
+        let probed = container["livenessProbe"]["httpGet"]["host"].clone();
+        let component = "app.kubernetes.io/component";
+        let monitored = rendered.iter().any(|object| {
+            object["kind"] == "ServiceMonitor" && object["spec"]["selector"]["matchLabels"][component] == "relay"
+        });
+        let served = rendered.iter().any(|object| {
+            object["kind"] == "Service"
+                && object["metadata"]["labels"][component] == "relay"
+                && object["spec"]["selector"][component] == "relay"
+        });
+        (listens, ports, env, probed, monitored, served)
+    };
+    let null = Value::Null;
+    let port = serde_json::json!([{"name": "metrics", "containerPort": 9445, "protocol": "TCP"}]);
+    let address = serde_json::json!([{"name": "NODE_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}]);
+    let local = ("127.0.0.1:9445".to_owned(), null.clone(), null.clone(), Value::from("127.0.0.1"), false, false);
+    assert_eq!(of_relays("serviceMonitor.enabled=true"), local);
+    let shown =
+        |monitored| ("$(NODE_IP):9445".to_owned(), port.clone(), address.clone(), null.clone(), monitored, true);
+    assert_eq!(of_relays("relay.adminHost=node"), shown(false));
+    assert_eq!(of_relays("relay.adminHost=node,serviceMonitor.enabled=true"), shown(true));
+}

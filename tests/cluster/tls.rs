@@ -189,6 +189,12 @@ fn an_api_server_shows_the_relay_its_token() {
     ]);
     assert!(said.status.success(), "{said:?}");
     assert!(own.secret_in("nodes", "kubewitness-relay-credentials")["credentials.yaml"].contains("cp-1"));
+    // Collectors' events bear the controller's name of the cluster, here the one without a flag.
+    let silent = r#"kubewitness_ingest_apiserver_last_event_timestamp_seconds{apiserver="cp-1",cluster="default"} 0"#;
+    wait_until("the controller expects it before it speaks", SOON * 2, || {
+        get(own.admin_port, "/metrics").unwrap().body.lines().any(|line| line == silent).then_some(())
+    })
+    .unwrap();
     let relay = TcpListener::bind("127.0.0.1:0").unwrap();
     let path = dir.join("webhook.kubeconfig");
     let kubeconfig = std::fs::read_to_string(&path).unwrap();

@@ -130,6 +130,8 @@ fn events_are_kept_redacted_and_arrive_as_they_would_by_another_way() {
     ] {
         node.until_metric(series, value);
     }
+    let log = node.log();
+    assert!(log.contains("events could not be read and are not kept") && log.contains("NotAnEvent"), "{log}");
     node.until("bytes are shown", |node| node.metric("relay_spool_bytes") == Some(on_disk(node).len() as u64));
     node.stop();
 }

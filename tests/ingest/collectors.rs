@@ -235,6 +235,28 @@ async fn an_audit_event_is_stored_once_by_webhook_and_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_behind_a_relay_is_missed_before_it_speaks_and_heard_when_it_does() {
+    let server = Server::start().await;
+    let heard = |name: &str| format!("apiserver_last_event_timestamp_seconds{{apiserver=\"{name}\",cluster=\"prod\"}}");
+    // cp-1 and cp-2 have a token for this door, cp-3 has one for its relay.
+    let relayed = format!("credentials: [{{cluster: prod, apiserver: cp-3, tokenSHA256: {}}}]", "ab".repeat(32));
+    server.relays.send_replace(Some(Arc::from(relayed.as_bytes())));
+    server.until_shown(&heard("cp-3")).await;
+    assert_eq!([server.metric(&heard("cp-3")), server.metric(&heard("cp-1"))], [0.0, 0.0]);
+    assert_eq!(server.metric("last_event_timestamp_seconds"), 0.0);
+    assert_eq!(send(&server, WORKER, &jsonl(&[line(0, "x")])).await.code, 200);
+    assert_eq!(server.metric("last_event_timestamp_seconds"), 0.0, "a line is no event of an API server");
+    assert_eq!(send(&server, CONTROL, &jsonl(&[audit_line(&event("a"))])).await.body, tally(1, 0, 0, 0));
+    // Seconds of a clock that is not ours to set; the record has the same to the millisecond.
+    let received = server.records().last().unwrap().received_at.as_millisecond() as f64 / 1000.0;
+    for series in ["last_event_timestamp_seconds", &heard("cp-1")] {
+        assert_eq!(server.metric(series), received, "{series}");
+    }
+    assert_eq!(server.metric(&heard("cp-3")), 0.0);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_the_pod_of_a_collector_gets_in() {
     let server = Server::start().await;
     let body = jsonl(&[line(0, "x")]);

@@ -22,6 +22,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinHandle,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -45,6 +46,8 @@ pub struct Server {
     pub store: Store,
     pub reviewer: Arc<Table>,
     pub assignments: Arc<ArcSwapOption<Assignments>>,
+    /// What relays let in.
+    pub relays: watch::Sender<Option<Arc<[u8]>>>,
     registry: Registry,
     shutdown: CancellationToken,
     running: JoinHandle<()>,
@@ -131,6 +134,8 @@ impl Server {
         credentials(dir.path(), &[("cp-1", TOKEN), ("cp-2", OTHER_TOKEN)]);
         let mut config = config(dir.path());
         limits(&mut config.limits);
+        let (relays, content) = watch::channel(None);
+        config.relays.push(content);
         let listener = TcpListener::bind(config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -145,6 +150,7 @@ impl Server {
             store,
             reviewer,
             assignments,
+            relays,
             registry,
             shutdown,
             running,
@@ -211,6 +217,19 @@ impl Server {
         line.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
     }
 
+    /// Waits until there is such a series.
+    pub async fn until_shown(&self, series: &str) {
+        let prefix = format!("kubewitness_ingest_{series} ");
+        for _ in 0..2400 {
+            let text = prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
+            if text.lines().any(|line| line.starts_with(&prefix)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("no {series} comes");
+    }
+
     /// Waits until a series has this value.
     pub async fn until_metric(&self, series: &str, value: f64) {
         for _ in 0..400 {
@@ -241,6 +260,7 @@ pub fn config(dir: &Path) -> IngestConfig {
         client_ca: Some(dir.join("ca.crt")),
         cluster: None,
         collectors: vec!["kubewitness/kubewitness-collector".into()],
+        relays: Vec::new(),
         limits: IngestLimits { reload_every: Duration::from_millis(50), patience: PATIENCE, ..IngestLimits::SHIPPED },
     }
 }

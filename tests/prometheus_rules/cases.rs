@@ -48,6 +48,10 @@ pub const CASES: &[(&str, Series, Series)] = &[
         &[("kubewitness_collector_relay_refused_total{reason=\"OtherNode\"}", "0+1x150")]),
     ("KubewitnessRelayCredentialsRefused", &[("kubewitness_collector_relay_auth_failures_total{reason=\"UnknownToken\"}", "0x115 1x30")],
         &[("kubewitness_collector_relay_auth_failures_total{reason=\"UnknownToken\"}", "1x150")]),
+    ("KubewitnessRelayEventsUnread", &[("kubewitness_collector_relay_events_quarantined_total{reason=\"Depth\"}", "0x115 1x30")],
+        &[("kubewitness_collector_relay_events_quarantined_total{reason=\"Depth\"}", "7x150")]),
+    ("KubewitnessRelayCredentialsNotTaken", &[("kubewitness_collector_relay_reload_failures_total", "0+1x150")],
+        &[("kubewitness_collector_relay_reload_failures_total", "1x150")]),
     // Ingest
     ("KubewitnessIngestRefuses", &[("kubewitness_ingest_requests_total{code=\"503\"}", "0+1x150")],
         &[("kubewitness_ingest_requests_total{code=\"503\"}", "0x118 1x30"), ("kubewitness_ingest_requests_total{code=\"200\"}", "0+1x150")]),

@@ -46,19 +46,25 @@ spec:
         {{- if $relay }}
         - --relay-listen=127.0.0.1:{{ .root.Values.relay.port }}
         - --relay-credentials=/etc/kubewitness/relay-credentials/credentials.yaml
-        - --admin-listen={{ .root.Values.relay.adminHost }}:{{ .root.Values.relay.adminPort }}
+        - --admin-listen={{ eq .root.Values.relay.adminHost "node" | ternary "$(NODE_IP)" .root.Values.relay.adminHost }}:{{ .root.Values.relay.adminPort }}
         {{- end }}
         {{- include "kubewitness.logArgs" .root | nindent 8 }}
         {{- with $values.extraArgs }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
-      {{- with $values.extraEnv }}
+      {{- $ofNode := and $relay (eq .root.Values.relay.adminHost "node") }}
+      {{- if or $ofNode $values.extraEnv }}
       env:
+        {{- if $ofNode }}
+        - {name: NODE_IP, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}
+        {{- end }}
+        {{- with $values.extraEnv }}
         {{- toYaml . | nindent 8 }}
+        {{- end }}
       {{- end }}
-      {{- if not $relay }}
+      {{- if or (not $relay) (include "kubewitness.relayShown" .root) }}
       ports:
-        - {name: metrics, containerPort: 8080, protocol: TCP}
+        - {name: metrics, containerPort: {{ $relay | ternary .root.Values.relay.adminPort 8080 }}, protocol: TCP}
       {{- end }}
       {{- if $relay }}
       {{- $probes := include "kubewitness.probes" .root.Values.relay.adminPort | fromYaml }}

@@ -61,6 +61,12 @@ app.kubernetes.io/component: {{ . }}
 {{- if or .Values.collector.enabled .Values.relay.enabled }}true{{ end -}}
 {{- end }}
 
+{{/* Whether relays serve metrics where Prometheus can ask: beyond the loopback. */}}
+{{- define "kubewitness.relayShown" -}}
+{{- $host := .Values.relay.adminHost }}
+{{- if and .Values.relay.enabled (not (or (hasPrefix "127." $host) (eq $host "[::1]"))) }}true{{ end -}}
+{{- end }}
+
 {{/* Secret with the server's certificate: the controller's own, or one that somebody else makes and it follows. */}}
 {{- define "kubewitness.tlsSecret" -}}
 {{- if .Values.tls.certManager.enabled -}}

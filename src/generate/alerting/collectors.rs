@@ -165,4 +165,42 @@ pub(super) const ALERTS: &[Alert] = &[
         mend: "Give the API server a credential by `kubewitness webhook-config --relay`. It takes a minute until the relay's mount shows a \
                new one.",
     },
+    Alert {
+        name: "KubewitnessRelayEventsUnread",
+        expr: "increase(kubewitness_collector_relay_events_quarantined_total[10m]) > 0",
+        hold: "0m",
+        urgency: Urgency::Warning,
+        summary: "The relay {{ $labels.instance }} could not read events: {{ $labels.reason }}",
+        meaning: "Events came to a relay with a good credential and could not be read: no JSON (Syntax), nested too deep (Depth), no audit \
+                  event (NotAnEvent), or too large even without bodies (Oversize). The relay logs how many, with length and error of \
+                  the first; it keeps nothing of them, and the controller never hears of them.",
+        impact: "Rules have not seen these events, and the record has no trace of them. API servers write none like that: somebody else on \
+                 the node has the credential, or somebody makes requests that blind an auditor.",
+        diagnose: &[
+            Ask("sum by (instance, reason) (increase(kubewitness_collector_relay_events_quarantined_total[1h]))"),
+            Ask("increase(kubewitness_collector_relay_events_oversize_total[1h])"),
+            Run("kubectl logs -n kubewitness POD --since=1h | grep 'could not be read'"),
+        ],
+        mend: "For Oversize and Depth look in the API server's own audit log for requests of that time with huge or deep bodies, and at who \
+               made them. For the others find out which process of the node sends to the relay, and issue the credential anew.",
+    },
+    Alert {
+        name: "KubewitnessRelayCredentialsNotTaken",
+        expr: "increase(kubewitness_collector_relay_reload_failures_total[15m]) > 0",
+        hold: "5m",
+        urgency: Urgency::Warning,
+        summary: "The relay {{ $labels.instance }} can't use its changed credentials",
+        meaning: "Secret `kubewitness-relay-credentials` was changed to something that is no list of credentials. The last good ones stay \
+                  in use.",
+        impact: "New credentials are refused, and revoked ones are still good. After a restart that relay would not start, and its API \
+                 server's events would be lost.",
+        diagnose: &[
+            Run("kubectl logs -n kubewitness POD --since=1h | grep 'not usable'"),
+            Run(
+                "kubectl get secret -n kubewitness kubewitness-relay-credentials -o jsonpath='{.data.credentials\\.yaml}' | base64 -d",
+            ),
+        ],
+        mend: "The log line names the place in the file. Correct the Secret, by `kubewitness webhook-config --relay` where you can; the \
+               kubelet shows it to the relay within 90 seconds.",
+    },
 ];

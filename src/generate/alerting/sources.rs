@@ -45,7 +45,7 @@ pub(super) const ALERTS: &[Alert] = &[
         hold: "5m",
         urgency: Urgency::Critical,
         summary: "No audit event of API server {{ $labels.cluster }}/{{ $labels.apiserver }} for over ten minutes",
-        meaning: "An API server that has a credential, or sent events before, sends none. One at work has some each second, by the \
+        meaning: "An API server that has a credential, the controller's or a relay's, or sent events before, sends none. One at work has some each second, by the \
                   leases of its own controllers alone.",
         impact: "Requests to that API server are seen by no rule. It may be down, cut off, or somebody took its audit webhook away.",
         diagnose: &[
@@ -55,7 +55,8 @@ pub(super) const ALERTS: &[Alert] = &[
             Run("kubectl get pods -n kube-system -l component=kube-apiserver -o wide"),
             Run("kubectl logs -n kube-system kube-apiserver-NODE --since=15m | grep -i audit"),
         ],
-        mend: "Compare the flags of that API server with what `kubewitness webhook-config` printed. `x509` in its log: it trusts another CA \
+        mend: "With the relay, look at the relay of that node first: [KubewitnessRelayRefuses](KubewitnessRelayRefuses.md). \
+               Compare the flags of that API server with what `kubewitness webhook-config` printed. `x509` in its log: it trusts another CA \
                than the one in ConfigMap `kubewitness-ca`. 401 or 403: issue a credential anew. If nobody changed the flags on purpose, \
                treat it as an attack and look at the node. An API server that is gone for good: take its entry out of the credentials.",
     },
@@ -86,7 +87,9 @@ pub(super) const ALERTS: &[Alert] = &[
         urgency: Urgency::Warning,
         summary: "The clock of API server {{ $labels.cluster }}/{{ $labels.apiserver }} is {{ $value }} s off, or its events are late",
         meaning: "For a quarter of an hour its events were stamped over 2 s ahead of the controller's clock; or over a minute behind it, \
-                  which may be the clock, or the way.",
+                  which may be the clock, or the way. Told of API servers that send to the controller themselves: one that sends by a relay, or \
+                  whose audit log is read, has its node's clock, which \
+                  [KubewitnessNodeClockWrong](KubewitnessNodeClockWrong.md) tells of.",
         impact: "Rules that join this API server with others see events in a wrong order: sequences are missed. Stamps over five minutes \
                  ahead are clamped; what is over five minutes behind counts as late.",
         diagnose: &[
@@ -104,8 +107,9 @@ pub(super) const ALERTS: &[Alert] = &[
         hold: "15m",
         urgency: Urgency::Warning,
         summary: "The clock of the node of collector {{ $labels.instance }} is {{ $value }} s off",
-        meaning: "For a quarter of an hour a node's clock has been over 2 s ahead of the controller's, or behind it.",
-        impact: "Lines of this node are placed in a wrong order among events of others, so that sequences over both are missed.",
+        meaning: "For a quarter of an hour a node's clock has been over 2 s ahead of the controller's, or behind it. It is the clock of an API \
+                  server whose relay runs there, too. Needs a scrape of the collectors, and of relays (`relay.adminHost` of the chart).",
+        impact: "Lines, and relayed audit events, of this node are placed in a wrong order among events of others, so that sequences over both are missed.",
         diagnose: &[
             Ask("kubewitness_collector_clock_offset_seconds"),
             Ask("kubewitness_ingest_apiserver_clock_offset_seconds"),

@@ -37,8 +37,9 @@ impl Senders {
         let last_event = GaugeVec::new(
             series.opts(
                 "apiserver_last_event_timestamp_seconds",
-                "When the last event of an API server's webhook was stored, in seconds since 1970; 0 before the first \
-                 since the start. One for each API server that has a credential, the 257th and further as `other`.",
+                "When the last audit event of an API server was stored, in seconds since 1970; 0 before the first since the \
+                 start. One for each API server that has a credential, here or with a relay, or whose audit log is read; the \
+                 257th and further as `other`.",
             ),
             &["cluster", "apiserver"],
         )?;
@@ -47,7 +48,9 @@ impl Senders {
             series.opts(
                 "apiserver_clock_offset_seconds",
                 "The stamp of the last event in an API server's last batch, less the controller's clock when it came: above 0, \
-                 the API server's clock is ahead; below, it is behind, or the batch was on its way for so long. 0 before the first.",
+                 the API server's clock is ahead; below, it is behind, or the batch was on its way for so long. 0 before the first, \
+                 and for those that send by a relay or are read from their log: these have the clock of their node, which \
+                 `kubewitness_collector_clock_offset_seconds` shows.",
             ),
             &["cluster", "apiserver"],
         )?;
