@@ -32,6 +32,10 @@ impl<T> Shared<T> {
         self.len
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     pub fn get(&self, place: usize) -> Option<&T> {
         let place = self.head + place;
         self.chunks.get(place / CHUNK)?.get(place % CHUNK)
@@ -98,7 +102,9 @@ mod tests {
         assert_eq!(copied.get(), 0);
         shared.get_mut(3 * CHUNK + 5);
         assert_eq!(copied.get(), CHUNK);
-        (3 * CHUNK..4 * CHUNK).for_each(|place| drop(shared.get_mut(place)));
+        for place in 3 * CHUNK..4 * CHUNK {
+            shared.get_mut(place);
+        }
         assert_eq!(copied.get(), CHUNK, "the chunk is its own by now");
         drop(copy);
         shared.get_mut(0);
