@@ -68,7 +68,6 @@ pub fn listed(expression: &str, ours: &Outcome, theirs: &Outcome) -> bool {
             let wrong_verb = theirs.to_string().contains("%!");
             theirs.to_string().contains(NO_OPTIONAL) || wrong_verb || chosen && flat(ours) == flat(theirs)
         }
-        _ => false,
     }
 }
 
