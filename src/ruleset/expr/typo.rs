@@ -144,7 +144,7 @@ fn early(source: &str) -> Told {
 }
 
 /// The innermost bracket that is open before byte `at`, and the word before it.
-fn open_bracket<'s>(source: &'s str, at: usize) -> Option<(&'s str, &'s str)> {
+fn open_bracket(source: &str, at: usize) -> Option<(&str, &str)> {
     let mut open: Vec<(&str, &str)> = Vec::new();
     let mut last = "";
     for token in tokens(source).into_iter().take_while(|token| token.start < at) {
