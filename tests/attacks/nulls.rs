@@ -37,6 +37,7 @@ fn what_is_taken_away_by_null_is_seen() {
             "admission-control-weakened",
             patch("validatingwebhookconfigurations", "admissionregistration.k8s.io", "h", json!({"webhooks": null})),
         ),
+        ("network-policy-opened", patch("networkpolicies", "networking.k8s.io", "x", json!({"spec": null}))),
         (
             "privileged-pod-created",
             patch(
