@@ -144,9 +144,11 @@ fn what_people_and_the_controller_wrote_outlives_upgrade_rollback_and_uninstall(
     let without = format!("upgrade kubewitness {controller} -n kubewitness --set persistence.enabled=false");
     let refused = installed.helm(&without).unwrap_err();
     assert!(refused.contains("updates to statefulset spec"), "{refused}");
-    for upgrade in [&without, &format!("upgrade kubewitness {controller} -n kubewitness")] {
+    let again =
+        format!("upgrade kubewitness {controller} -n kubewitness --reuse-values --set persistence.enabled=true");
+    for upgrade in [without, again] {
         installed.kubectl("delete statefulset kubewitness-controller -n kubewitness").unwrap();
-        installed.helm(upgrade).unwrap();
+        installed.helm(&upgrade).unwrap();
     }
 
     installed.helm(&format!("upgrade kubewitness {controller} -n kubewitness --set crds.keep=false")).unwrap();

@@ -94,7 +94,7 @@ fn bindings_are_dynamic_variables() {
 
 #[test]
 fn what_has_no_value_is_an_error_with_exit_code_1() {
-    let cases: [(&[&str], &str); 17] = [
+    let cases: [(&[&str], &str); 18] = [
         (&["--expression", "1 +"], "error: 1:4: syntax error"),
         (&["--expression", "nope"], "error: 1:1: "),
         (&["--expression", "1 + 'a'"], "error: 1:3: "),
@@ -113,7 +113,8 @@ fn what_has_no_value_is_an_error_with_exit_code_1() {
         (&["--expression", "cel.bind(x, 1 / 0, true && x == 1)"], "error: 1:15: division by zero"),
         (&["--expression", "lists.range(9000).map(i, lists.range(90)).size()"], "error: 1:26: over the budget"),
         (&["--expression", "'a'.matches('a' + '(')"], "error: 1:5: unclosed group; "),
-        (&["--expression", "ip('10.0.0.300')"], "error: 1:1: \"10.0.0.300\" is not an IP address"),
+        (&["--expression", "ip('10.0.0.300')"], "error: 1:4: \"10.0.0.300\" is not an IP address"),
+        (&["--expression", "ip('10.0.0.' + '300')"], "error: 1:1: \"10.0.0.300\" is not an IP address"),
         (&["--expression", "{1: 1, '1': 2}"], "error: 1:1: a map has two keys that print as \"1\""),
         (&["--expression", "{'a\u{202e}': 1}['\u{202e}']"], "error: 1:10: no such key `\\u{202e}`"),
     ];

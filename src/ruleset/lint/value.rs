@@ -158,6 +158,26 @@ fn both(group: &str, version: &str) -> String {
     format!("ask audit.objectRef.apiGroup == {group:?} && audit.objectRef.apiVersion == {version:?}")
 }
 
+/// Groups of Kubernetes and of its special interest groups beside those whose resources the linter knows (k8s.io/api, kube-aggregator).
+const OTHER_GROUPS: &[&str] = &[
+    "apiregistration.k8s.io",
+    "custom.metrics.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "external.metrics.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "gateway.networking.k8s.io",
+    "groupsnapshot.storage.k8s.io",
+    "internal.apiserver.k8s.io",
+    "metrics.k8s.io",
+    "node.k8s.io",
+    "policy.networking.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "snapshot.storage.k8s.io",
+    "storagemigration.k8s.io",
+];
+
 fn group(text: &str) -> Option<(String, String)> {
     let is = |what: &str| format!("never {:?}: {what}", shown(text));
     if is_version(text) {
@@ -169,7 +189,7 @@ fn group(text: &str) -> Option<(String, String)> {
     if matches!(text, "core" | "api" | "legacy") {
         return Some((is("the core group is \"\""), "write \"\"".to_owned()));
     }
-    if policy::is_shipped(text) {
+    if policy::is_shipped(text) || OTHER_GROUPS.contains(&text) {
         return None;
     }
     // Groups of others may have any name, but none without a point, and none of Kubernetes' own domain.
