@@ -94,6 +94,18 @@ fn no_page_with_commands_is_overlooked() {
     assert!(PAGES.iter().all(|page| found.contains(*page)), "{found:?}");
 }
 
+/// Other files with both sides would not parse, or not be what is generated.
+#[test]
+fn no_page_holds_both_sides_of_a_merge() {
+    let mut all = BTreeSet::new();
+    pages_below("", &mut all);
+    for page in all {
+        let text = std::fs::read_to_string(repository(&page)).unwrap();
+        let left = text.lines().position(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> "));
+        assert_eq!(left.map(|before| before + 1), None, "{page}: a line that a merge left");
+    }
+}
+
 #[test]
 fn every_command_is_accounted_for() {
     let mut tests = BTreeMap::new();

@@ -130,6 +130,9 @@ fn every_listed_deviation_is_one() {
         if (told(&ours).as_str(), told(&theirs).as_str()) != (shown.ours, shown.theirs) {
             wrong.push(format!("{shown:?}\n    ours:   {ours:?}\n    oracle: {theirs:?}"));
         }
+        if ours.agrees(&theirs) {
+            wrong.push(format!("{shown:?}: both say the same\n    {ours:?}\n    {theirs:?}"));
+        }
     }
     assert!(wrong.is_empty(), "the table of deviations is not true:\n{}", wrong.join("\n"));
     assert!(examples.len() > 10);

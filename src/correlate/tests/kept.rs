@@ -152,15 +152,20 @@ proptest! {
     }
 }
 
+/// A rule, and a correlator that holds the first of two events for it, which came late.
+fn with_a_late_one() -> (Arc<CompiledRule>, Correlator) {
+    let rule = Arc::new(rule("r", &["s0"], threshold(2, false, 1)));
+    let mut correlator = Correlator::new(limits());
+    correlator.expire(at(100 * SECOND));
+    correlator.step(matches(&rule, &[0], evidence(1, 0)));
+    (rule, correlator)
+}
+
 /// What an outage held back is not dropped sooner for a restart in the middle of it.
 #[test]
 fn what_came_late_stays_as_long_as_without_a_restart() {
-    let rule = Arc::new(rule("r", &["s0"], threshold(2, false, 1)));
-    let limits = limits();
-    let mut correlator = Correlator::new(limits.clone());
-    correlator.expire(at(100 * SECOND));
-    correlator.step(matches(&rule, &[0], evidence(1, 0)));
-    let mut next = restored(&correlator, &rule, &limits);
+    let (rule, correlator) = with_a_late_one();
+    let mut next = restored(&correlator, &rule, &limits());
     next.expire(at(100 * SECOND + LATENESS / 2));
     let found = next.step(matches(&rule, &[0], evidence(2, 500)));
     assert_eq!(found.iter().map(|finding| finding.completing.seq).collect::<Vec<_>>(), [2]);
@@ -169,12 +174,8 @@ fn what_came_late_stays_as_long_as_without_a_restart() {
 /// A snapshot of a build that did not write how long a window stays.
 #[test]
 fn a_window_without_its_time_is_kept_as_long_as_its_entries_ask_for() {
-    let rule = Arc::new(rule("r", &["s0"], threshold(2, false, 1)));
-    let limits = limits();
-    let mut correlator = Correlator::new(limits.clone());
-    correlator.expire(at(100 * SECOND));
-    correlator.step(matches(&rule, &[0], evidence(1, 0)));
-    let mut next = Correlator::new(limits);
+    let (rule, correlator) = with_a_late_one();
+    let mut next = Correlator::new(limits());
     for part in correlator.keep().parts(|_| 0) {
         let mut written = serde_json::to_value(&part).unwrap();
         if let Some(window) = written.pointer_mut("/window/window").and_then(serde_json::Value::as_object_mut) {

@@ -190,6 +190,7 @@ fn group_that_is_a_version_or_another_resource_s_is_found() {
             r#"audit.objectRef.apiGroup == "" && audit.objectRef.apiVersion == "v1""#,
             r#"audit.objectRef.apiGroup in ["apps", "rbac.authorization.k8s.io", "batch"]"#,
             r#"audit.objectRef.apiGroup == "vaults.example.com""#,
+            r#"audit.objectRef.apiGroup in ["apiregistration.k8s.io", "resource.k8s.io", "metrics.k8s.io"]"#,
             r#"audit.objectRef.apiGroup == "example.com" && audit.objectRef.resource == "deployments""#,
             r#"audit.objectRef.apiGroup in ["", "apps"] && audit.objectRef.resource in ["pods", "deployments"]"#,
             r#"audit.objectRef.apiGroup == "extensions" && audit.objectRef.resource == "ingresses""#,
